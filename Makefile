@@ -1,0 +1,40 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := build/motorcycle
+export OMP_WAIT_POLICY := PASSIVE
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: demo test lint env lock clean
+
+demo: env
+	@test -d $(DEMO) || $(BIN)/realfill demo $(DEMO)
+	$(BIN)/realfill complete $(DEMO)
+	$(BIN)/realfill evaluate $(DEMO) --untuned 4
+
+test: env lint
+	$(BIN)/pytest
+
+lint: env
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+env: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --progress-bar off -r requirements.lock
+	$(BIN)/pip install --progress-bar off --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Resolves the newest versions that pyproject.toml allows and writes them down.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --progress-bar off -e .[dev]
+	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf build .venv

@@ -1,0 +1,3 @@
+"""Authentic photo completion from reference photos of the same scene (RealFill, arXiv 2309.16668)."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""`python -m realfill` is the `realfill` command."""
+
+from realfill.cli import main
+
+main()

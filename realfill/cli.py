@@ -1,0 +1,279 @@
+"""The `realfill` command."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from realfill import __version__, pipeline
+from realfill.album import Album
+from realfill.errors import RealFillError
+from realfill.params import PROFILES, Params, load_params
+from realfill.pipeline import STAGES, Stage
+from realfill.progress import Progress, Step
+
+app = typer.Typer(
+    name="realfill",
+    help="Complete photos with what was really there, as reference photos of the same scene show it.",
+    epilog="An album is a folder with target/target.jpg, target/mask.png (white = fill) and ref/*.jpg.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out_console = Console()
+err_console = Console(stderr=True)
+
+AlbumPath = Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder.")]
+AlbumPaths = Annotated[list[Path], typer.Argument(metavar="ALBUM...", help="Album folders.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Write to OUT/<album>/ instead of into the album folder.", file_okay=False),
+]
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option("--params", help="Parameters file. [default: ./params.yaml if there is one]", dir_okay=False),
+]
+Profile = Annotated[str | None, typer.Option(help=f"Named set of parameters: {', '.join(PROFILES)}.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one parameter, e.g. --set sample.candidates=8."),
+]
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more of what is going on.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        out_console.print(__version__)
+        raise typer.Exit
+    level = logging.INFO if verbose else logging.WARNING
+    handler = RichHandler(console=err_console, show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("realfill").setLevel(level)
+
+
+@app.command()
+def complete(
+    albums: AlbumPaths,
+    out: Out = None,
+    params_file: ParamsFile = None,
+    profile: Profile = None,
+    assignments: Assignments = None,
+    force: Annotated[bool, typer.Option("--force", help="Run every stage, up to date or not.")] = False,
+) -> None:
+    """Complete albums from the folder to the finished photo, going on where an earlier run stopped.
+
+    An album that fails does not stop the others; the exit code is then 1.
+    """
+    failed = 0
+    for path in albums:
+        try:
+            _complete(path, out, params_file, profile, assignments or [], force)
+        except RealFillError as error:
+            _tell(error)
+            failed += 1
+    if failed:
+        raise typer.Exit(1)
+
+
+def _complete(
+    path: Path, out: Path | None, params_file: Path | None, profile: str | None, assignments: list[str], force: bool
+) -> None:
+    album, params = _opened(path, out, params_file, profile, assignments)
+    seconds: dict[str, str] = {}
+    started = time.monotonic()
+
+    def on_stage(stage: Stage, skipped: bool) -> None:
+        seconds[stage.name] = "up to date" if skipped else ""
+        starts[stage.name] = time.monotonic()
+        err_console.print(f"[dim]{album.name}: {stage.name}{' (up to date)' if skipped else ''}[/dim]")
+
+    starts: dict[str, float] = {}
+    with _bars() as on_progress:
+        photo = pipeline.complete(album, params, force=force, on_stage=on_stage, on_progress=on_progress)
+    ended = time.monotonic()
+    moments = [*starts.values(), ended]
+    for (name, text), begin, end in zip(seconds.items(), moments, moments[1:], strict=True):
+        seconds[name] = text or f"{end - begin:.1f} s"
+    table = Table("stage", "time", title=f"{album.name}: {ended - started:.0f} s, {_peak_gigabytes():.1f} GB")
+    for name, text in seconds.items():
+        table.add_row(name, text)
+    err_console.print(table)
+    out_console.print(f"photo  {photo}", soft_wrap=True, highlight=False)
+    out_console.print(f"page   {album.completed / 'page' / 'index.html'}", soft_wrap=True, highlight=False)
+
+
+def _stage_command(stage: Stage) -> Callable[..., None]:
+    def command(
+        path: AlbumPath,
+        out: Out = None,
+        params_file: ParamsFile = None,
+        profile: Profile = None,
+        assignments: Assignments = None,
+    ) -> None:
+        album, params = _opened(path, out, params_file, profile, assignments or [])
+        with _bars() as on_progress:
+            pipeline.run_stage(stage.name, album, params, on_progress)
+        out_console.print(str(stage.output(album)), soft_wrap=True, highlight=False)
+
+    return command
+
+
+for _stage in STAGES:
+    app.command(_stage.name, help=_stage.summary)(_stage_command(_stage))
+
+
+@app.command()
+def evaluate(
+    albums: AlbumPaths,
+    out: Out = None,
+    params_file: ParamsFile = None,
+    profile: Profile = None,
+    assignments: Assignments = None,
+    untuned: Annotated[int, typer.Option(min=0, help="Also draw so many fills with the untuned base model.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare finished albums with their ground truth (target/gt.*), over the hole only."""
+    from realfill.evaluate import evaluate as evaluate_album
+    from realfill.evaluate import table
+
+    evaluations = []
+    for path in albums:
+        album, params = _opened(path, out, params_file, profile, assignments or [])
+        evaluations.append(evaluate_album(album, params, untuned=untuned))
+    if as_json:
+        print(json.dumps([evaluation.to_json() for evaluation in evaluations], indent=2))
+        return
+    out_console.print(table(evaluations))
+
+
+@app.command()
+def add(
+    album: AlbumPath,
+    library: Annotated[Path, typer.Option(help="Root of the library, a git and DVC repository.")] = Path(),
+) -> None:
+    """Bring an album into the library under data/albums/, its photos tracked by DVC."""
+    from realfill.library import add as add_album
+
+    out_console.print(str(add_album(album, library)), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def gallery(
+    albums: Annotated[Path, typer.Argument(metavar="ALBUMS", help="Folder of album folders.")],
+    out: Annotated[Path, typer.Option(help="Folder of the gallery's pages.", file_okay=False)],
+) -> None:
+    """Write the page that lists every album of a library."""
+    from realfill.gallery import write_gallery
+
+    folders = sorted(path for path in albums.iterdir() if (path / "target").is_dir())
+    out_console.print(str(write_gallery([Album.open(path) for path in folders], out)), soft_wrap=True)
+
+
+@app.command()
+def demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:
+    """Write the demo album: a real stereo photo pair with a hole, from scikit-image."""
+    from realfill.demo import write_album
+
+    out_console.print(str(write_album(folder)), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. sd2-inpainting.")]) -> None:
+    """Download a base model's pinned revision; nothing else ever downloads one."""
+    from realfill.basemodel import fetch as fetch_model
+
+    out_console.print(str(fetch_model(model)), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what works on this machine, what does not, and how to mend it."""
+    from realfill.doctor import examine
+
+    table = Table("part", "state", "what to do")
+    findings = examine()
+    for finding in findings:
+        state = "[green]works[/green]" if finding.works else "[red]missing[/red]"
+        table.add_row(finding.part, f"{state}  {escape(finding.state)}", escape(finding.remedy))
+    out_console.print(table)
+    if any(finding.needed and not finding.works for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message on stderr and exit code 1."""
+    try:
+        app()
+    except RealFillError as error:
+        _tell(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _stop()
+
+
+def _stop() -> NoReturn:
+    err_console.print("Interrupted; the same command goes on from here.")
+    sys.exit(130)
+
+
+def _tell(error: RealFillError) -> None:
+    err_console.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False)
+
+
+def _opened(
+    path: Path, out: Path | None, params_file: Path | None, profile: str | None, assignments: list[str]
+) -> tuple[Album, Params]:
+    name = path.resolve().name
+    album = Album.open(path, None if out is None else out / name)
+    here = Path("params.yaml")
+    chosen = params_file or (here if here.is_file() else None)
+    return album, load_params(chosen, profile=profile, album=album.settings, assignments=assignments)
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[facts]}"),
+    )
+    with Bars(*columns, console=err_console, transient=True) as bars:
+        tasks = {}
+
+        def show(step: Step) -> None:
+            if step.stage not in tasks:
+                tasks[step.stage] = bars.add_task(step.stage, total=step.total, facts="")
+            loss = "" if step.loss is None else f"loss {step.loss:.4f}  "
+            facts = f"{loss}{step.steps_per_second:.2f} steps/s  {step.seconds_left:.0f} s left"
+            bars.update(tasks[step.stage], completed=step.done, facts=facts)
+
+        yield show
+
+
+def _peak_gigabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    main()

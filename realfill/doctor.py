@@ -1,0 +1,99 @@
+"""What works on this machine, what does not, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from realfill import __version__
+from realfill.basemodel import MODELS, locate
+from realfill.errors import RealFillError
+from realfill.params import BaseParams
+
+PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "kornia", "pyarrow", "dvc", "prefect")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of the installation.
+
+    Attributes:
+        part: What was looked at.
+        works: Whether it can be used.
+        state: Version, place, or what is wrong.
+        remedy: How to mend it; empty where it works.
+        needed: Whether an album can be completed without it (False) or not (True).
+    """
+
+    part: str
+    works: bool
+    state: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at the packages, device, base models, matchers, image formats, DVC and Prefect."""
+    findings = [Finding("realfill", True, f"{__version__}, Python {sys.version.split()[0]}")]
+    findings += [_package(name) for name in PACKAGES]
+    findings += [_device(), *(_tried(f"model {name}", lambda n=name: _model(n), name == "pocket") for name in MODELS)]
+    findings += [_tried(f"matcher {name}", lambda n=name: _matcher(n), False) for name in ("xfeat", "loftr", "sift")]
+    findings += [_tried("HEIC export", _heic, False), _command("git"), _command("dvc")]
+    return findings
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", "Run `make env`.")
+
+
+def _device() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("device", True, f"CUDA: {torch.cuda.get_device_name()}, bf16")
+    return Finding("device", True, f"CPU, {torch.get_num_threads()} threads, fp32; no CUDA device is visible")
+
+
+def _tried(part: str, use: Callable[[], str], needed: bool) -> Finding:
+    try:
+        return Finding(part, True, use(), needed=needed)
+    except RealFillError as error:
+        return Finding(part, False, error.problem, error.remedy, needed)
+
+
+def _model(name: str) -> str:
+    if name != BaseParams().model:
+        return str(locate(name))
+    from realfill.basemodel import load
+
+    model = load(BaseParams(device="cpu"))
+    return f"{locate(name)}, {model.resolution} px, {model.digest[:12]}"
+
+
+def _matcher(name: str) -> str:
+    from realfill.matching import matcher
+
+    matcher(name)
+    return "loaded"
+
+
+def _heic() -> str:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return f"libheif {pillow_heif.libheif_version()}"
+
+
+def _command(name: str) -> Finding:
+    path = shutil.which(name)
+    if path is None:
+        return Finding(name, False, "not on the PATH", f"Install {name}, or activate the environment.", needed=False)
+    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=60).stdout
+    return Finding(name, True, told.strip().splitlines()[0] if told.strip() else path, needed=False)

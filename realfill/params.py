@@ -1,0 +1,287 @@
+"""Parameters: one section a stage, read from `params.yaml`, a profile, and the album's `album.yaml`.
+
+Later sources win: defaults here < `params.yaml` < the profile < `album.yaml` < the command line.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from realfill.errors import ParamsError
+
+PROFILES = ("quick", "paper")
+Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseParams(_Section):
+    """Which base model is tuned and sampled, and on what."""
+
+    model: str = Field("pocket", description="Name in the registry of base models, or a diffusers folder.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
+    precision: Literal["auto", "no", "bf16"] = Field("auto", description="auto: bf16 on CUDA, fp32 on CPU.")
+
+
+class ValidateParams(_Section):
+    """What a photo must be like to be used."""
+
+    max_megapixels: float = Field(150.0, gt=0, le=1000, description="Larger photos are refused, in 10^6 pixels.")
+    min_side: int = Field(64, ge=16, le=4096, description="Photos with a shorter side are refused, in pixels.")
+    max_references: int = Field(20, ge=1, le=100, description="References beyond this many are refused.")
+    timeout: float = Field(60.0, gt=0, le=600, description="Seconds that decoding one photo may take.")
+
+
+class MasksParams(_Section):
+    """From the described hole to the mask and the square window the model sees."""
+
+    grow: int = Field(0, ge=0, le=200, description="Pixels by which the hole is dilated.")
+    context: float = Field(1.5, ge=1.0, le=4.0, description="Side of the window / longer side of the hole.")
+    max_hole: float = Field(0.95, gt=0, le=0.99, description="A hole that covers more of the photo is refused.")
+
+
+class FinetuneParams(_Section):
+    """LoRA tuning on the album (RealFill, section 4.1)."""
+
+    steps: int = Field(160, ge=0, le=100_000, description="Optimiser steps; 0 samples the base model as it is.")
+    batch_size: int = Field(4, ge=1, le=256, description="Samples a step, whatever the number of photos.")
+    micro_batch: int = Field(16, ge=1, le=256, description="Samples a pass; halved where memory does not suffice.")
+    bank: int = Field(64, ge=1, le=65_536, description="Pre-encoded (crop, mask) pairs the batches are drawn from.")
+    rank: int = Field(32, ge=1, le=512, description="LoRA rank.")
+    alpha: float = Field(32.0, gt=0, le=1024, description="LoRA alpha; updates are scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout.")
+    layers: Literal["auto", "attention", "all"] = Field(
+        "auto",
+        description="Layers that get LoRA: attention, all = with convolutions; auto: as the model asks.",
+    )
+    lr_unet: float = Field(1e-3, ge=0, le=1, description="Learning rate of the UNet's LoRA.")
+    lr_text: float = Field(4e-5, ge=0, le=1, description="Learning rate of the text encoder's LoRA.")
+    warmup: int = Field(10, ge=0, le=100_000, description="Steps of linear warm-up.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
+    prompt: str = Field("a photo of sks", min_length=1, max_length=200, description="The scene's prompt.")
+    prompt_dropout: float = Field(0.1, ge=0, le=1, description="Share of samples tuned with an empty prompt.")
+    checkpoint_every: int = Field(50, ge=1, le=100_000, description="Steps between checkpoints.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of crops, masks, noise and initial weights.")
+
+
+class SampleParams(_Section):
+    """Drawing the candidates."""
+
+    candidates: int = Field(4, ge=1, le=1024, description="How many candidates are drawn.")
+    steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
+    scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Sampler.")
+    guidance: float = Field(1.0, ge=1.0, le=20.0, description="Classifier-free guidance; 1 = none, as in the paper.")
+    batch_size: int = Field(4, ge=1, le=256, description="Candidates a pass; halved where memory does not suffice.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Candidate k is keyed by (seed, k).")
+
+
+class RankParams(_Section):
+    """Ranking candidates by correspondences with the references (RealFill, section 4.3)."""
+
+    matcher: Literal["auto", "xfeat", "loftr", "sift"] = Field(
+        "auto", description="auto: xfeat where its weights are installed, else sift."
+    )
+    pictured_matches: int = Field(80, ge=1, le=1000, description="Matches drawn in the picture that is kept.")
+
+
+class BlendParams(_Section):
+    """Putting the best candidate into the photo."""
+
+    candidate: Literal["best"] | Annotated[int, Field(ge=0)] = Field(
+        "best", description="The best-ranked candidate, or the number of another one."
+    )
+    feather: float = Field(1.0, ge=0, le=20, description="Blend band around the hole, % of the window's side.")
+    match_colour: bool = Field(True, description="Match the fill's colour to the ring around the hole.")
+
+
+class ExportParams(_Section):
+    """The delivered file."""
+
+    format: Literal["same", "jpeg", "png", "tiff"] = Field("same", description="File format; same as the target.")
+    quality: int = Field(96, ge=95, le=100, description="JPEG, WebP and HEIC quality (4:4:4).")
+    gps: Literal["keep", "strip"] = Field("keep", description="Whether the position stays in the metadata.")
+
+
+class Params(_Section):
+    """Everything that decides the result, besides the photos."""
+
+    profile: Literal["quick", "paper"] | None = Field(None, description="A named set of values.")
+    base: BaseParams = BaseParams()
+    validate_: ValidateParams = Field(ValidateParams(), alias="validate")
+    masks: MasksParams = MasksParams()
+    finetune: FinetuneParams = FinetuneParams()
+    sample: SampleParams = SampleParams()
+    rank: RankParams = RankParams()
+    blend: BlendParams = BlendParams()
+    export: ExportParams = ExportParams()
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section's values as plain JSON types."""
+        values: dict[str, Any] = self.model_dump(mode="json", by_alias=True)[name]
+        return values
+
+
+class Box(_Section):
+    """A rectangle to fill, in pixels of the upright photo; right and bottom are exclusive."""
+
+    left: int = Field(ge=0)
+    top: int = Field(ge=0)
+    right: int = Field(gt=0)
+    bottom: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _has_an_area(self) -> Self:
+        if self.right <= self.left or self.bottom <= self.top:
+            raise ValueError("right must exceed left, and bottom must exceed top")
+        return self
+
+
+class Outpaint(_Section):
+    """How far the photo is extended at each side: '30%' of its own width or height, or '200px'."""
+
+    left: Length = "0px"
+    top: Length = "0px"
+    right: Length = "0px"
+    bottom: Length = "0px"
+
+
+class AlbumSettings(_Section):
+    """What `album.yaml` may say: the hole, where no mask file draws it, and overrides of any parameter.
+
+    Attributes:
+        boxes: Rectangles to fill.
+        polygons: Polygons to fill, each 3 or more (x, y) pixels of the upright photo.
+        outpaint: Extension of the photo at its sides.
+        aspect: Extension to this width:height, e.g. "16:9", centred.
+        overrides: Sections of `params.yaml` for this album alone.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    polygons: tuple[Annotated[tuple[tuple[float, float], ...], Field(min_length=3)], ...] = ()
+    outpaint: Outpaint | None = None
+    aspect: Annotated[str, Field(pattern=r"^\d{1,4}(\.\d+)?\s*:\s*\d{1,4}(\.\d+)?$")] | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+def load_params(
+    path: Path | None = None,
+    *,
+    profile: str | None = None,
+    album: AlbumSettings | None = None,
+    assignments: Sequence[str] = (),
+) -> Params:
+    """Merge all sources of parameters.
+
+    Args:
+        path: A `params.yaml`; the defaults if None.
+        profile: Name of a profile; what the files say if None.
+        album: The album's settings.
+        assignments: `section.key=value` from the command line, values in YAML.
+
+    Raises:
+        ParamsError: A key is unknown or a value is not allowed; names the key and what is allowed.
+    """
+    values = {} if path is None else _read_yaml(path)
+    overrides = {} if album is None else album.overrides
+    given = _assigned(assignments)
+    chosen = profile or given.get("profile") or overrides.get("profile") or values.get("profile")
+    if chosen is not None:
+        values = _merge(values, _profile(chosen))
+    merged = _merge(_merge(values, overrides), given)
+    return _checked(Params, merged | {"profile": chosen}, path)
+
+
+def read_settings(path: Path) -> AlbumSettings:
+    """Read an `album.yaml`; an absent one says nothing.
+
+    Raises:
+        ParamsError: A key is unknown or a value is not allowed.
+    """
+    if not path.exists():
+        return AlbumSettings()
+    values = {key: value for key, value in _read_yaml(path).items() if value is not None}
+    sections = {field.alias or name for name, field in Params.model_fields.items()}
+    overrides = {key: values.pop(key) for key in sections & values.keys()}
+    _checked(Params, overrides, path)
+    return _checked(AlbumSettings, values | {"overrides": overrides}, path)
+
+
+def _profile(name: str) -> dict[str, Any]:
+    if name not in PROFILES:
+        raise ParamsError(f"There is no profile {name!r}.", f"Choose one of: {', '.join(PROFILES)}.")
+    text = (files("realfill") / "profiles" / f"{name}.yaml").read_text()
+    values: dict[str, Any] = yaml.safe_load(text)
+    return values
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        problem = f"This is not a YAML file that can be read ({str(error).splitlines()[0][:200]})."
+        raise ParamsError(problem, "Mend it, or take it from the repository again.", path) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ParamsError("The file must hold 'section:' keys.", "See params.yaml in the repository.", path)
+    return values
+
+
+def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise ParamsError(f"{assignment!r} is not an assignment.", "Write section.key=value.")
+        nested: Any = yaml.safe_load(text)
+        for key in reversed(name.split(".")):
+            nested = {key: nested}
+        values = _merge(values, nested)
+    return values
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _checked(model: type[Model], values: Mapping[str, Any], path: Path | None) -> Model:
+    values = {key: value for key, value in values.items() if value is not None}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(*_explained(model, error), path) from error
+
+
+def _explained(model: type[BaseModel], error: ValidationError) -> tuple[str, str]:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent = _model_at(model, first["loc"][:-1])
+        known = ", ".join(field.alias or name for name, field in parent.model_fields.items())
+        return f"There is no parameter '{key}'.", f"Known here: {known}."
+    return f"The parameter '{key}' is {reprlib.repr(first['input'])}.", f"{first['msg']}."
+
+
+def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
+    for part in location:
+        for name, field in model.model_fields.items():
+            annotation = field.annotation
+            if part in (name, field.alias) and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                model = annotation
+    return model

@@ -1,0 +1,178 @@
+"""The seven stages in order, and what each depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from realfill import __version__
+from realfill.album import Album
+from realfill.artifacts import read_document
+from realfill.errors import AlbumError
+from realfill.files import digest, digest_json, write_json
+from realfill.params import Params
+from realfill.progress import Progress
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step from an album to a finished photo.
+
+    Attributes:
+        name: Name of the module, of the section in `params.yaml`, and of the folder below `work/`.
+        summary: What it does, in a line.
+        reads: The stages whose files it reads.
+        sections: The sections of the parameters it depends on.
+        uses_model: Whether it runs the base model, and reports its progress.
+    """
+
+    name: str
+    summary: str
+    reads: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    uses_model: bool = False
+
+    def output(self, album: Album) -> Path:
+        """The folder that the stage writes."""
+        return album.completed if self.name == "export" else album.work(self.name)
+
+
+STAGES = (
+    Stage("validate", "Check every photo and list what was found.", (), ("validate",)),
+    Stage("masks", "Build the mask, the canvas and the window the model sees.", ("validate",), ("masks", "base")),
+    Stage(
+        "finetune",
+        "Tune a LoRA adapter of the base model on the album.",
+        ("validate", "masks"),
+        ("finetune", "base"),
+        uses_model=True,
+    ),
+    Stage(
+        "sample",
+        "Draw the candidates for the missing part.",
+        ("masks", "finetune"),
+        ("sample", "base"),
+        uses_model=True,
+    ),
+    Stage("rank", "Rank the candidates by matches with the references.", ("validate", "masks", "sample"), ("rank",)),
+    Stage("blend", "Blend the best candidate into the photo.", ("validate", "masks", "sample", "rank"), ("blend",)),
+    Stage(
+        "export",
+        "Write the finished photo with its metadata, provenance and page.",
+        ("validate", "masks", "finetune", "sample", "rank", "blend"),
+        ("export",),
+    ),
+)
+
+
+def stage(name: str) -> Stage:
+    """The stage of that name."""
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def run_stage(name: str, album: Album, params: Params, on_progress: Progress | None = None) -> Any:
+    """Run one stage, whatever it wrote before, and return its typed result.
+
+    Args:
+        name: Name of the stage.
+        album: The album; only the stage's own output folder is written.
+        params: All parameters.
+        on_progress: Called as tuning and sampling go on.
+
+    Raises:
+        RealFillError: The inputs, the parameters or the installation do not allow it.
+    """
+    run = import_module(f"realfill.{name}").run
+    if stage(name).uses_model:
+        return run(album, params, on_progress)
+    return run(album, params)
+
+
+def complete(
+    album: Album,
+    params: Params,
+    *,
+    force: bool = False,
+    on_stage: Callable[[Stage, bool], None] | None = None,
+    on_progress: Progress | None = None,
+) -> Path:
+    """Run every stage that is not up to date and return the finished photo.
+
+    A stage is up to date when the photos, its parameters, the versions, and the files it reads are what
+    they were when it last ran, and its own files are still there unchanged.
+
+    Args:
+        album: The album.
+        params: All parameters.
+        force: Run every stage, up to date or not.
+        on_stage: Called before each stage with whether it is skipped.
+        on_progress: Called as tuning and sampling go on.
+
+    Raises:
+        RealFillError: The inputs, the parameters or the installation do not allow it.
+    """
+    with alone(album):
+        for step in STAGES:
+            inputs = _inputs(step, album, params)
+            skipped = not force and _is_done(step, album, inputs)
+            if on_stage:
+                on_stage(step, skipped)
+            if not skipped:
+                run_stage(step.name, album, params, on_progress)
+                write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
+    return album.completed / str(read_document(album.completed / f"{album.name}.json")["photo"])
+
+
+@contextmanager
+def alone(album: Album) -> Iterator[None]:
+    """Keep every other run off the album inside the block; a killed run lets go of it.
+
+    Raises:
+        AlbumError: Another run is working on it.
+    """
+    lock = album.out / "work" / ".lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        problem = "Another run is working on this album."
+        raise AlbumError(problem, "Wait until it ends, or stop it.", album.root) from error
+
+
+def _record(step: Stage, album: Album) -> Path:
+    return album.out / "work" / ".done" / f"{step.name}.json"
+
+
+def _is_done(step: Stage, album: Album, inputs: str) -> bool:
+    record = _record(step, album)
+    if not record.is_file() or not step.output(album).is_dir():
+        return False
+    done = read_document(record)
+    return bool(done["inputs"] == inputs and done["outputs"] == digest(step.output(album)))
+
+
+def _inputs(step: Stage, album: Album, params: Params) -> str:
+    photos = [album.target, *([album.mask] if album.mask else []), *album.references]
+    return digest_json(
+        {
+            "version": __version__,
+            "photos": [[path.relative_to(album.root).as_posix(), digest(path)] for path in photos],
+            "hole": album.settings.model_dump(mode="json", exclude={"overrides"}) if step.name == "masks" else None,
+            "params": {name: params.section(name) for name in step.sections},
+            "model": _model_digest(params) if step.uses_model else None,
+            "reads": [digest(stage(name).output(album)) for name in step.reads],
+        }
+    )
+
+
+def _model_digest(params: Params) -> str:
+    from realfill.basemodel import locate, model_digest
+
+    return model_digest(locate(params.base.model))

@@ -1,0 +1,56 @@
+"""Fixtures shared by the tests: a small real album, and a tiny random model."""
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+from models import write_tiny_model
+
+from realfill.demo import write_album
+from realfill.params import Params, load_params
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A randomly initialised model folder of Stable Diffusion 2's classes, 64 px."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def _small_album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_album(tmp_path_factory.mktemp("albums") / "motorcycle")
+    for path in folder.rglob("*.png"):
+        photo = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mode = cv2.INTER_NEAREST if path.stem == "mask" else cv2.INTER_AREA
+        cv2.imwrite(str(path), cv2.resize(photo, (296, 200), interpolation=mode))
+    return folder
+
+
+@pytest.fixture
+def album_folder(_small_album: Path, tmp_path: Path) -> Path:
+    """The motorcycle album at 296x200, a copy of its own for every test."""
+    return Path(shutil.copytree(_small_album, tmp_path / "motorcycle"))
+
+
+@pytest.fixture
+def quick_params(tiny_model: Path) -> Params:
+    """Parameters that finish an album in seconds with the tiny model."""
+    return load_params(
+        assignments=[
+            f"base.model={tiny_model}",
+            "base.device=cpu",
+            "finetune.steps=4",
+            "finetune.bank=6",
+            "finetune.rank=4",
+            "finetune.batch_size=2",
+            "finetune.checkpoint_every=1",
+            "sample.candidates=2",
+            "sample.steps=2",
+            "rank.matcher=sift",
+        ]
+    )

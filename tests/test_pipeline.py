@@ -1,0 +1,126 @@
+"""From an album folder to a finished photo, with the command a user types."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from realfill import pipeline
+from realfill.album import Album
+from realfill.cli import app
+from realfill.errors import AlbumError, StageError
+from realfill.files import digest
+from realfill.params import Params
+from realfill.pipeline import STAGES, Stage, complete, run_stage
+
+
+def watched(album: Album, params: Params) -> list[str]:
+    ran: list[str] = []
+
+    def on_stage(stage: Stage, skipped: bool) -> None:
+        if not skipped:
+            ran.append(stage.name)
+
+    complete(album, params, on_stage=on_stage)
+    return ran
+
+
+def with_section(params: Params, section: str, **values: object) -> Params:
+    return params.model_copy(update={section: getattr(params, section).model_copy(update=values)})
+
+
+def test_an_album_is_completed_and_a_second_run_does_nothing(album_folder: Path, quick_params: Params) -> None:
+    album = Album.open(album_folder)
+    photo = complete(album, quick_params)
+    target, completed = (cv2.imread(str(path)) for path in (album.target, photo))
+    mask = cv2.imread(str(album.mask), cv2.IMREAD_GRAYSCALE) > 0
+    assert completed.shape == target.shape
+    assert not (completed[mask] == 255).all(), "the hole, painted white, is filled"
+    changed = (completed != target).any(axis=2)
+    assert not changed[:20].any(), "far from the hole nothing is changed"
+    assert watched(album, quick_params) == []
+
+
+def test_a_change_reruns_what_depends_on_it_and_nothing_else(album_folder: Path, quick_params: Params) -> None:
+    album = Album.open(album_folder)
+    complete(album, quick_params)
+    assert watched(album, with_section(quick_params, "blend", feather=2.0)) == ["blend", "export"]
+    photo = cv2.imread(str(album.references[0]))
+    cv2.imwrite(str(album.references[0]), np.ascontiguousarray(photo[:, ::-1]))
+    assert watched(album, quick_params)[:3] == ["validate", "finetune", "sample"]
+
+
+def test_the_same_inputs_give_the_same_bytes(album_folder: Path, quick_params: Params, tmp_path: Path) -> None:
+    first, second = (Album.open(album_folder, tmp_path / name) for name in ("first", "second"))
+    complete(first, quick_params)
+    complete(second, quick_params)
+    for stage in STAGES:
+        assert digest(stage.output(first)) == digest(stage.output(second)), stage.name
+
+
+def test_a_bad_reference_is_left_out_with_a_warning(
+    album_folder: Path, quick_params: Params, caplog: pytest.LogCaptureFixture
+) -> None:
+    (album_folder / "ref" / "3.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no photo")
+    complete(Album.open(album_folder), quick_params)
+    assert "3.jpg" in caplog.text
+
+
+def test_a_stage_alone_says_what_must_run_before_it(album_folder: Path, quick_params: Params) -> None:
+    album = Album.open(album_folder)
+    for stage in STAGES[1:]:
+        with pytest.raises(StageError, match="Run `realfill "):
+            run_stage(stage.name, album, quick_params)
+    assert not (album.out / "completed").exists()
+
+
+def test_two_runs_do_not_work_on_one_album(album_folder: Path, quick_params: Params) -> None:
+    album = Album.open(album_folder)
+    with pipeline.alone(album), pytest.raises(AlbumError, match="Another run"):
+        complete(album, quick_params)
+
+
+def test_the_command_tells_a_users_mistake_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "realfill", "complete", str(tmp_path / "nowhere")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert told.returncode == 1
+    assert "nowhere: There is no such folder." in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not told.stdout
+
+
+def test_one_bad_album_does_not_stop_the_others(album_folder: Path, quick_params: Params, tmp_path: Path) -> None:
+    settings = [f"base.model={quick_params.base.model}", "finetune.steps=0", "sample.candidates=1", "sample.steps=1"]
+    arguments = ["complete", str(tmp_path / "nowhere"), str(album_folder), "--out", str(tmp_path / "out")]
+    told = CliRunner().invoke(app, arguments + [word for one in settings for word in ("--set", one)])
+    assert told.exit_code == 1
+    photo = tmp_path / "out" / "motorcycle" / "completed" / "motorcycle.png"
+    assert f"photo  {photo}" in told.output
+    assert photo.is_file()
+
+
+def test_provenance_tells_how_the_photo_came_about(album_folder: Path, quick_params: Params) -> None:
+    album = Album.open(album_folder)
+    photo = complete(album, quick_params)
+    told = json.loads((album.completed / "motorcycle.json").read_text())
+    assert told["photo"] == photo.name
+    assert told["params"]["finetune"]["steps"] == quick_params.finetune.steps
+    assert str(album_folder) not in json.dumps(told)
+
+
+def test_help_lists_every_command() -> None:
+    told = CliRunner().invoke(app, ["--help"]).output
+    for name in ("complete", "evaluate", "doctor", "add", *(stage.name for stage in STAGES)):
+        assert name in told
+
+
+def test_the_doctor_looks_at_everything() -> None:
+    told = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"}).output
+    for part in ("torch", "model pocket", "model sd2-inpainting", "matcher xfeat", "dvc", "prefect"):
+        assert part in told
+    assert "realfill fetch sd2-inpainting" in told

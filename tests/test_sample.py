@@ -1,0 +1,81 @@
+"""Sampling: every candidate can be drawn again alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from realfill import sample
+from realfill.basemodel import BaseModel, load
+from realfill.errors import ModelError
+from realfill.params import Params, SampleParams
+
+SIDE = 64
+
+
+@pytest.fixture
+def model(quick_params: Params) -> BaseModel:
+    return load(quick_params.base)
+
+
+@pytest.fixture
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[16:48, 16:48] = True
+    return image, mask
+
+
+@pytest.mark.parametrize("scheduler", ["dpmsolver++", "unipc", "ddpm"])
+def test_a_candidate_does_not_depend_on_how_many_are_drawn(
+    model: BaseModel, scene: tuple[np.ndarray, np.ndarray], scheduler: str
+) -> None:
+    params = SampleParams.model_validate({"steps": 4, "scheduler": scheduler, "batch_size": 4})
+    together = sample.draw(model, *scene, 3, params, "a photo").images
+    alone = sample.draw(model, *scene, 2, params.model_copy(update={"batch_size": 1}), "a photo").images
+    assert np.abs(together[:2].astype(int) - alone).max() <= 2
+    assert np.abs(together[0].astype(int) - together[1]).mean() > 5
+
+
+def test_what_lies_in_the_hole_is_not_looked_at(model: BaseModel, scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, mask = scene
+    painted = np.where(mask[..., None], np.uint8(255), image)
+    params = SampleParams(steps=2, candidates=1)
+    assert np.array_equal(
+        sample.draw(model, image, mask, 1, params, "").images, sample.draw(model, painted, mask, 1, params, "").images
+    )
+
+
+def test_full_memory_halves_the_batch(
+    model: BaseModel, scene: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, capacity = BaseModel.decode, 2
+
+    def small_memory(self: BaseModel, latents: torch.Tensor) -> np.ndarray:
+        if len(latents) > capacity:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return decode(self, latents)
+
+    monkeypatch.setattr(BaseModel, "decode", small_memory)
+    drawn = sample.draw(model, *scene, 4, SampleParams(steps=2, batch_size=4), "")
+    assert (len(drawn.images), drawn.batch_size) == (4, 2)
+    capacity = 0
+    with pytest.raises(ModelError, match="Free memory"):
+        sample.draw(model, *scene, 1, SampleParams(steps=2), "")
+
+
+def test_guidance_changes_the_picture(model: BaseModel, scene: tuple[np.ndarray, np.ndarray]) -> None:
+    plain, guided = (
+        sample.draw(model, *scene, 1, SampleParams(steps=3, guidance=scale), "a photo").images for scale in (1.0, 5.0)
+    )
+    assert not np.array_equal(plain, guided)
+
+
+def test_a_missing_model_is_told_with_how_to_get_it(tmp_path: Path) -> None:
+    from realfill.params import BaseParams
+
+    with pytest.raises(ModelError, match="realfill fetch sd2-inpainting"):
+        load(BaseParams(model="sd2-inpainting"))
+    with pytest.raises(ModelError, match="pocket, sd2-inpainting"):
+        load(BaseParams(model=str(tmp_path)))
