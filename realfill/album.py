@@ -18,6 +18,7 @@ from realfill.errors import AlbumError
 from realfill.params import AlbumSettings, read_settings
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif")
+LITTER = ("thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Album:
         truth: The ground truth, if there is one.
         references: The reference photos in name order, 1 or more.
         settings: What `album.yaml` says.
+        strangers: What else lies in ref/, in name order: not hidden, and by its suffix not a photo that is read.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class Album:
     truth: Path | None
     references: tuple[Path, ...]
     settings: AlbumSettings
+    strangers: tuple[Path, ...] = ()
 
     @classmethod
     def open(cls, root: Path, out: Path | None = None) -> Album:
@@ -67,6 +70,7 @@ class Album:
             truth=_one(root, "gt"),
             references=_references(root),
             settings=read_settings(root / "album.yaml"),
+            strangers=_strangers(root / "ref"),
         )
 
     @property
@@ -113,6 +117,11 @@ def _references(root: Path) -> tuple[Path, ...]:
             root,
         )
     return tuple(found)
+
+
+def _strangers(folder: Path) -> tuple[Path, ...]:
+    shown = (p for p in folder.iterdir() if p.name[0] != "." and p.name.lower() not in LITTER)
+    return tuple(sorted(p for p in shown if p.suffix.lower() not in SUFFIXES))
 
 
 def _photos(root: Path, folder: Path) -> list[Path]:

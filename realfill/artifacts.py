@@ -40,7 +40,7 @@ class Input:
     Attributes:
         role: "target", "mask" or "reference".
         file: Path inside the album, with "/".
-        digest: SHA-256 of the file, hex.
+        digest: SHA-256 of the file, hex; empty where it was refused unread.
         format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF"; empty where it cannot be told.
         width: Pixels, upright.
         height: Pixels, upright.
@@ -151,7 +151,8 @@ class Ranked:
         inliers: Geometrically verified matches inside the hole, summed over the references.
         matches: Matches inside the hole before verification, summed over the references.
         rim_error: Mean jump of the colours across the rim of the hole, in 8-bit levels.
-        strangeness: Distance of the fill's patches to the most similar ones of the references, in 8-bit levels.
+        reference_error: Mean distance of the fill from the references laid over the window, in 8-bit levels; 0 where
+            none can be laid over it.
         best_reference: The reference with most verified matches, or empty.
         matcher: Which matcher was used.
     """
@@ -162,7 +163,7 @@ class Ranked:
     inliers: int
     matches: int
     rim_error: float
-    strangeness: float
+    reference_error: float
     best_reference: str
     matcher: str
 

@@ -270,7 +270,7 @@ def _snapshot(entry: ModelSpec, *, offline: bool) -> Path:
 
     try:
         path: str = snapshot_download(
-            entry.repository, revision=entry.revision, allow_patterns=list(FILES), local_files_only=offline
+            str(entry.repository), revision=entry.revision, allow_patterns=list(FILES), local_files_only=offline
         )
     except Exception as error:
         if offline:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from realfill import __version__
@@ -40,8 +41,8 @@ def examine() -> list[Finding]:
     """Look at the packages, device, base models, matchers, image formats, DVC and Prefect."""
     findings = [Finding("realfill", True, f"{__version__}, Python {sys.version.split()[0]}")]
     findings += [_package(name) for name in PACKAGES]
-    findings += [_device(), *(_tried(f"model {name}", lambda n=name: _model(n), name == "pocket") for name in MODELS)]
-    findings += [_tried(f"matcher {name}", lambda n=name: _matcher(n), False) for name in ("xfeat", "loftr", "sift")]
+    findings += [_device(), *(_tried(f"model {name}", partial(_model, name), name == "pocket") for name in MODELS)]
+    findings += [_tried(f"matcher {name}", partial(_matcher, name), False) for name in ("xfeat", "loftr", "sift")]
     findings += [_tried("HEIC export", _heic, False), _command("git"), _command("dvc")]
     return findings
 

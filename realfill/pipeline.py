@@ -57,7 +57,7 @@ STAGES = (
         "sample",
         "Draw the candidates for the missing part.",
         ("masks", "finetune"),
-        ("sample", "base"),
+        ("sample", "finetune", "base"),
         uses_model=True,
     ),
     Stage("rank", "Rank the candidates by matches with the references.", ("validate", "masks", "sample"), ("rank",)),

@@ -132,7 +132,8 @@ def draw(
     Raises:
         ModelError: Not even one candidate fits the memory.
     """
-    size, images = min(params.batch_size, count), []
+    size = min(params.batch_size, count)
+    images: list[np.ndarray] = []
     report = _reporter(on_progress, count * params.steps)
     while len(images) < count:
         numbers = range(len(images), min(len(images) + size, count))

@@ -1,0 +1,115 @@
+"""Validate hostile files: each must be accepted or refused with a reason, quickly and in little memory.
+
+    python bench/fuzz.py FOLDER
+
+Every file is tried under its own name and as a .jpg. First each by itself, with its time and the peak memory of the
+process that decodes it; then all of them as the references of one album. Exits with 1 where anything crashes, takes
+longer than 5 s, or needs more than 1 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from skimage import data
+
+from realfill import images, validate
+from realfill.album import Album
+from realfill.errors import PhotoError
+from realfill.params import load_params
+from realfill.probe import Prober
+
+SECONDS = 5.0
+MEGABYTES = 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    verdict: str
+    reason: str
+    seconds: float
+    megabytes: int
+
+    @property
+    def bad(self) -> bool:
+        return self.verdict == "crashed" or self.seconds > SECONDS or self.megabytes > MEGABYTES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    hostile = sorted(path for path in parser.parse_args().folder.iterdir() if path.is_file())
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as name:
+        album = _album(Path(name) / "album", hostile)
+        rows = {path.name: _tried(path, album.target) for path in sorted((album.root / "ref").iterdir())}
+        for file, row in rows.items():
+            flag = "BAD " if row.bad else ""
+            print(
+                f"{flag}{file[:60]:60} {row.verdict:8} {row.seconds:6.2f} s {row.megabytes:5d} MB  {row.reason[:110]}"
+            )
+        start = time.perf_counter()
+        params = load_params(assignments=[f"validate.timeout={SECONDS}", "validate.max_references=100"])
+        result = validate.run(album, params)
+        seconds = time.perf_counter() - start
+    judged = len(result.accepted) + len(result.refused)
+    bad = sum(row.bad for row in rows.values())
+    print(f"{len(rows)} files alone: {bad} bad, slowest {max(row.seconds for row in rows.values()):.2f} s, ", end="")
+    print(f"largest {max(row.megabytes for row in rows.values())} MB")
+    print(f"as one album: {len(result.accepted)} accepted, {len(result.refused)} refused, {seconds:.1f} s")
+    return int(bad > 0 or judged != len(rows))
+
+
+def _album(root: Path, hostile: list[Path]) -> Album:
+    for folder in ("target", "ref"):
+        (root / folder).mkdir(parents=True)
+    images.write_png(root / "target" / "target.png", data.astronaut())
+    for path in hostile:
+        shutil.copyfile(path, root / "ref" / path.name)
+        shutil.copyfile(path, root / "ref" / f"{path.name}.jpg")
+    return Album.open(root)
+
+
+def _tried(path: Path, harmless: Path) -> Row:
+    context = multiprocessing.get_context("fork")  # so that peak memory is this file's alone
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_try, args=(path, harmless, sender))
+    start = time.perf_counter()
+    process.start()
+    sender.close()
+    try:
+        row: Row = receiver.recv()
+    except EOFError:
+        row = Row("crashed", "", time.perf_counter() - start, 0)
+    process.join()
+    return row
+
+
+def _try(path: Path, harmless: Path, sender: Connection) -> None:
+    with Prober(max_megapixels=150.0, timeout=SECONDS) as prober:
+        prober.find(harmless)
+        start = time.perf_counter()
+        try:
+            found = prober.find(path)
+            verdict, reason = "accepted", f"{found.format} {found.mode} {found.bits} {found.width}x{found.height}"
+        except PhotoError as error:
+            verdict, reason = "refused", error.problem
+        seconds = time.perf_counter() - start
+    if verdict == "accepted":
+        images.read_srgb(path)
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)) // 1024
+    sender.send(Row(verdict, reason, seconds, peak))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

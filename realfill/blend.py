@@ -1,0 +1,258 @@
+"""Put a candidate into the photo at its native size.
+
+The fill's colours are matched to the ring around the hole by a smooth offset; then fill and photo are blended in
+frequency bands (Burt and Adelson, ACM Transactions on Graphics 1983) across a feather that lies outside the hole.
+What the canvas holds inside the hole never enters; what lies beyond the feather stays as it is, bit by bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.sparse import csc_array, diags_array, eye_array, kron
+from scipy.sparse.linalg import spsolve
+
+from realfill.album import Album
+from realfill.artifacts import Candidate, Ranked, Window, canvas_path, mask_path, read_rows, read_window
+from realfill.errors import AlbumError, ParamsError
+from realfill.files import publishing, write_json
+from realfill.images import Photo, from_srgb, read, read_png, resize, square, write_lossless
+from realfill.params import BlendParams, Params
+
+_GRID = 96  # cells a side of the window, on which the colour offset is solved
+_RING = 3.0  # cells in which a measurement loses its weight away from the rim
+_STIFFNESS = 4.0  # cells squared
+_SPREAD = 6 / 255  # a measurement this far off weighs half
+_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class BlendResult:
+    """What was blended.
+
+    Attributes:
+        candidate: Number of the candidate.
+        composite: The completed photo in the target's own colour space and depth.
+        feather: Width of the blend band around the hole, pixels.
+        box: Left, top, right, bottom (exclusive) of everything that changed, pixels of the canvas.
+    """
+
+    candidate: int
+    composite: Path
+    feather: int
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What is laid over the canvas.
+
+    Attributes:
+        place: Its rows and columns.
+        colours: [h, w, 3] float32 sRGB in 0..1.
+        weight: How much of them, [h, w] float32: 1 in the hole, falling to 0 across the feather.
+    """
+
+    place: tuple[slice, slice]
+    colours: np.ndarray
+    weight: np.ndarray
+
+    def over(self, below: np.ndarray, colours: np.ndarray) -> np.ndarray:
+        """Lay `colours` [h, w, C] over the pixels there, of any dtype; where the weight is 0 they stay as they are."""
+        weight = self.weight[..., None]
+        mixed = (1 - weight) * below + weight * colours
+        if np.issubdtype(below.dtype, np.integer):
+            mixed = np.rint(mixed)
+        return np.where(weight > 0, mixed.astype(below.dtype), below)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom (exclusive) of everything that changes, pixels of the canvas."""
+        left, top, width, height = cv2.boundingRect((self.weight > 0).astype(np.uint8))
+        left, top = left + self.place[1].start, top + self.place[0].start
+        return left, top, left + width, top + height
+
+
+def run(album: Album, params: Params) -> BlendResult:
+    """Write the completed photo as composite.tif.
+
+    Raises:
+        StageError: `masks`, `sample` or `rank` has not run.
+        ParamsError: There is no candidate of that number.
+        PhotoError: The target cannot be read any more.
+        AlbumError: The target changed since `masks` ran.
+    """
+    number, candidate = _chosen(album, params.blend)
+    window = read_window(album)
+    patch = patch_of(read_png(canvas_path(album)), read_png(mask_path(album)), window, candidate, params.blend)
+    photo = read(album.target, max_megapixels=params.validate_.max_megapixels)
+    if (photo.width, photo.height) != (window.photo_width, window.photo_height):
+        raise AlbumError("The target changed since the mask was made.", "Run the album again.", album.target)
+    composite = put(on_canvas(photo, window), patch)
+    feather = feather_of(window, params.blend)
+    with publishing(album.work("blend")) as folder:
+        write_lossless(folder / "composite.tif", composite)
+        write_json(folder / "blend.json", {"candidate": number, "feather": feather, "box": patch.box})
+    return BlendResult(number, album.work("blend") / "composite.tif", feather, patch.box)
+
+
+def compose(
+    canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray, params: BlendParams
+) -> np.ndarray:
+    """Complete a canvas.
+
+    Args:
+        canvas: [H, W, 3] float32 sRGB in 0..1; what is inside the hole is not looked at.
+        mask: [H, W] uint8, 255 = fill.
+        window: The square of the canvas that the candidate shows.
+        candidate: [R, R, 3] uint8 sRGB: all of the window, the known part as the model sees it too.
+        params: Feather and colour matching.
+
+    Returns:
+        [H, W, 3] float32; identical to `canvas` beyond the feather.
+    """
+    patch = patch_of(canvas, mask, window, candidate, params)
+    completed = canvas.copy()
+    completed[patch.place] = patch.over(canvas[patch.place], patch.colours)
+    return completed
+
+
+def put(photo: Photo, patch: Patch) -> Photo:
+    """Complete a photo of the canvas's size in its own colour space and depth; the patch becomes opaque."""
+    pixels = photo.pixels.copy()
+    pixels[patch.place] = patch.over(pixels[patch.place], from_srgb(patch.colours, photo))
+    if photo.alpha is None:
+        return dataclasses.replace(photo, pixels=pixels)
+    alpha = photo.alpha.copy()
+    alpha[patch.place][patch.weight > 0] = np.iinfo(alpha.dtype).max
+    return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
+
+
+def on_canvas(photo: Photo, window: Window) -> Photo:
+    """Place a photo on the canvas; the rest is zero."""
+    right = window.canvas_width - window.photo_left - photo.width
+    bottom = window.canvas_height - window.photo_top - photo.height
+    pads = ((window.photo_top, bottom), (window.photo_left, right))
+    alpha = None if photo.alpha is None else np.pad(photo.alpha, pads)
+    return dataclasses.replace(photo, pixels=np.pad(photo.pixels, (*pads, (0, 0))), alpha=alpha)
+
+
+def feather_of(window: Window, params: BlendParams) -> int:
+    """Width of the blend band around the hole, pixels."""
+    return round(params.feather / 100 * window.side)
+
+
+def patch_of(
+    canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray, params: BlendParams
+) -> Patch:
+    """What `compose` lays over the canvas, here [H, W, 3] uint8 or float32; works on one colour of one crop at a time."""
+    feather = feather_of(window, params)
+    place = _place(mask, 3 * feather + 2)
+    hole = mask[place] > 0  # [h, w]
+    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # 0 in the hole
+    known = (distance > feather / 2).astype(np.float32)
+    levels = int(math.log2(max(feather, 1)))
+    fill = candidate.astype(np.float32) / 255  # [R, R, 3]
+    if params.match_colour:
+        fill += resize(colour_offset(canvas, mask, window, fill), fill.shape[1], fill.shape[0])
+    colours = np.empty((*hole.shape, 3), np.float32)
+    for channel in range(3):
+        grown = _grown(fill[..., channel], window, place)
+        difference = np.where(hole, 0, _unit(canvas[place][..., channel]) - grown)
+        colours[..., channel] = grown + _banded(difference, known, levels)
+    nearness = np.clip(1 - distance / (feather + 1), 0, 1)
+    weight = np.where(distance <= feather, nearness**2 * (3 - 2 * nearness), 0).astype(np.float32)
+    return Patch(place, np.clip(colours, 0, 1), weight)
+
+
+def colour_offset(canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray) -> np.ndarray:
+    """How much brighter the photo is than the candidate, continued smoothly from the ring around the hole into it.
+
+    Minimises sum w |o - d|^2 + stiffness |grad o|^2 over the window, d the differences measured in the ring. The
+    weights w fall away from the rim, and with the distance from what was found (Cauchy's; by iterated reweighting):
+    where the candidate continues the photo wrongly, a difference is one of content rather than of colour.
+
+    Args:
+        canvas: [H, W, 3] uint8 or float32 sRGB.
+        mask: [H, W] uint8, 255 = fill.
+        window: The square of the canvas that the candidate shows.
+        candidate: [R, R, 3] float32 sRGB in 0..1.
+
+    Returns:
+        [96, 96, 3] float32 over the window; 0 where nothing is known of it.
+    """
+    known = square((cv2.dilate(mask, np.ones((5, 5))) == 0).astype(np.float32), window, fill=0)  # [side, side]
+    share = resize(known, _GRID, _GRID)
+    measured = share > 0.9
+    if not measured.any():
+        return np.zeros((_GRID, _GRID, 3), np.float32)
+    seen = [resize(_unit(square(canvas[..., c], window)) * known, _GRID, _GRID) for c in range(3)]
+    difference = np.dstack(seen) / np.maximum(share, 0.9)[..., None] - resize(candidate, _GRID, _GRID)
+    hole = resize((square(mask, window, fill=0) > 0).astype(np.float32), _GRID, _GRID) > 0
+    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    trust = np.exp(-away / _RING)[measured].astype(np.float64)  # [M]
+    wanted = difference[measured].astype(np.float64)  # [M, 3]
+    offset = np.broadcast_to(np.median(wanted[trust > trust.max() / 3], axis=0), (_GRID * _GRID, 3))
+    bending = _STIFFNESS * _laplacian(_GRID)
+    for _ in range(_ROUNDS):
+        residual = np.linalg.norm(wanted - offset[measured.ravel()], axis=1) / _SPREAD
+        weight, pulled = np.zeros(_GRID * _GRID), np.zeros((_GRID * _GRID, 3))
+        weight[measured.ravel()] = trust / (1 + residual**2)
+        pulled[measured.ravel()] = weight[measured.ravel(), None] * wanted
+        offset = spsolve(csc_array(bending + diags_array(weight)), pulled)
+    return offset.reshape(_GRID, _GRID, 3).astype(np.float32)
+
+
+def _laplacian(side: int) -> csc_array:
+    """Graph Laplacian of a square grid."""
+    line = diags_array(
+        [-np.ones(side - 1), np.r_[1, np.full(side - 2, 2), 1], -np.ones(side - 1)], offsets=[-1, 0, 1]
+    )
+    return csc_array(kron(line, eye_array(side)) + kron(eye_array(side), line))
+
+
+def _banded(difference: np.ndarray, weight: np.ndarray, levels: int) -> np.ndarray:
+    """Weigh the bands of a plane's Laplacian pyramid, the coarser ones by a smoother weight, and add them up again."""
+    if levels == 0:
+        return weight * difference
+    size = difference.shape[::-1]
+    coarse = cv2.pyrDown(difference)
+    fine = difference - cv2.pyrUp(coarse, dstsize=size)
+    return weight * fine + cv2.pyrUp(_banded(coarse, cv2.pyrDown(weight), levels - 1), dstsize=size)
+
+
+def _grown(plane: np.ndarray, window: Window, place: tuple[slice, slice]) -> np.ndarray:
+    """A plane [R, R] of the window at native size, cut to a place in the canvas; its edge is repeated beyond it."""
+    full = resize(plane, window.side, window.side)
+    rows = np.arange(place[0].start, place[0].stop) - window.top
+    columns = np.arange(place[1].start, place[1].stop) - window.left
+    return full[np.ix_(rows.clip(0, window.side - 1), columns.clip(0, window.side - 1))]
+
+
+def _place(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the mask's bounding box and a margin, within the canvas."""
+    left, top, width, height = cv2.boundingRect(mask)
+    rows = slice(max(0, top - margin), min(mask.shape[0], top + height + margin))
+    return rows, slice(max(0, left - margin), min(mask.shape[1], left + width + margin))
+
+
+def _unit(plane: np.ndarray) -> np.ndarray:
+    return plane.astype(np.float32) / 255 if plane.dtype == np.uint8 else plane
+
+
+def _chosen(album: Album, params: BlendParams) -> tuple[int, np.ndarray]:
+    folder = album.work("sample")
+    files = {row.candidate: folder / row.file for row in read_rows(folder / "candidates.parquet", Candidate)}
+    if params.candidate == "best":
+        number = read_rows(album.work("rank") / "ranking.parquet", Ranked)[0].candidate
+    else:
+        number = params.candidate
+    if number not in files:
+        known = ", ".join(map(str, sorted(files)))
+        raise ParamsError(f"There is no candidate {number}.", f"Set blend.candidate to best or one of {known}.")
+    return number, read_png(files[number])

