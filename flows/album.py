@@ -13,7 +13,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from PIL import Image
@@ -88,12 +87,17 @@ def complete_album(album: str, library: str = ".") -> dict[str, Any]:
     params = shelf.params(opened)
     with alone(opened):
         shelf.record_photos(opened)
-        stages = [complete_stage.with_options(name=stage.name)(stage.name, shelf, opened, params) for stage in STAGES]
+        stages = [_complete(stage.name, shelf, opened, params) for stage in STAGES]
     shelf.update_gallery()
     photo = opened.completed / str(read_document(opened.completed / f"{album}.json")["photo"])
     show_ranking(opened)
     show_result(opened, photo)
     return {"album": album, "photo": photo.relative_to(shelf.root).as_posix(), "stages": stages}
+
+
+def _complete(stage: str, library: Library, album: Album, params: Params) -> Any:
+    state = complete_stage.with_options(name=stage)(stage, library, album, params, return_state=True)
+    return state.result()
 
 
 def show_ranking(album: Album) -> None:
@@ -126,7 +130,7 @@ def _summary(stage: str, *, cached: bool, seconds: float) -> dict[str, Any]:
 
 def _progress(album: Album) -> Progress:
     """A callback that shows a stage's steps in Prefect's UI, as a progress bar each."""
-    bars: dict[str, tuple[UUID, float]] = {}
+    bars: dict[str, tuple[Any, float]] = {}
 
     def show(step: Step) -> None:
         percent = 100 * step.done / step.total

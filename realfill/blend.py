@@ -29,6 +29,7 @@ _RING = 3.0  # cells in which a measurement loses its weight away from the rim
 _STIFFNESS = 4.0  # cells squared
 _SPREAD = 6 / 255  # a measurement this far off weighs half
 _ROUNDS = 6
+_DOUBT = 0.05**2  # variance of brightness below which a gain is not to be trusted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Patch:
     weight: np.ndarray
 
     def over(self, below: np.ndarray, colours: np.ndarray) -> np.ndarray:
-        """Lay `colours` [h, w, C] over the pixels there, of any dtype; where the weight is 0 they stay as they are."""
+        """Lay `colours` [h, w, C] over the pixels there, of any dtype; weight 0 leaves them untouched."""
         weight = self.weight[..., None]
         mixed = (1 - weight) * below + weight * colours
         if np.issubdtype(below.dtype, np.integer):
@@ -150,7 +151,7 @@ def feather_of(window: Window, params: BlendParams) -> int:
 def patch_of(
     canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray, params: BlendParams
 ) -> Patch:
-    """What `compose` lays over the canvas, here [H, W, 3] uint8 or float32; works on one colour of one crop at a time."""
+    """What `compose` lays over the canvas, which may be uint8 here; one colour of one crop at a time is worked on."""
     feather = feather_of(window, params)
     place = _place(mask, 3 * feather + 2)
     hole = mask[place] > 0  # [h, w]
@@ -159,7 +160,7 @@ def patch_of(
     levels = int(math.log2(max(feather, 1)))
     fill = candidate.astype(np.float32) / 255  # [R, R, 3]
     if params.match_colour:
-        fill += resize(colour_offset(canvas, mask, window, fill), fill.shape[1], fill.shape[0])
+        fill = matched(canvas, mask, window, fill)
     colours = np.empty((*hole.shape, 3), np.float32)
     for channel in range(3):
         grown = _grown(fill[..., channel], window, place)
@@ -170,12 +171,13 @@ def patch_of(
     return Patch(place, np.clip(colours, 0, 1), weight)
 
 
-def colour_offset(canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray) -> np.ndarray:
-    """How much brighter the photo is than the candidate, continued smoothly from the ring around the hole into it.
+def matched(canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray) -> np.ndarray:
+    """Bring a candidate to the colours of the photo, as told by the ring around the hole, which both show.
 
-    Minimises sum w |o - d|^2 + stiffness |grad o|^2 over the window, d the differences measured in the ring. The
-    weights w fall away from the rim, and with the distance from what was found (Cauchy's; by iterated reweighting):
-    where the candidate continues the photo wrongly, a difference is one of content rather than of colour.
+    One gain a colour, then an offset that minimises sum w |o - d|^2 + stiffness |grad o|^2 over the window, d the
+    differences left in the ring: it continues them smoothly into the hole. The weights w fall away from the rim, and
+    with the distance from what was found (Cauchy's; by iterated reweighting): where the candidate continues the
+    photo wrongly, a difference is one of content rather than of colour.
 
     Args:
         canvas: [H, W, 3] uint8 or float32 sRGB.
@@ -184,28 +186,52 @@ def colour_offset(canvas: np.ndarray, mask: np.ndarray, window: Window, candidat
         candidate: [R, R, 3] float32 sRGB in 0..1.
 
     Returns:
-        [96, 96, 3] float32 over the window; 0 where nothing is known of it.
+        [R, R, 3] float32, perhaps slightly beyond 0..1; the candidate itself where nothing is known around the hole.
     """
     known = square((cv2.dilate(mask, np.ones((5, 5))) == 0).astype(np.float32), window, fill=0)  # [side, side]
     share = resize(known, _GRID, _GRID)
-    measured = share > 0.9
-    if not measured.any():
-        return np.zeros((_GRID, _GRID, 3), np.float32)
+    ring = share > 0.9
+    if not ring.any():
+        return candidate
     seen = [resize(_unit(square(canvas[..., c], window)) * known, _GRID, _GRID) for c in range(3)]
-    difference = np.dstack(seen) / np.maximum(share, 0.9)[..., None] - resize(candidate, _GRID, _GRID)
+    wanted = (np.dstack(seen) / np.maximum(share, 0.9)[..., None])[ring].astype(np.float64)  # [M, 3]
+    given = resize(candidate, _GRID, _GRID)[ring].astype(np.float64)  # [M, 3]
     hole = resize((square(mask, window, fill=0) > 0).astype(np.float32), _GRID, _GRID) > 0
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    trust = np.exp(-away / _RING)[measured].astype(np.float64)  # [M]
-    wanted = difference[measured].astype(np.float64)  # [M, 3]
-    offset = np.broadcast_to(np.median(wanted[trust > trust.max() / 3], axis=0), (_GRID * _GRID, 3))
-    bending = _STIFFNESS * _laplacian(_GRID)
+    trust = np.exp(-away / _RING)[ring].astype(np.float64)  # [M]
+    gain, bias = _gain(given, wanted, trust)
+    offset = _offset(wanted - gain * given, bias, trust, ring)
+    height, width = candidate.shape[:2]
+    return np.asarray(candidate * gain + resize(offset, width, height), np.float32)
+
+
+def _gain(given: np.ndarray, wanted: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Robust line wanted = gain * given + bias a colour, [3] each; a gain that little speaks for stays near 1."""
+    gain, bias = np.ones(3), np.median((wanted - given)[trust > trust.max() / 3], axis=0)
     for _ in range(_ROUNDS):
-        residual = np.linalg.norm(wanted - offset[measured.ravel()], axis=1) / _SPREAD
+        weight = _robust(wanted - gain * given - bias, trust)
+        x, y = (values - np.average(values, axis=0, weights=weight) for values in (given, wanted))
+        spread, shared = (np.average(values, axis=0, weights=weight) for values in (x * x, x * y))
+        gain = ((shared + _DOUBT) / (spread + _DOUBT)).clip(0.6, 1.6)
+        bias = np.average(wanted - gain * given, axis=0, weights=weight)
+    return gain, bias
+
+
+def _offset(wanted: np.ndarray, bias: np.ndarray, trust: np.ndarray, ring: np.ndarray) -> np.ndarray:
+    """Smooth offset over the grid, [96, 96, 3] float32, from differences [M, 3] in the ring [96, 96] bool."""
+    bending = _STIFFNESS * _laplacian(_GRID)
+    offset = np.broadcast_to(bias, (_GRID * _GRID, 3))
+    for _ in range(_ROUNDS):
         weight, pulled = np.zeros(_GRID * _GRID), np.zeros((_GRID * _GRID, 3))
-        weight[measured.ravel()] = trust / (1 + residual**2)
-        pulled[measured.ravel()] = weight[measured.ravel(), None] * wanted
+        weight[ring.ravel()] = _robust(wanted - offset[ring.ravel()], trust)
+        pulled[ring.ravel()] = weight[ring.ravel(), None] * wanted
         offset = spsolve(csc_array(bending + diags_array(weight)), pulled)
     return offset.reshape(_GRID, _GRID, 3).astype(np.float32)
+
+
+def _robust(residual: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """Cauchy's weights of residuals [M, 3], times `trust` [M]."""
+    return np.asarray(trust / (1 + (residual**2).sum(axis=1) / _SPREAD**2))
 
 
 def _laplacian(side: int) -> csc_array:
@@ -217,13 +243,13 @@ def _laplacian(side: int) -> csc_array:
 
 
 def _banded(difference: np.ndarray, weight: np.ndarray, levels: int) -> np.ndarray:
-    """Weigh the bands of a plane's Laplacian pyramid, the coarser ones by a smoother weight, and add them up again."""
+    """Weigh the bands of a plane's Laplacian pyramid, the coarser the smoother, and add them up again."""
     if levels == 0:
-        return weight * difference
+        return np.asarray(weight * difference)
     size = difference.shape[::-1]
     coarse = cv2.pyrDown(difference)
     fine = difference - cv2.pyrUp(coarse, dstsize=size)
-    return weight * fine + cv2.pyrUp(_banded(coarse, cv2.pyrDown(weight), levels - 1), dstsize=size)
+    return np.asarray(weight * fine + cv2.pyrUp(_banded(coarse, cv2.pyrDown(weight), levels - 1), dstsize=size))
 
 
 def _grown(plane: np.ndarray, window: Window, place: tuple[slice, slice]) -> np.ndarray:
@@ -231,7 +257,7 @@ def _grown(plane: np.ndarray, window: Window, place: tuple[slice, slice]) -> np.
     full = resize(plane, window.side, window.side)
     rows = np.arange(place[0].start, place[0].stop) - window.top
     columns = np.arange(place[1].start, place[1].stop) - window.left
-    return full[np.ix_(rows.clip(0, window.side - 1), columns.clip(0, window.side - 1))]
+    return np.asarray(full[np.ix_(rows.clip(0, window.side - 1), columns.clip(0, window.side - 1))])
 
 
 def _place(mask: np.ndarray, margin: int) -> tuple[slice, slice]:

@@ -7,8 +7,10 @@ import logging
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -64,6 +66,7 @@ def _options(
     if version:
         out_console.print(__version__)
         raise typer.Exit
+    warnings.filterwarnings("ignore", category=FutureWarning)
     level = logging.INFO if verbose else logging.WARNING
     handler = RichHandler(console=err_console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
@@ -98,24 +101,19 @@ def _complete(
     path: Path, out: Path | None, params_file: Path | None, profile: str | None, assignments: list[str], force: bool
 ) -> None:
     album, params = _opened(path, out, params_file, profile, assignments)
-    seconds: dict[str, str] = {}
-    started = time.monotonic()
+    begun: list[tuple[str, bool, float]] = []
 
     def on_stage(stage: Stage, skipped: bool) -> None:
-        seconds[stage.name] = "up to date" if skipped else ""
-        starts[stage.name] = time.monotonic()
+        begun.append((stage.name, skipped, time.monotonic()))
         err_console.print(f"[dim]{album.name}: {stage.name}{' (up to date)' if skipped else ''}[/dim]")
 
-    starts: dict[str, float] = {}
     with _bars() as on_progress:
         photo = pipeline.complete(album, params, force=force, on_stage=on_stage, on_progress=on_progress)
-    ended = time.monotonic()
-    moments = [*starts.values(), ended]
-    for (name, text), begin, end in zip(seconds.items(), moments, moments[1:], strict=True):
-        seconds[name] = text or f"{end - begin:.1f} s"
-    table = Table("stage", "time", title=f"{album.name}: {ended - started:.0f} s, {_peak_gigabytes():.1f} GB")
-    for name, text in seconds.items():
-        table.add_row(name, text)
+    moments = [moment for _, _, moment in begun] + [time.monotonic()]
+    title = f"{album.name}: {moments[-1] - moments[0]:.0f} s, {_peak_gigabytes():.1f} GB"
+    table = Table("stage", "time", title=title)
+    for (name, skipped, _), (begin, end) in zip(begun, pairwise(moments), strict=True):
+        table.add_row(name, "up to date" if skipped else f"{end - begin:.1f} s")
     err_console.print(table)
     out_console.print(f"photo  {photo}", soft_wrap=True, highlight=False)
     out_console.print(f"page   {album.completed / 'page' / 'index.html'}", soft_wrap=True, highlight=False)

@@ -139,6 +139,12 @@ class Block:
                 self.data[entry.at : end] = self.data[entry.at + 12 : end] + bytes(12)
                 self.pack("H", directory, self.unpack("H", directory)[0] - 1)
 
+    def put(self, start: int, value: bytes) -> None:
+        """Overwrite bytes; the block grows where it is too short."""
+        assert isinstance(self.data, bytearray)
+        self.data.extend(bytes(max(0, start - len(self.data))))
+        self.data[start : start + len(value)] = value
+
     def erase(self, start: int, size: int) -> None:
         """Overwrite bytes by zeros."""
         if start < _HEADER:
@@ -203,8 +209,7 @@ def _renew_thumbnail(block: Block, main: int, thumbnail: bytes) -> None:
     if start + len(thumbnail) > max(JPEG_LIMIT, len(block.data)):
         block.pack("I", link, 0)
         return
-    block.data.extend(bytes(max(0, start - len(block.data))))
-    block.data[start : start + len(thumbnail)] = thumbnail
+    block.put(start, thumbnail)
     block.set(second, THUMBNAIL_START, start)
     block.set(second, THUMBNAIL_SIZE, len(thumbnail))
     block.set(second, ORIENTATION, 1)

@@ -252,6 +252,7 @@ def to_srgb(photo: Photo) -> Pixels:
     """The photo's colours as [H, W, 3] uint8 sRGB (relative colorimetric, black point compensated).
 
     Without a usable profile grey and RGB are taken for sRGB, and CMYK for its plain complement. Alpha is ignored.
+    The result may share the photo's memory: copy it before writing into it.
     """
     icc = None if profile_problem(photo) else photo.icc
     if icc is not None:

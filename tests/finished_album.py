@@ -39,7 +39,7 @@ def finish(root: Path, out: Path | None = None) -> Album:
     filled = np.where(hole[..., None], from_srgb(fills[1].astype(np.float32) / 255, photo), photo.pixels)
     alpha = None if photo.alpha is None else np.where(hole, np.iinfo(photo.alpha.dtype).max, photo.alpha)
     write_lossless(album.work("blend") / "composite.tif", replace(photo, pixels=filled, alpha=alpha))
-    write_json(album.work("blend") / "blend.json", {"candidate": 1})
+    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 2})
     return album
 
 

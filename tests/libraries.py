@@ -8,20 +8,20 @@ from pathlib import Path
 
 import skimage.data
 import yaml
-from models import write_tiny_model
 from PIL import Image
 
+from models import write_tiny_model
 from realfill.library import add
 
 PROJECT = Path(__file__).parent.parent
-QUICK = {
+QUICK: dict[str, dict[str, object]] = {
     "finetune": {"steps": 2, "batch_size": 2, "bank": 4, "rank": 4},
     "sample": {"candidates": 2, "steps": 2},
     "rank": {"matcher": "sift"},
 }
 
 
-def write_tiny_album(folder: Path, hole_left: int = 70) -> Path:
+def write_tiny_album(folder: Path) -> Path:
     """Middlebury's motorcycle at a quarter of its size: the right photo with a hole, the left one as reference."""
     left, right, _ = skimage.data.stereo_motorcycle()
     for name in ("target", "ref"):
@@ -30,13 +30,13 @@ def write_tiny_album(folder: Path, hole_left: int = 70) -> Path:
     Image.fromarray(right).resize(size).save(folder / "target" / "target.png")
     Image.fromarray(left).resize(size).save(folder / "ref" / "left.png")
     mask = Image.new("L", size)
-    mask.paste(255, (hole_left, 40, hole_left + 50, 90))
+    mask.paste(255, (70, 40, 120, 90))
     mask.save(folder / "target" / "mask.png")
     return folder
 
 
 def make_library(root: Path, *albums: str) -> Path:
-    """Make a library with albums of these names, each with another hole, none of them completed."""
+    """Make a library with albums of these names and the same photos, none of them completed."""
     root.mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/.gitignore"):
@@ -50,8 +50,8 @@ def make_library(root: Path, *albums: str) -> Path:
     write_tiny_model(root / "models" / "pocket")
     for section, values in QUICK.items():
         change_yaml(root / "params.yaml", section, **values)
-    for number, name in enumerate(albums):
-        add(write_tiny_album(root.parent / f"{root.name}-sources" / name, 70 - number), root)
+    for name in albums:
+        add(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
     return root
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from finished_album import finish
 from rich.console import Console
 from skimage import data
 from skimage.metrics import structural_similarity
 
+from finished_album import finish
 from realfill import export
 from realfill.album import Album
 from realfill.errors import AlbumError, StageError
@@ -55,7 +55,7 @@ def test_ssim_is_that_of_scikit_image() -> None:
 
 
 def test_blur_invention_and_misplacement_lose_recall(scorer: Scorer) -> None:
-    blurred = scorer.score(cv2.GaussianBlur(ASTRONAUT, (0, 0), 6))
+    blurred = scorer.score(cv2.GaussianBlur(ASTRONAUT, (0, 0), 12))
     moved = scorer.score(np.roll(ASTRONAUT, 20, axis=1))
     invented = scorer.score(cv2.resize(data.cat(), (512, 512)))
     for score in (blurred, moved, invented):
@@ -96,8 +96,8 @@ def test_an_album_is_scored_and_the_figures_are_kept(album: Album) -> None:
     assert set(scored.candidates) == {0, 1, 2}
     assert scored.ranked == [1, 0, 2]
     assert scored.outside_max_difference == 0
-    assert scored.result.psnr > scored.mean.psnr
-    assert abs(scored.result.psnr - scored.telea.psnr) < 3, "the delivered fill is Telea's, too"
+    assert abs(scored.result.psnr - scored.telea.psnr) < 1, "the delivered fill is Telea's, too"
+    assert abs(scored.candidates[1].psnr - scored.result.psnr) < 1
     evaluate(album, params)
     assert (album.work("evaluate") / "metrics.json").read_bytes() == kept
     console = Console(record=True, width=160)

@@ -35,7 +35,9 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
     write_whole(path, b"0" * 1_000_000)
     code = (
         "import sys, itertools; from pathlib import Path; from realfill.files import write_whole\n"
-        "for n in itertools.count(): write_whole(Path(sys.argv[1]), str(n % 10).encode() * 1_000_000); print(n, flush=True)"
+        "for n in itertools.count():\n"
+        "    write_whole(Path(sys.argv[1]), str(n % 10).encode() * 1_000_000)\n"
+        "    print(n, flush=True)"
     )
     for _ in range(3):
         writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)

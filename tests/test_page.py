@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from finished_album import finish
 from PIL import Image
 
+from finished_album import finish
 from realfill import export
 from realfill.album import Album
 from realfill.artifacts import Input, read_inputs, write_rows
@@ -84,7 +84,7 @@ def test_the_page_can_be_read_aloud(album: Album) -> None:
 
 def test_the_page_shows_all_candidates_and_marks_the_best_and_the_delivered_one(album: Album) -> None:
     document = album.work("blend") / "blend.json"
-    document.write_text(json.dumps({"candidate": 0}))
+    document.write_text(json.dumps({"candidate": 0, "feather": 2}))
     reader = Reader(export.run(album, load_params()).page)
     text = " ".join(reader.text.split())
     assert "Candidate 1 best score" in text

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from libraries import call, environment, make_library, ran
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 
 from flows.album import complete_stage, may_pass
+from libraries import call, environment, make_library, ran
 from realfill.errors import PhotoError
 from realfill.pipeline import STAGES
 
@@ -157,7 +157,7 @@ def test_the_flow_runs_without_server_and_worker(prefect: Prefect, tmp_path: Pat
 
 
 def test_only_errors_that_may_pass_are_tried_again_and_soon() -> None:
-    run = TaskRun.model_construct()
+    run = TaskRun(task_key="stage", dynamic_key="0")
     assert may_pass(complete_stage, run, Failed(data=OSError("the disk went away")))
     assert not may_pass(complete_stage, run, Failed(data=PhotoError("Broken.", "Replace it.", "a.jpg")))
     delays = complete_stage.retry_delay_seconds

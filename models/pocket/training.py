@@ -1,0 +1,164 @@
+"""A training loop whose every step is a function of the seed and the step number, and can be resumed exactly."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from safetensors import safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from realfill.files import write_whole
+from realfill.randomness import key
+
+SEED = 0
+
+
+@dataclass
+class Training:
+    """A model in training, with everything that its next step depends on."""
+
+    model: Any
+    average: Any
+    optimizer: torch.optim.AdamW
+    step: int
+
+    @classmethod
+    def start(cls, model: Any, device: torch.device, checkpoint: Path) -> Training:
+        """Begin anew, or go on from the checkpoint if there is one."""
+        model = model.to(device, memory_format=torch.channels_last).train()
+        average = deepcopy(model).requires_grad_(False).eval()
+        training = cls(model, average, torch.optim.AdamW(model.parameters(), weight_decay=0.01), 0)
+        if checkpoint.exists():
+            training._load(checkpoint)
+        return training
+
+    def save(self, checkpoint: Path) -> None:
+        """Write the checkpoint, whole or not at all."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            tensors |= {f"{slot}.{name}": value for slot, value in self.optimizer.state[parameter].items()}
+        save(checkpoint, tensors, step=str(self.step))
+
+    def _load(self, checkpoint: Path) -> None:
+        tensors = load_file(checkpoint)
+        for name, module in (("model", self.model), ("average", self.average)):
+            prefix = f"{name}."
+            found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            module.load_state_dict(found)
+        for name, parameter in self.model.named_parameters():
+            self.optimizer.state[parameter] = {
+                "step": tensors[f"step.{name}"],
+                "exp_avg": torch.empty_like(parameter).copy_(tensors[f"exp_avg.{name}"]),
+                "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"exp_avg_sq.{name}"]),
+            }
+        self.step = int(metadata(checkpoint)["step"])
+
+    def advance(self, loss: Tensor, rate: float, decay: float) -> None:
+        """Take one optimizer step."""
+        self.optimizer.param_groups[0]["lr"] = rate
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        decay = min(decay, self.step / (self.step + 9))
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+
+
+def train(
+    training: Training,
+    loss_at: Callable[[int], Tensor],
+    *,
+    name: str,
+    work_dir: Path,
+    steps: int,
+    rate: float,
+    minutes: float,
+    every: float,
+    on_checkpoint: Callable[[], None],
+) -> None:
+    """Train up to `steps`: warm-up, then a cosine down to 2 % of `rate`; a checkpoint `every` so many minutes."""
+    checkpoint = work_dir / f"{name}.safetensors"
+    started = saved = time.monotonic()
+    logged, losses = training.step, torch.zeros(())
+    while training.step < steps:
+        step = training.step
+        loss = loss_at(step)
+        warm = min(1.0, (step + 1) / 100)
+        training.advance(loss, rate * warm * (0.51 + 0.49 * math.cos(math.pi * step / steps)), 0.999)
+        losses = losses.to(loss.device) + loss.detach()
+        now = time.monotonic()
+        over = now - started > 60 * minutes or training.step == steps
+        if training.step % 25 == 0 or over:
+            mean = losses.item() / (training.step - logged)
+            _log(work_dir / f"{name}.csv", training.step, mean, now - started)
+            logged, losses = training.step, torch.zeros(())
+        if over or now - saved > 60 * every:
+            training.save(checkpoint)
+            saved = now
+            on_checkpoint()
+        if over:
+            break
+
+
+def _log(path: Path, step: int, loss: float, seconds: float) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["step", "loss", "seconds"])
+        writer.writerow([step, f"{loss:.5f}", f"{seconds:.1f}"])
+    typer.echo(f"step {step:6d}  loss {loss:.4f}  {seconds / 60:5.1f} min")
+
+
+def averaged(checkpoint: Path, first: str, build: Callable[[int], Any]) -> Any:
+    """The averaged model in a checkpoint; `build` takes the width, the length of the tensor called `first`."""
+    prefix = "average."
+    tensors = {
+        name.removeprefix(prefix): tensor for name, tensor in load_file(checkpoint).items() if name.startswith(prefix)
+    }
+    model = build(len(tensors[first]))
+    model.load_state_dict(tensors)
+    return model.requires_grad_(False).eval()
+
+
+def save(path: Path, tensors: dict[str, Tensor], **metadata: str) -> None:
+    """Write tensors and strings about them as safetensors, whole or not at all."""
+    whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    write_whole(path, serialise(whole, metadata))
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """The strings in a safetensors file."""
+    with safe_open(path, "pt") as file:
+        strings: dict[str, str] = file.metadata()
+    return strings
+
+
+def device_here() -> torch.device:
+    """The CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on CUDA, float32 on the CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def draws_for(device: torch.device, *parts: int | str) -> torch.Generator:
+    """A generator on the device, keyed by `parts`."""
+    return torch.Generator(device).manual_seed(key(SEED, *parts))
