@@ -249,6 +249,6 @@ def mask_path(album: Album) -> Path:
 
 def _require(path: Path) -> Path:
     if not path.is_file():
-        stage = path.parent.name
+        stage = "export" if path.parent.name == "completed" else path.parent.name
         raise StageError(f"The stage '{stage}' has not been run.", f"Run `realfill {stage}` first.", path)
     return path

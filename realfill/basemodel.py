@@ -78,14 +78,17 @@ def locate(name: str) -> Path:
     """Find a base model on this machine without any network.
 
     Args:
-        name: A name in `MODELS`, or the path of a diffusers folder.
+        name: A name in `MODELS`, or the absolute path of a diffusers folder.
 
     Raises:
         ModelError: It is not here; says how to get it.
     """
     entry = MODELS.get(name)
     if entry is None:
-        return _complete(Path(name), f"Give the path of a diffusers folder, or one of: {', '.join(MODELS)}.")
+        remedy = f"Set base.model to one of {', '.join(MODELS)}, or to the absolute path of a diffusers folder."
+        if not Path(name).is_absolute():
+            raise ModelError(f"There is no base model {name!r}.", remedy)
+        return _complete(Path(name), remedy)
     if entry.repository is None:
         return _complete(_embedded() / name, "Clone the repository with its models/ folder, or set REALFILL_MODELS.")
     return _complete(_snapshot(entry, offline=True), f"Run `realfill fetch {name}` where there is a network.")

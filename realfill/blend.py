@@ -198,7 +198,7 @@ def matched(canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.
     given = resize(candidate, _GRID, _GRID)[ring].astype(np.float64)  # [M, 3]
     hole = resize((square(mask, window, fill=0) > 0).astype(np.float32), _GRID, _GRID) > 0
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    trust = np.exp(-away / _RING)[ring].astype(np.float64)  # [M]
+    trust = np.exp((away[ring].min() - away[ring]) / _RING).astype(np.float64)  # [M]
     gain, bias = _gain(given, wanted, trust)
     offset = _offset(wanted - gain * given, bias, trust, ring)
     height, width = candidate.shape[:2]
@@ -207,7 +207,7 @@ def matched(canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.
 
 def _gain(given: np.ndarray, wanted: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Robust line wanted = gain * given + bias a colour, [3] each; a gain that little speaks for stays near 1."""
-    gain, bias = np.ones(3), np.median((wanted - given)[trust > trust.max() / 3], axis=0)
+    gain, bias = np.ones(3), np.median((wanted - given)[trust > 1 / 3], axis=0)
     for _ in range(_ROUNDS):
         weight = _robust(wanted - gain * given - bias, trust)
         x, y = (values - np.average(values, axis=0, weights=weight) for values in (given, wanted))

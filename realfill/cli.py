@@ -128,7 +128,7 @@ def _stage_command(stage: Stage) -> Callable[..., None]:
         assignments: Assignments = None,
     ) -> None:
         album, params = _opened(path, out, params_file, profile, assignments or [])
-        with _bars() as on_progress:
+        with pipeline.alone(album), _bars() as on_progress:
             pipeline.run_stage(stage.name, album, params, on_progress)
         out_console.print(str(stage.output(album)), soft_wrap=True, highlight=False)
 
@@ -171,7 +171,9 @@ def add(
     """Bring an album into the library under data/albums/, its photos tracked by DVC."""
     from realfill.library import add as add_album
 
-    out_console.print(str(add_album(album, library)), soft_wrap=True, highlight=False)
+    folder = add_album(album, library)
+    out_console.print(str(folder), soft_wrap=True, highlight=False)
+    err_console.print(f"Run `dvc repro` to complete it; `git add {folder}` keeps it in the library's history.")
 
 
 @app.command()
@@ -181,9 +183,10 @@ def gallery(
 ) -> None:
     """Write the page that lists every album of a library."""
     from realfill.gallery import write_gallery
+    from realfill.library import open_albums
 
-    folders = sorted(path for path in albums.iterdir() if (path / "target").is_dir())
-    out_console.print(str(write_gallery([Album.open(path) for path in folders], out)), soft_wrap=True)
+    opened, problems = open_albums(albums)
+    out_console.print(str(write_gallery(opened, out, problems)), soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -27,7 +27,9 @@ class _Section(BaseModel):
 class BaseParams(_Section):
     """Which base model is tuned and sampled, and on what."""
 
-    model: str = Field("pocket", description="Name in the registry of base models, or a diffusers folder.")
+    model: str = Field(
+        "pocket", description="Name in the registry of base models, or the absolute path of a diffusers folder."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
     precision: Literal["auto", "no", "bf16"] = Field("auto", description="auto: bf16 on CUDA, fp32 on CPU.")
 

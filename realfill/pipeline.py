@@ -45,7 +45,12 @@ class Stage:
 
 STAGES = (
     Stage("validate", "Check every photo and list what was found.", (), ("validate",)),
-    Stage("masks", "Build the mask, the canvas and the window the model sees.", ("validate",), ("masks", "base")),
+    Stage(
+        "masks",
+        "Build the mask, the canvas and the window the model sees.",
+        ("validate",),
+        ("masks", "validate", "base"),
+    ),
     Stage(
         "finetune",
         "Tune a LoRA adapter of the base model on the album.",

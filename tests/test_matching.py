@@ -94,7 +94,7 @@ def test_same_photos_same_matches(found: Matcher[Any], stereo: Pair) -> None:
 def test_outliers_are_told_apart() -> None:
     random = np.random.default_rng(0)
     points = random.uniform(0, 600, (200, 2)).astype(np.float32)
-    moved = (points + [12, -7] + random.normal(0, 0.3, points.shape)).astype(np.float32)
+    moved = (points + (12, -7) + random.normal(0, 0.3, points.shape)).astype(np.float32)
     moved[:80] = random.uniform(0, 600, (80, 2))
     agree = verify(Matches(points, moved, np.ones(200, np.float32)))
     assert agree[80:].all()
