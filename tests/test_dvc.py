@@ -237,7 +237,7 @@ def test_the_pipeline_watches_what_the_stages_declare() -> None:
         assert {"profile", *stage.sections} <= {key.split(".")[0] for key in params["../../../params.yaml"]}, (
             stage.name
         )
-        assert ("../../../models/pocket" in entry["deps"]) == stage.uses_model, stage.name
+        assert ("../../../models/pocket/unet" in entry["deps"]) == stage.uses_model, stage.name
 
 
 def test_params_yaml_states_every_parameter_with_its_default() -> None:

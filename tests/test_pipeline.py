@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from realfill import pipeline
 from realfill.album import Album
+from realfill.artifacts import Candidate, read_rows
 from realfill.cli import app
 from realfill.errors import AlbumError, StageError
 from realfill.files import digest
 from realfill.images import read_png, write_png
-from realfill.params import Params
+from realfill.params import Params, load_params
 from realfill.pipeline import STAGES, Stage, complete, run_stage
 
 
@@ -60,6 +61,16 @@ def test_the_same_inputs_give_the_same_bytes(album_folder: Path, quick_params: P
     complete(second, quick_params)
     for stage in STAGES:
         assert digest(stage.output(first)) == digest(stage.output(second)), stage.name
+
+
+def test_the_papers_profile_runs(album_folder: Path, quick_params: Params) -> None:
+    shortened = ["finetune.steps=2", "finetune.bank=8", "sample.candidates=1", "rank.matcher=sift"]
+    model = [f"base.model={quick_params.base.model}", "base.device=cpu"]
+    params = load_params(profile="paper", assignments=shortened + model)
+    album = Album.open(album_folder)
+    complete(album, params)
+    (row,) = read_rows(album.work("sample") / "candidates.parquet", Candidate)
+    assert (row.scheduler, row.steps) == ("ddpm", 200)
 
 
 def test_a_bad_reference_is_left_out_with_a_warning(

@@ -38,7 +38,7 @@ from realfill.randomness import numpy_generator
 
 HERE = Path(__file__).resolve().parent
 EMPTY_PROMPTS = 0.2
-HOLE_WEIGHT = 2.0
+HOLE_WEIGHT = 4.0
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 WorkDir = Annotated[Path, typer.Option(help="Crops, checkpoints, logs and pictures of the training.")]
@@ -207,7 +207,9 @@ def _denoising_loss(model: Any, data: Tensor, prompts: Tensor, draws: torch.Gene
     """
     latents, mask, masked = data.split([4, 1, 4], 1)
     scheduler = DDPMScheduler(**SCHEDULE)
-    steps = torch.randint(1000, (len(data),), generator=draws, device=data.device)
+    steps = (
+        1000 * torch.rand(len(data), generator=draws, device=data.device).sqrt()
+    ).long()  # the noisier, the likelier
     noise = torch.randn(latents.shape, generator=draws, device=data.device)
     noisy = scheduler.add_noise(latents, noise, steps)
     inputs = torch.cat([noisy, mask, masked], 1).contiguous(memory_format=torch.channels_last)
