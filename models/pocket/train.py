@@ -17,8 +17,10 @@ SNR (Lin et al., arXiv 2305.08891).
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
@@ -47,17 +49,20 @@ Minutes = Annotated[float, typer.Option(help="Stop with a checkpoint after so ma
 
 
 @app.command()
-def fetch(packages_dir: Annotated[Path, typer.Option(help="Where to unpack the packages.")]) -> None:
-    """Download and unpack the Debian packages that `sources.json` names."""
+def fetch(packages_dir: Annotated[Path, typer.Option(help="Where to put the photos, a folder a package.")]) -> None:
+    """Download the Debian packages that `sources.json` names, and keep their photos and statements of licence."""
     packages = {source["package"] for source in sources()} - {"scikit-image"}
     for package in sorted(packages):
         if (packages_dir / package).exists():
             continue
-        with publishing(packages_dir / package) as folder:
-            subprocess.run(["apt-get", "download", package], check=True, cwd=folder)
-            for archive in folder.glob("*.deb"):
-                subprocess.run(["dpkg", "-x", archive, folder], check=True)
-                archive.unlink()
+        wanted = [source["path"] for source in sources() if source["package"] == package]
+        with publishing(packages_dir / package) as folder, TemporaryDirectory() as scratch:
+            subprocess.run(["apt-get", "download", package], check=True, cwd=scratch)
+            (archive,) = Path(scratch).glob("*.deb")
+            subprocess.run(["dpkg", "-x", archive, scratch], check=True)
+            for path in [*wanted, f"usr/share/doc/{package}/copyright"]:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(Path(scratch) / path, folder / path)
 
 
 @app.command()
