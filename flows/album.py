@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 import io
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import (
     create_image_artifact,
     create_progress_artifact,
@@ -29,14 +31,16 @@ from prefect.states import Completed
 from prefect.tasks import Task
 from prefect.utilities.slugify import slugify
 
+from flows.gpu import gpu_turn
 from realfill import images
 from realfill.album import Album
 from realfill.artifacts import Ranked, canvas_path, mask_path, read_document, read_rows
-from realfill.errors import RealFillError
+from realfill.errors import AlbumError, RealFillError, TransientError
 from realfill.library import Library
 from realfill.params import Params
-from realfill.pipeline import STAGES, alone, run_stage
+from realfill.pipeline import STAGES, Stage, alone, run_stage
 from realfill.progress import Progress, Step
+from realfill.tracking import Tracking
 
 PICTURE_SIDE = 480
 SECONDS_BETWEEN_UPDATES = 2.0
@@ -44,7 +48,8 @@ SECONDS_BETWEEN_UPDATES = 2.0
 
 def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether trying again can help: not after an error that only the user can mend."""
-    return not isinstance(state.result(raise_on_failure=False), RealFillError)
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TransientError) or not isinstance(error, RealFillError)
 
 
 @task(
@@ -56,28 +61,46 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     retry_delay_seconds=[10, 60],
     retry_condition_fn=may_pass,
 )
-def complete_stage(stage: str, library: Library, album: Album, params: Params) -> Any:
-    """Run one stage and record it with DVC, unless DVC finds it up to date.
+def complete_stage(
+    stage: str, album: Album, params: Params, known: Tracking, *, current: bool, shared: str = ""
+) -> Any:
+    """Run one stage and record it with DVC, unless DVC found it up to date.
+
+    Args:
+        stage: Its name.
+        album: The album.
+        params: All parameters.
+        known: What DVC remembers of the album.
+        current: Whether DVC found it up to date.
+        shared: Where on the remote to keep what was achieved, for another machine to go on; nowhere if empty.
 
     Returns:
         {"stage": its name, "cached": whether it was skipped, "seconds": what it took}.
     """
-    if library.is_current(album, stage):
+    if current:
         message = f"DVC finds {stage} of {album.name} up to date."
         return Completed(name="Cached", message=message, data=_summary(stage, cached=True, seconds=0.0))
+    progress = _progress(album)
     started = time.monotonic()
-    run_stage(stage, album, params, _progress(album))
-    library.record(album, stage)
-    return _summary(stage, cached=False, seconds=round(time.monotonic() - started, 2))
+    run_stage(stage, album, params, _sharing(progress, album, known, shared) if shared else progress)
+    seconds = round(time.monotonic() - started, 2)
+    known.record(album.root / "dvc.yaml", stage)
+    if shared:
+        known.push()
+        known.send(album.root / "dvc.lock", f"{shared}/dvc.lock")
+    return _summary(stage, cached=False, seconds=seconds)
 
 
 @flow(name="complete-album", flow_run_name="{album}", persist_result=True, result_serializer="json")
-def complete_album(album: str, library: str = ".") -> dict[str, Any]:
+def complete_album(album: str, library: str = ".", gallery: bool = True, shared: str = "") -> dict[str, Any]:
     """Complete one album of the library, from its photos to the finished file.
 
     Args:
         album: The album's name, i.e. its folder below data/albums/.
         library: Root of the library; the working directory by default.
+        gallery: Whether to write the page that lists all albums anew.
+        shared: Where on the DVC remote to keep checkpoints and finished stages, for another machine to go on if this
+            one goes away; nowhere if empty.
 
     Returns:
         {"album": its name, "photo": the finished photo's path inside the library, "stages": what each task returned}.
@@ -85,19 +108,55 @@ def complete_album(album: str, library: str = ".") -> dict[str, Any]:
     shelf = Library.open(Path(library))
     opened = shelf.album(album)
     params = shelf.params(opened)
-    with alone(opened):
-        shelf.record_photos(opened)
-        stages = [_complete(stage.name, shelf, opened, params) for stage in STAGES]
-    shelf.update_gallery()
+    with _alone(opened):
+        shelf.record_photos(album)
+        with shelf.tracked(album) as known:
+            stages = [_complete(stage, opened, params, known, shared) for stage in STAGES]
+    if gallery:
+        shelf.update_gallery()
     photo = opened.completed / str(read_document(opened.completed / f"{album}.json")["photo"])
-    show_ranking(opened)
-    show_result(opened, photo)
+    with whatever_the_server_says():
+        show_ranking(opened)
+        show_result(opened, photo)
     return {"album": album, "photo": photo.relative_to(shelf.root).as_posix(), "stages": stages}
 
 
-def _complete(stage: str, library: Library, album: Album, params: Params) -> Any:
-    state = complete_stage.with_options(name=stage)(stage, library, album, params, return_state=True)
+def _complete(stage: Stage, album: Album, params: Params, known: Tracking, shared: str) -> Any:
+    current = known.is_current(album.root / "dvc.yaml", stage.name)
+    run = complete_stage.with_options(name=stage.name, timeout_seconds=allowance(album, params))
+    with gpu_turn(needed=stage.uses_model and not current):
+        state = run(stage.name, album, params, known, current=current, shared=shared, return_state=True)
     return state.result()
+
+
+@contextmanager
+def _alone(album: Album) -> Iterator[None]:
+    """Keep other runs off; one that is still there is not the album's fault."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(album))
+        except AlbumError as error:
+            raise TransientError(error.problem, error.remedy, error.path) from error
+        yield
+
+
+def allowance(album: Album, params: Params) -> float:
+    """Seconds after which a stage of the album is taken to hang: far more than any takes.
+
+    An hour, a second for each megabyte of the photos, and a second for each sample that is learned or drawn.
+    """
+    megabytes = sum(path.stat().st_size for path in (album.target, *album.references)) / 1e6
+    learned = params.finetune.steps * params.finetune.batch_size
+    return 3600 + megabytes + learned + params.sample.candidates * params.sample.steps
+
+
+@contextmanager
+def whatever_the_server_says() -> Iterator[None]:
+    """Show something in Prefect's UI; a server that is away for a while stops no work."""
+    try:
+        yield
+    except Exception as error:
+        get_run_logger().warning("Could not be shown: %s", error)
 
 
 def show_ranking(album: Album) -> None:
@@ -134,17 +193,32 @@ def _progress(album: Album) -> Progress:
 
     def show(step: Step) -> None:
         percent = 100 * step.done / step.total
-        if step.stage not in bars:
-            key = f"{slugify(album.name)}-{step.stage}"
-            bar = create_progress_artifact(percent, key=key, description=_facts(step))
-        else:
-            bar, updated = bars[step.stage]
-            if step.done < step.total and time.monotonic() - updated < SECONDS_BETWEEN_UPDATES:
-                return
-            update_progress_artifact(bar, percent, description=_facts(step))
+        bar, updated = bars.get(step.stage, (None, -SECONDS_BETWEEN_UPDATES))
+        if step.done < step.total and time.monotonic() - updated < SECONDS_BETWEEN_UPDATES:
+            return
+        with whatever_the_server_says():
+            if bar is None:
+                key = f"{slugify(album.name)}-{step.stage}"
+                bar = create_progress_artifact(percent, key=key, description=_facts(step))
+            else:
+                update_progress_artifact(bar, percent, description=_facts(step))
         bars[step.stage] = (bar, time.monotonic())
 
     return show
+
+
+def _sharing(progress: Progress, album: Album, known: Tracking, shared: str) -> Progress:
+    """A callback that does what `progress` does and sends each new checkpoint to the remote."""
+    sent: dict[Path, int] = {}
+
+    def share(step: Step) -> None:
+        progress(step)
+        for path in (album.out / "work" / ".checkpoints").glob("*/*.safetensors"):
+            if sent.get(path) != (changed := path.stat().st_mtime_ns):
+                known.send(path, f"{shared}/{path.relative_to(album.out).as_posix()}")
+                sent[path] = changed
+
+    return share
 
 
 def _facts(step: Step) -> str:

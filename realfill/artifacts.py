@@ -6,11 +6,16 @@ stage      writes into `work/<stage>/`
 validate   inputs.parquet: one `Input` a photo
 masks      canvas.png (8-bit sRGB, native size, extended where outpainted), mask.png (0 or 255, 255 = fill,
            same size), window.json: `Window`
+align      placed.json: `Placed`; where anything was placed also proposal.png (8-bit sRGB, the box at native size)
+           and confidence.png (same size; 0 = nothing is proposed, 1 to 255 = how far it is to be believed)
 finetune   unet/ and text_encoder/ (LoRA adapters in PEFT's layout), loss.csv (step, loss, lr), metrics.json
 sample     candidates.parquet: one `Candidate` a row, and its picture 000.png, 001.png, ... (8-bit sRGB, the
            window at the base model's resolution)
-rank       ranking.parquet: one `Ranked` a candidate, best first; matches.png; metrics.json
-blend      composite.tif (the whole photo in the target's own colour space and depth), blend.json
+rank       ranking.parquet: one `Ranked` a candidate, best first; verified.parquet: one `Verified` a match;
+           matches.png; metrics.json
+blend      composite.tif (the whole photo in the target's own colour space and depth), blend.json, authenticity.png
+           (8-bit, the canvas: 0 outside the hole, 255 = reference pixel, 170 = generated and confirmed by matches,
+           85 = generated only)
 export     `completed/`: the photo, its provenance <album>.json, and its page
 =========  =================================================================================================
 """
@@ -104,14 +109,35 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """What geometry says about the hole.
+
+    Attributes:
+        model: "depth" (structure from motion and a depth map), "plane" (a homography a reference) or "none".
+        box: Left, top, right, bottom (exclusive) of the proposal, pixels of the canvas.
+        references: Names of the references that were used.
+        covered: Share of the hole that the proposal covers, 0 to 1.
+        certain: Share of the hole where its confidence is at least one half, 0 to 1.
+    """
+
+    model: str
+    box: tuple[int, int, int, int]
+    references: tuple[str, ...]
+    covered: float
+    certain: float
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One sampled fill; together with the adapter it can be drawn again from this row alone.
 
     Attributes:
         candidate: Number, from 0.
         file: Picture in the same folder.
-        kind: "noise": the paper's, from pure noise.
-        seed: Params' seed; the noise is keyed by (seed, candidate).
+        kind: "noise": the paper's, from pure noise; "placed": the references' own pixels; "guided": generated around
+            those of them that are certain.
+        draw: Number among those of its kind, from 0.
+        seed: Params' seed; the noise is keyed by (seed, kind, draw).
         scheduler: Sampler.
         steps: Denoising steps.
         guidance: Classifier-free guidance scale.
@@ -127,6 +153,7 @@ class Candidate:
     candidate: int
     file: str
     kind: str
+    draw: int
     seed: int
     scheduler: str
     steps: int
@@ -151,8 +178,8 @@ class Ranked:
         inliers: Geometrically verified matches inside the hole, summed over the references.
         matches: Matches inside the hole before verification, summed over the references.
         rim_error: Mean jump of the colours across the rim of the hole, in 8-bit levels.
-        reference_error: Mean distance of the fill from the references laid over the window, in 8-bit levels; 0 where
-            none can be laid over it.
+        reference_error: Mean distance of the fill from what `align` is certain of, else from the references laid over
+            the window, in 8-bit levels; 0 where there is neither.
         best_reference: The reference with most verified matches, or empty.
         matcher: Which matcher was used.
     """
@@ -166,6 +193,23 @@ class Ranked:
     reference_error: float
     best_reference: str
     matcher: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One geometrically verified match inside the hole.
+
+    Attributes:
+        candidate: Number of the candidate.
+        reference: Name of the reference.
+        x: Column in the canvas, pixels.
+        y: Row in the canvas, pixels.
+    """
+
+    candidate: int
+    reference: str
+    x: float
+    y: float
 
 
 def write_rows(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
@@ -227,6 +271,16 @@ def read_window(album: Album) -> Window:
         StageError: `masks` has not run.
     """
     return Window(**read_document(album.work("masks") / "window.json"))
+
+
+def read_placed(album: Album) -> Placed:
+    """What geometry said about the hole.
+
+    Raises:
+        StageError: `align` has not run.
+    """
+    document = read_document(album.work("align") / "placed.json")
+    return Placed(**document | {"box": tuple(document["box"]), "references": tuple(document["references"])})
 
 
 def canvas_path(album: Album) -> Path:

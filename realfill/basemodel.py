@@ -44,6 +44,7 @@ class ModelSpec:
 
     Attributes:
         layers: Which layers LoRA tunes best: "attention", or "all" with the convolutions.
+        repairs: Whether it was trained to mend what is placed in the hole of the masked image.
         licence: SPDX identifier or name of the weights' licence.
         repository: Hub repository; None for a model that comes with the project.
         revision: Commit of the repository.
@@ -55,10 +56,11 @@ class ModelSpec:
     repository: str | None = None
     revision: str | None = None
     gigabytes: float = 0.0
+    repairs: bool = False
 
 
 MODELS = {
-    "pocket": ModelSpec(layers="all", licence="Apache-2.0"),
+    "pocket": ModelSpec(layers="all", licence="Apache-2.0", repairs=True),
     "sd2-inpainting": ModelSpec(
         layers="attention",
         licence="CreativeML Open RAIL++-M",
@@ -122,6 +124,7 @@ class BaseModel:
         name: As in the parameters.
         digest: Digest of its files, hex.
         layers: Which layers LoRA tunes: "attention" or "all".
+        repairs: Whether it mends what is placed in the hole of the masked image.
         unet: 9 input channels: noisy latents 4, mask 1 (1 = fill), latents of the masked image 4.
         vae: Image <-> 4-channel latents.
         text_encoder: CLIP text encoder.
@@ -133,6 +136,7 @@ class BaseModel:
     name: str
     digest: str
     layers: Literal["attention", "all"]
+    repairs: bool
     unet: Any
     vae: Any
     text_encoder: Any
@@ -240,6 +244,7 @@ def _load(name: str, device: str, precision: str) -> BaseModel:
         name=name,
         digest=model_digest(folder),
         layers=spec(name).layers,
+        repairs=spec(name).repairs,
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
         scheduler=read_scheduler(folder),
         accelerator=accelerator,

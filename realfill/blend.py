@@ -17,12 +17,14 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array, eye_array, kron
 from scipy.sparse.linalg import spsolve
 
+from realfill import authenticity
 from realfill.album import Album
-from realfill.artifacts import Candidate, Ranked, Window, canvas_path, mask_path, read_rows, read_window
+from realfill.artifacts import Candidate, Ranked, Verified, Window, canvas_path, mask_path, read_rows, read_window
 from realfill.errors import AlbumError, ParamsError
 from realfill.files import publishing, write_json
-from realfill.images import Photo, from_srgb, read, read_png, resize, square, write_lossless
+from realfill.images import Photo, from_srgb, read, read_png, resize, square, write_lossless, write_png
 from realfill.params import BlendParams, Params
+from realfill.proposal import Proposal, read_proposal
 
 _GRID = 96  # cells a side of the window, on which the colour offset is solved
 _RING = 3.0  # cells in which a measurement loses its weight away from the rim
@@ -88,9 +90,9 @@ def run(album: Album, params: Params) -> BlendResult:
         PhotoError: The target cannot be read any more.
         AlbumError: The target changed since `masks` ran.
     """
-    number, candidate = _chosen(album, params.blend)
-    window = read_window(album)
-    patch = patch_of(read_png(canvas_path(album)), read_png(mask_path(album)), window, candidate, params.blend)
+    row, candidate = _chosen(album, params.blend)
+    window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
+    patch = patch_of(read_png(canvas_path(album)), mask, window, candidate, params.blend, proposal, row.kind)
     photo = read(album.target, max_megapixels=params.validate_.max_megapixels)
     if (photo.width, photo.height) != (window.photo_width, window.photo_height):
         raise AlbumError("The target changed since the mask was made.", "Run the album again.", album.target)
@@ -98,12 +100,24 @@ def run(album: Album, params: Params) -> BlendResult:
     feather = feather_of(window, params.blend)
     with publishing(album.work("blend")) as folder:
         write_lossless(folder / "composite.tif", composite)
-        write_json(folder / "blend.json", {"candidate": number, "feather": feather, "box": patch.box})
-    return BlendResult(number, album.work("blend") / "composite.tif", feather, patch.box)
+        kinds = authenticity.of(mask, proposal, row.kind, _confirmed(album, row.candidate), window)
+        write_png(folder / "authenticity.png", kinds)
+        shares = authenticity.shares(kinds)
+        write_json(
+            folder / "blend.json",
+            {"candidate": row.candidate, "feather": feather, "box": patch.box, "authenticity": shares},
+        )
+    return BlendResult(row.candidate, album.work("blend") / "composite.tif", feather, patch.box)
 
 
 def compose(
-    canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray, params: BlendParams
+    canvas: np.ndarray,
+    mask: np.ndarray,
+    window: Window,
+    candidate: np.ndarray,
+    params: BlendParams,
+    proposal: Proposal | None = None,
+    kind: str = "noise",
 ) -> np.ndarray:
     """Complete a canvas.
 
@@ -113,11 +127,13 @@ def compose(
         window: The square of the canvas that the candidate shows.
         candidate: [R, R, 3] uint8 sRGB: all of the window, the known part as the model sees it too.
         params: Feather and colour matching.
+        proposal: What `align` placed.
+        kind: Of the candidate: "noise" shows nothing of the proposal, "guided" what is certain, "placed" all.
 
     Returns:
         [H, W, 3] float32; identical to `canvas` beyond the feather.
     """
-    patch = patch_of(canvas, mask, window, candidate, params)
+    patch = patch_of(canvas, mask, window, candidate, params, proposal, kind)
     completed = canvas.copy()
     completed[patch.place] = patch.over(canvas[patch.place], patch.colours)
     return completed
@@ -149,9 +165,19 @@ def feather_of(window: Window, params: BlendParams) -> int:
 
 
 def patch_of(
-    canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.ndarray, params: BlendParams
+    canvas: np.ndarray,
+    mask: np.ndarray,
+    window: Window,
+    candidate: np.ndarray,
+    params: BlendParams,
+    proposal: Proposal | None = None,
+    kind: str = "noise",
 ) -> Patch:
-    """What `compose` lays over the canvas, which may be uint8 here; one colour of one crop at a time is worked on."""
+    """What `compose` lays over the canvas, which may be uint8 here; one colour of one crop at a time is worked on.
+
+    Where the candidate shows the proposal, the proposal's own pixels take the place of the candidate's upsampled
+    ones, in the colours that the candidate is brought to.
+    """
     feather = feather_of(window, params)
     place = _place(mask, 3 * feather + 2)
     hole = mask[place] > 0  # [h, w]
@@ -162,8 +188,14 @@ def patch_of(
     if params.match_colour:
         fill = matched(canvas, mask, window, fill)
     colours = np.empty((*hole.shape, 3), np.float32)
+    detail = None if proposal is None or kind == "noise" else proposal.over(*_extent(place))
+    shown = None if detail is None else detail.weight(kind)
+    plain = candidate.astype(np.float32) / 255
     for channel in range(3):
         grown = _grown(fill[..., channel], window, place)
+        if detail is not None:
+            finer = _unit(detail.colours[..., channel]) - _grown(plain[..., channel], window, place)
+            grown += shown * finer
         difference = np.where(hole, 0, _unit(canvas[place][..., channel]) - grown)
         colours[..., channel] = grown + _banded(difference, known, levels)
     nearness = np.clip(1 - distance / (feather + 1), 0, 1)
@@ -267,18 +299,30 @@ def _place(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
     return rows, slice(max(0, left - margin), min(mask.shape[1], left + width + margin))
 
 
+def _extent(place: tuple[slice, slice]) -> tuple[int, int, int, int]:
+    """Left, top, width, height."""
+    rows, columns = place
+    return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+
+
+def _confirmed(album: Album, candidate: int) -> np.ndarray:
+    """Verified matches of a candidate, columns and rows of the canvas, [N, 2]."""
+    rows = read_rows(album.work("rank") / "verified.parquet", Verified)
+    return np.array([(row.x, row.y) for row in rows if row.candidate == candidate]).reshape(-1, 2)
+
+
 def _unit(plane: np.ndarray) -> np.ndarray:
     return plane.astype(np.float32) / 255 if plane.dtype == np.uint8 else plane
 
 
-def _chosen(album: Album, params: BlendParams) -> tuple[int, np.ndarray]:
+def _chosen(album: Album, params: BlendParams) -> tuple[Candidate, np.ndarray]:
     folder = album.work("sample")
-    files = {row.candidate: folder / row.file for row in read_rows(folder / "candidates.parquet", Candidate)}
+    rows = {row.candidate: row for row in read_rows(folder / "candidates.parquet", Candidate)}
     if params.candidate == "best":
         number = read_rows(album.work("rank") / "ranking.parquet", Ranked)[0].candidate
     else:
         number = params.candidate
-    if number not in files:
-        known = ", ".join(map(str, sorted(files)))
+    if number not in rows:
+        known = ", ".join(map(str, sorted(rows)))
         raise ParamsError(f"There is no candidate {number}.", f"Set blend.candidate to best or one of {known}.")
-    return number, read_png(files[number])
+    return rows[number], read_png(folder / rows[number].file)

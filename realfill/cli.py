@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import resource
+import shlex
 import sys
 import time
 import warnings
@@ -149,18 +151,22 @@ def evaluate(
     untuned: Annotated[int, typer.Option(min=0, help="Also draw so many fills with the untuned base model.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Compare finished albums with their ground truth (target/gt.*), over the hole only."""
+    """Compare finished albums with their ground truth (target/gt.*), over the hole only, and write work/evaluate/."""
     from realfill.evaluate import evaluate as evaluate_album
-    from realfill.evaluate import table
+    from realfill.evaluate import remarks, table
 
-    evaluations = []
+    evaluations, pages = [], []
     for path in albums:
         album, params = _opened(path, out, params_file, profile, assignments or [])
-        evaluations.append(evaluate_album(album, params, untuned=untuned))
+        with pipeline.alone(album):
+            evaluations.append(evaluate_album(album, params, untuned=untuned))
+        pages.append(album.work("evaluate") / "index.html")
     if as_json:
         print(json.dumps([evaluation.to_json() for evaluation in evaluations], indent=2))
         return
     out_console.print(table(evaluations))
+    for line in (*remarks(evaluations), *(f"page   {page}" for page in pages)):
+        out_console.print(escape(line), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -176,17 +182,40 @@ def add(
     err_console.print(f"Run `dvc repro` to complete it; `git add {folder}` keeps it in the library's history.")
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def pick(
+    name: Annotated[str, typer.Argument(metavar="ALBUM", help="Name of an album of the library, or album folder.")],
+    candidate: Annotated[str, typer.Argument(help="A candidate's number on the album's page, or best.")],
+    out: Out = None,
+) -> None:
+    """Deliver another candidate of a finished album than the best-ranked one; best takes the choice back."""
+    from realfill.library import Library
+    from realfill.pick import pick as pick_candidate
+
+    in_library = Path("data", "albums", name, "dvc.yaml").is_file()
+    album = Library.open(Path()).album(name) if in_library else _opened(Path(name), out, None, None, [])[0]
+    pick_candidate(album, candidate)
+    file = album.root / "dvc.yaml"
+    again = ("dvc", "repro", os.path.relpath(file)) if file.is_file() else ("realfill", "complete", name)
+    err_console.print(f"Run `{escape(shlex.join(again))}` to deliver it.", soft_wrap=True, highlight=False)
+
+
 @app.command()
 def gallery(
-    albums: Annotated[Path, typer.Argument(metavar="ALBUMS", help="Folder of album folders.")],
-    out: Annotated[Path, typer.Option(help="Folder of the gallery's pages.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A library, or a folder of album folders.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the gallery's page. [default: gallery/ beside the albums]", file_okay=False),
+    ] = None,
 ) -> None:
-    """Write the page that lists every album of a library."""
+    """Write the page that lists every album of a library, those that need a look first."""
     from realfill.gallery import write_gallery
     from realfill.library import open_albums
 
+    albums = folder / "data" / "albums" if (folder / "data" / "albums").is_dir() else folder
     opened, problems = open_albums(albums)
-    out_console.print(str(write_gallery(opened, out, problems)), soft_wrap=True, highlight=False)
+    page = write_gallery(opened, out or albums.resolve().parent / "gallery", problems)
+    out_console.print(str(page), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -203,6 +232,83 @@ def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. 
     from realfill.basemodel import fetch as fetch_model
 
     out_console.print(str(fetch_model(model)), soft_wrap=True, highlight=False)
+
+
+LibraryRoot = Annotated[Path, typer.Option("--library", help="Root of the library.", file_okay=False)]
+fleet = typer.Typer(help="Complete a library overnight, on one machine or many.", no_args_is_help=True)
+app.add_typer(fleet, name="fleet")
+
+
+@fleet.command()
+def up(
+    library: LibraryRoot = Path(),
+    report_to: Annotated[str | None, typer.Option(help="Webhook that is told of albums that fail.")] = None,
+) -> None:
+    """Set up the Prefect server that PREFECT_API_URL names; doing it again changes nothing."""
+    from flows.fleet import up as set_up
+
+    for line in set_up(library, report_to):
+        out_console.print(line, highlight=False)
+
+
+@fleet.command()
+def night(library: LibraryRoot = Path()) -> None:
+    """Complete every album that is new or changed in this process, without any worker."""
+    from flows.library import complete_library
+
+    complete_library(str(library.resolve()))
+
+
+@fleet.command()
+def work(
+    library: LibraryRoot = Path(),
+    pool: Annotated[str, typer.Option(help="realfill, or realfill-library in the library's own clone.")] = "realfill",
+    name: Annotated[str | None, typer.Option(help="Name of this worker. [default: the host's]")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Runs at a time; they take turns on the GPU.")] = 2,
+) -> None:
+    """Work for the library in this clone, until interrupted."""
+    from flows.fleet import work as work_for
+
+    raise typer.Exit(work_for(library, pool, name, limit))
+
+
+@app.command()
+def status(library: LibraryRoot = Path()) -> None:
+    """Tell what became of every album, those that need a human first."""
+    from realfill import nights
+    from realfill.library import Library
+
+    out_console.print(nights.status_table(nights.latest(Library.open(library)).values()))
+
+
+@app.command()
+def history(album: Annotated[str, typer.Argument(help="Name of the album.")], library: LibraryRoot = Path()) -> None:
+    """Tell what changed about an album from night to night."""
+    from realfill import nights
+    from realfill.library import Library
+
+    for row, changes in nights.history(Library.open(library), album):
+        out_console.print(f"[bold]{row.night}[/bold] {row.outcome} {row.worker}".rstrip())
+        for line in changes:
+            out_console.print(f"  {line}", markup=False, highlight=False)
+
+
+@app.command()
+def gc(
+    library: LibraryRoot = Path(),
+    albums: Annotated[
+        bool, typer.Option("--albums", help="Also photos and outputs that the DVC remote has: for agents.")
+    ] = False,
+) -> None:
+    """Remove from this clone what can be made or fetched again, and nothing else."""
+    from realfill import space
+    from realfill.library import Library
+
+    freed = space.collect(Library.open(library), albums=albums)
+    out_console.print(
+        f"{freed.bytes / 1e9:.2f} GB: {freed.leftovers} leftovers of runs, {freed.objects} files of DVC's cache, "
+        f"{len(freed.albums)} albums"
+    )
 
 
 @app.command()

@@ -57,3 +57,15 @@ class ExportError(RealFillError):
 
 class LibraryError(RealFillError):
     """The library of albums, its DVC repository or its Prefect server cannot be used."""
+
+
+class TransientError(RealFillError):
+    """Something outside the album is in the way: the same run may succeed later, or on another machine."""
+
+
+class RemoteError(TransientError):
+    """The DVC remote cannot be reached, read or written."""
+
+
+class SpaceError(TransientError):
+    """The disk is too full to begin."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from realfill import __version__, metadata, page
 from realfill.album import Album
-from realfill.artifacts import Candidate, Ranked, read_document, read_inputs, read_rows, read_window
+from realfill.artifacts import Candidate, Ranked, read_document, read_inputs, read_placed, read_rows, read_window
 from realfill.encode import SUFFIXES, encode
 from realfill.errors import ExportError, StageError
 from realfill.files import digest, publishing, write_json, write_whole
@@ -42,7 +42,7 @@ class ExportResult:
 
 
 def run(album: Album, params: Params) -> ExportResult:
-    """Write `completed/`: `<album>.<ext>`, `<album>.json` and `page/index.html`.
+    """Write `completed/`: `<album>.<ext>`, `<album>.json`, `authenticity.png` and `page/index.html`.
 
     The photo keeps the target's format, colour space, ICC profile, EXIF, XMP and IPTC; PNG, TIFF and lossless WebP
     stay lossless, and PNG and TIFF keep 16 bits. `export.format` chooses another format: as JPEG, 16 bits become 8,
@@ -53,7 +53,8 @@ def run(album: Album, params: Params) -> ExportResult:
         ExportError: The format cannot hold the photo.
         PhotoError: The blended photo, or a photo of the album, cannot be read any more.
     """
-    chosen = int(read_document(album.work("blend") / "blend.json")["candidate"])
+    blended = read_document(album.work("blend") / "blend.json")
+    chosen = int(blended["candidate"])
     photo = read(album.work("blend") / "composite.tif", max_megapixels=1e6)
     picture = to_srgb(photo)
     original = _target_format(album)
@@ -65,6 +66,7 @@ def run(album: Album, params: Params) -> ExportResult:
         thumbnail=_thumbnail(picture),
         keep_gps=params.export.gps == "keep",
         path=album.target,
+        authenticity=blended["authenticity"],
     )
     lossless = original == "WEBP" and _is_lossless_webp(album.target)
     data = _encoded(album, photo, form, about, params.export.quality, lossless)
@@ -73,6 +75,7 @@ def run(album: Album, params: Params) -> ExportResult:
         write_whole(folder / name, data)
         document = provenance(album, params, folder / name, chosen)
         write_json(folder / f"{album.name}.json", document)
+        write_whole(folder / "authenticity.png", (album.work("blend") / "authenticity.png").read_bytes())
         page.write(album, picture, document, folder / "page")
     return ExportResult(
         photo=album.completed / name,
@@ -113,6 +116,8 @@ def provenance(album: Album, params: Params, photo: Path, chosen: int) -> dict[s
         "candidate": chosen,
         "kind": candidate.kind,
         "seed": candidate.seed,
+        "geometry": asdict(read_placed(album)),
+        "authenticity": read_document(album.work("blend") / "blend.json")["authenticity"],
         "ranking": [asdict(row) for row in read_rows(album.work("rank") / "ranking.parquet", Ranked)],
         "params": settings,
         "versions": {

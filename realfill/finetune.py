@@ -27,7 +27,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from realfill.album import Album
-from realfill.artifacts import Window, accepted_references, canvas_path, mask_path, read_inputs, read_window
+from realfill.artifacts import (
+    Window,
+    accepted_references,
+    canvas_path,
+    mask_path,
+    read_inputs,
+    read_placed,
+    read_window,
+)
 from realfill.basemodel import BaseModel, load
 from realfill.errors import TuningError
 from realfill.files import digest, digest_json, publishing, write_json, write_whole
@@ -82,13 +90,16 @@ class Bank:
 def run(album: Album, params: Params, on_progress: Progress | None = None) -> FinetuneResult:
     """Tune, going on from the last checkpoint of the very same inputs, and publish the adapter.
 
+    Nothing is tuned where `params.finetune` says so, or the placed references leave nothing to generate.
+
     Raises:
         TuningError: The loss is no longer finite, or not even a single sample fits the memory.
-        StageError: `validate` or `masks` has not run.
+        StageError: `validate`, `masks` or `align` has not run.
         ModelError: The base model cannot be loaded.
     """
     folder = album.work("finetune")
-    if params.finetune.steps == 0:
+    placed = read_placed(album)
+    if params.finetune.steps == 0 or (params.finetune.when == "auto" and placed.certain >= params.finetune.certain):
         with publishing(folder) as beside:
             _write_log(beside, [], params.finetune)
         return FinetuneResult(None, 0, None)

@@ -10,25 +10,22 @@ Layout (a clone of this project is one)::
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
-from dvc.exceptions import NotDvcRepoError
-from dvc.repo import Repo, lock_repo
 
 from realfill.album import Album
 from realfill.errors import LibraryError, RealFillError
 from realfill.files import publishing, write_whole
 from realfill.params import AlbumSettings, Params, load_params
-
-logging.getLogger("dvc").setLevel(logging.WARNING)  # what it tells at lower levels is for its own command line
+from realfill.tracking import Tracking, tracking
 
 PIPELINE = Path("pipelines") / "album.dvc.yaml"
 PHOTO_FOLDERS = ("ref", "target")
@@ -111,47 +108,53 @@ class Library:
         """
         return load_params(self.root / "params.yaml", album=album.settings)
 
-    def record_photos(self, album: Album) -> None:
+    def tracked(self, name: str) -> AbstractContextManager[Tracking]:
+        """What DVC remembers of an album: its photos and its pipeline."""
+        return tracking(self.root, *self.photos(name), self.pipeline(name))
+
+    def pipeline(self, name: str) -> Path:
+        """The file of an album's pipeline."""
+        return self.folder(name) / "dvc.yaml"
+
+    def photos(self, name: str) -> list[Path]:
+        """The files by which DVC tracks an album's photos."""
+        return [self.folder(name) / f"{folder}.dvc" for folder in PHOTO_FOLDERS]
+
+    def record_photos(self, name: str) -> None:
         """Let DVC take up photos that were changed, added or removed."""
-        for name in PHOTO_FOLDERS:
-            self._record(album.root / f"{name}.dvc")
+        files = self.photos(name)
+        with tracking(self.root, *files) as known:
+            for file in files:
+                if file.with_suffix("").is_dir() and not known.is_current(file):
+                    known.record(file)
 
     def is_current(self, album: Album, stage: str) -> bool:
         """Whether DVC finds a stage's photos, parameters, inputs and outputs as they were recorded."""
-        with self._repo() as repo:
-            return not repo.status(targets=[_target(album, stage)])
+        file = self.pipeline(album.name)
+        with tracking(self.root, file) as known:
+            return known.is_current(file, stage)
 
     def record(self, album: Album, stage: str) -> None:
         """Record in `dvc.lock` and in DVC's cache that a stage has just run on what is there now."""
-        with self._repo() as repo:
-            repo.commit(target=_target(album, stage), force=True)
+        file = self.pipeline(album.name)
+        with tracking(self.root, file) as known:
+            known.record(file, stage)
 
-    def update_gallery(self) -> None:
-        """Write the page that lists the albums, and record it, unless DVC finds it up to date."""
+    def update_gallery(self, rows: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Write the page that lists the albums, and record it, unless DVC finds it up to date.
+
+        Args:
+            rows: What became of albums in their last run, as `write_gallery` takes it.
+        """
         from realfill.gallery import write_gallery
 
-        target = f"{self.root / 'dvc.yaml'}:gallery"
-        with self._repo() as repo, lock_repo(repo):
-            if not repo.status(targets=[target]):
+        file = self.root / "dvc.yaml"
+        with tracking(self.root, file) as known:
+            if known.is_current(file, "gallery"):
                 return
             albums, problems = open_albums(self.root / "data" / "albums")
-            write_gallery(albums, self.root / "data" / "gallery", problems)
-            repo.commit(target=target, force=True)
-
-    def _record(self, target: Path) -> None:
-        with self._repo() as repo:
-            if repo.status(targets=[str(target)]):
-                repo.commit(target=str(target), force=True)
-
-    @contextmanager
-    def _repo(self) -> Iterator[Repo]:
-        try:
-            repo = Repo(str(self.root), _wait_for_lock=True)
-        except NotDvcRepoError as error:
-            raise LibraryError("This is not a DVC repository.", "Run `dvc init` in it.", self.root) from error
-        repo.scm_context.quiet = True
-        with repo:
-            yield repo
+            write_gallery(albums, self.root / "data" / "gallery", problems, rows)
+            known.record(file, "gallery")
 
 
 def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:
@@ -201,14 +204,13 @@ def add(source: Path, root: Path) -> Path:
             shutil.copyfile(photo, copy, follow_symlinks=False)
         values = {key: _settings(album.root).get(key) for key in SETTINGS_KEYS}
         write_whole(incoming / "album.yaml", _SETTINGS_HEADER + yaml.safe_dump(values, sort_keys=False))
-        _link(library.root / PIPELINE, incoming / "dvc.yaml")
-        with library._repo() as repo:
-            repo.add([str(incoming / name) for name in PHOTO_FOLDERS])
+        link_pipeline(library.root / PIPELINE, incoming / "dvc.yaml")
+        for name in PHOTO_FOLDERS:
+            write_whole(incoming / f"{name}.dvc", f"outs:\n- path: {name}\n")
+        with tracking(library.root, *(incoming / f"{name}.dvc" for name in PHOTO_FOLDERS)) as known:
+            for file, _ in known.stages:
+                known.record(file)
     return folder
-
-
-def _target(album: Album, stage: str) -> str:
-    return f"{album.root / 'dvc.yaml'}:{stage}"
 
 
 def _settings(folder: Path) -> dict[str, object]:
@@ -223,7 +225,8 @@ def _refuse_links(root: Path, photos: list[Path]) -> None:
             raise LibraryError("This is a link.", "Replace it by a copy of what it points to.", path)
 
 
-def _link(pipeline: Path, link: Path) -> None:
+def link_pipeline(pipeline: Path, link: Path) -> None:
+    """Put the pipeline of all albums in place for one: a link, or a copy where there are no links."""
     try:
         link.symlink_to(os.path.relpath(pipeline, link.parent))
     except OSError:

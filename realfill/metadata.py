@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,7 +54,16 @@ def read(path: Path) -> Metadata:
     return found or Metadata()
 
 
-def renewed(metadata: Metadata, *, width: int, height: int, thumbnail: bytes, keep_gps: bool, path: Path) -> Metadata:
+def renewed(
+    metadata: Metadata,
+    *,
+    width: int,
+    height: int,
+    thumbnail: bytes,
+    keep_gps: bool,
+    path: Path,
+    authenticity: Mapping[str, float] | None = None,
+) -> Metadata:
     """Bring metadata up to date for the finished photo.
 
     The pixels are written upright, as every part of the pipeline sees them, and the orientation is set to 1: all
@@ -68,6 +77,7 @@ def renewed(metadata: Metadata, *, width: int, height: int, thumbnail: bytes, ke
         thumbnail: A JPEG of the finished photo, at most 160 pixels a side.
         keep_gps: Whether the position stays in EXIF and XMP.
         path: The original, to be named in warnings.
+        authenticity: Told in XMP, see `xmp.renewed`.
     """
     block = metadata.exif and _attempt(
         "EXIF", path, lambda: exif.renewed(metadata.exif or b"", width, height, thumbnail, keep_gps=keep_gps)
@@ -75,11 +85,13 @@ def renewed(metadata: Metadata, *, width: int, height: int, thumbnail: bytes, ke
     packet = metadata.xmp and _attempt(
         "XMP",
         path,
-        lambda: xmp.renewed(metadata.xmp, metadata.xmp_extension, width, height, keep_gps=keep_gps),
+        lambda: xmp.renewed(
+            metadata.xmp, metadata.xmp_extension, width, height, keep_gps=keep_gps, authenticity=authenticity
+        ),
     )
     return Metadata(
         exif=block or None,
-        xmp=packet or xmp.renewed(None, None, width, height, keep_gps=keep_gps),
+        xmp=packet or xmp.renewed(None, None, width, height, keep_gps=keep_gps, authenticity=authenticity),
         iptc=metadata.iptc,
         dpi=metadata.dpi,
     )

@@ -51,9 +51,20 @@ class MasksParams(_Section):
     max_hole: float = Field(0.95, gt=0, le=0.99, description="A hole that covers more of the photo is refused.")
 
 
+class AlignParams(_Section):
+    """Placing the references' pixels in the hole by the geometry of the scene."""
+
+    enabled: bool = Field(True, description="Whether references are placed; false leaves all to generation.")
+    references: int = Field(5, ge=1, le=20, description="How many references are placed at most: the best matching.")
+
+
 class FinetuneParams(_Section):
     """LoRA tuning on the album (RealFill, section 4.1)."""
 
+    when: Literal["auto", "always"] = Field(
+        "auto", description="auto: not where the placed references are certain of nearly all of the hole."
+    )
+    certain: float = Field(0.95, gt=0, le=1, description="Share of the hole that has to be certain for that.")
     steps: int = Field(160, ge=0, le=100_000, description="Optimiser steps; 0 samples the base model as it is.")
     batch_size: int = Field(4, ge=1, le=256, description="Samples a step, whatever the number of photos.")
     micro_batch: int = Field(16, ge=1, le=256, description="Samples a pass; halved where memory does not suffice.")
@@ -78,12 +89,14 @@ class FinetuneParams(_Section):
 class SampleParams(_Section):
     """Drawing the candidates."""
 
-    candidates: int = Field(4, ge=1, le=1024, description="How many candidates are drawn.")
+    candidates: int = Field(4, ge=1, le=1024, description="How many candidates are drawn from pure noise.")
+    guided: int = Field(2, ge=0, le=1024, description="How many are drawn around placed references, where there are.")
+    strength: float = Field(0.5, gt=0, le=1, description="Share of the noise that guided candidates start with.")
     steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
     scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Sampler.")
     guidance: float = Field(1.0, ge=1.0, le=20.0, description="Classifier-free guidance; 1 = none, as in the paper.")
     batch_size: int = Field(4, ge=1, le=256, description="Candidates a pass; halved where memory does not suffice.")
-    seed: int = Field(0, ge=0, lt=2**32, description="Candidate k is keyed by (seed, k).")
+    seed: int = Field(0, ge=0, lt=2**32, description="Candidate k of a kind is keyed by (seed, kind, k).")
 
 
 class RankParams(_Section):
@@ -120,6 +133,7 @@ class Params(_Section):
     base: BaseParams = BaseParams()
     validate_: ValidateParams = Field(ValidateParams(), alias="validate")
     masks: MasksParams = MasksParams()
+    align: AlignParams = AlignParams()
     finetune: FinetuneParams = FinetuneParams()
     sample: SampleParams = SampleParams()
     rank: RankParams = RankParams()

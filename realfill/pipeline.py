@@ -1,4 +1,4 @@
-"""The seven stages in order, and what each depends on."""
+"""The stages in order, and what each depends on."""
 
 from __future__ import annotations
 
@@ -52,26 +52,42 @@ STAGES = (
         ("masks", "validate", "base"),
     ),
     Stage(
+        "align",
+        "Place the references' own pixels in the hole by the geometry of the scene.",
+        ("validate", "masks"),
+        ("align",),
+    ),
+    Stage(
         "finetune",
         "Tune a LoRA adapter of the base model on the album.",
-        ("validate", "masks"),
+        ("validate", "masks", "align"),
         ("finetune", "base"),
         uses_model=True,
     ),
     Stage(
         "sample",
         "Draw the candidates for the missing part.",
-        ("masks", "finetune"),
+        ("masks", "align", "finetune"),
         ("sample", "finetune", "base"),
         uses_model=True,
     ),
-    Stage("rank", "Rank the candidates by matches with the references.", ("validate", "masks", "sample"), ("rank",)),
-    Stage("blend", "Blend the best candidate into the photo.", ("validate", "masks", "sample", "rank"), ("blend",)),
+    Stage(
+        "rank",
+        "Rank the candidates by matches with the references.",
+        ("validate", "masks", "align", "sample"),
+        ("rank",),
+    ),
+    Stage(
+        "blend",
+        "Blend the best candidate into the photo.",
+        ("validate", "masks", "align", "sample", "rank"),
+        ("blend",),
+    ),
     Stage(
         "export",
         "Write the finished photo with its metadata, provenance and page.",
-        ("validate", "masks", "finetune", "sample", "rank", "blend"),
-        ("base", "validate", "masks", "finetune", "sample", "rank", "blend", "export"),
+        ("validate", "masks", "align", "finetune", "sample", "rank", "blend"),
+        ("base", "validate", "masks", "align", "finetune", "sample", "rank", "blend", "export"),
     ),
 )
 

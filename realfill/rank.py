@@ -17,6 +17,7 @@ from realfill.album import Album
 from realfill.artifacts import (
     Candidate,
     Ranked,
+    Verified,
     Window,
     accepted_references,
     canvas_path,
@@ -29,6 +30,7 @@ from realfill.files import publishing, write_json
 from realfill.images import read_png, read_srgb, resize, square, write_png
 from realfill.matching import Geometry, Matcher, Matches, fit, matcher, verify
 from realfill.params import Params
+from realfill.proposal import Proposal, read_proposal
 
 SIDE = 640  # of the window, pixels
 _LONGEST = 1024  # of a reference, pixels
@@ -77,9 +79,16 @@ class View:
         hole = resize(square(mask, window, fill=0), SIDE, SIDE)[rows, columns] > 0
         return cls(known, hole, (rows, columns))
 
-    def complete(self, candidate: np.ndarray) -> np.ndarray:
-        """The view [h, w, 3] with its hole filled from a candidate [R, R, 3], uint8 sRGB."""
-        return np.where(self.hole[..., None], resize(candidate, SIDE, SIDE)[self.part], self.known)
+    def complete(self, candidate: np.ndarray, proposal: Proposal | None = None, kind: str = "noise") -> np.ndarray:
+        """The view [h, w, 3] with its hole filled from a candidate [R, R, 3], uint8 sRGB.
+
+        Where a candidate of this kind shows the proposal, which is given at the view's scale, that is taken.
+        """
+        fill = resize(candidate, SIDE, SIDE)[self.part]
+        if proposal is not None:
+            weight = proposal.weight(kind)[self.part][..., None]
+            fill = np.rint((1 - weight) * fill + weight * proposal.colours[self.part]).astype(np.uint8)
+        return np.where(self.hole[..., None], fill, self.known)
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ class Judgement:
     Attributes:
         evidence: One a reference.
         rim_error: See `rim_error`.
-        reference_error: See `reference_error`.
+        reference_error: See `placed_error` where anything was placed, else `reference_error`.
     """
 
     evidence: tuple[Evidence, ...]
@@ -158,13 +167,20 @@ def run(album: Album, params: Params) -> RankResult:
     images = {path.name: at_scale(read_srgb(path), window) for path in accepted_references(album)}
     references = refer(view, images, found)
     drawn = read_rows(album.work("sample") / "candidates.parquet", Candidate)
-    pictures = {row.candidate: view.complete(read_png(album.work("sample") / row.file)) for row in drawn}
-    judged = {number: judge(picture, view.hole, references, found) for number, picture in pictures.items()}
+    proposal = read_proposal(album)
+    if proposal is not None:
+        proposal = proposal.over(window.left, window.top, window.side, window.side).scaled(SIDE, SIDE)
+    pictures = {
+        row.candidate: view.complete(read_png(album.work("sample") / row.file), proposal, row.kind) for row in drawn
+    }
+    expected = None if proposal is None else (proposal.colours[view.part], proposal.confidence[view.part])
+    judged = {number: judge(picture, view.hole, references, found, expected) for number, picture in pictures.items()}
     best, *_ = order = sorted(judged, key=lambda number: (-judged[number].score, number))
     rows = [_row(rank, number, judged[number], references, found) for rank, number in enumerate(order, start=1)]
     drawing = draw_matches(pictures[best], view.hole, references, judged[best], params.rank.pictured_matches)
     with publishing(album.work("rank")) as folder:
         write_rows(folder / "ranking.parquet", Ranked, rows)
+        write_rows(folder / "verified.parquet", Verified, _verified(judged, references, view, window))
         write_png(folder / "matches.png", drawing)
         metrics = {"score": rows[0].score, "inliers": rows[0].inliers, "candidates": len(rows)}
         write_json(folder / "metrics.json", metrics)
@@ -196,15 +212,45 @@ def refer(view: View, images: Mapping[str, np.ndarray], found: Matcher[Any]) -> 
     return references
 
 
-def judge(picture: np.ndarray, hole: np.ndarray, references: Sequence[Reference], found: Matcher[Any]) -> Judgement:
-    """Compare a completed view, [h, w, 3] uint8 sRGB with its hole [h, w] bool, with the references."""
+def judge(
+    picture: np.ndarray,
+    hole: np.ndarray,
+    references: Sequence[Reference],
+    found: Matcher[Any],
+    expected: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Judgement:
+    """Compare a completed view with the references, and with what is certain of them.
+
+    Args:
+        picture: [h, w, 3] uint8 sRGB.
+        hole: [h, w] bool.
+        references: As `refer` prepared them.
+        found: The matcher.
+        expected: What was placed, [h, w, 3] uint8 sRGB, and its confidence, [h, w] uint8.
+    """
     features = found.detect(picture)
     inside = cv2.erode(hole.astype(np.uint8), np.ones((2 * _INSET + 1,) * 2)) > 0
     return Judgement(
         tuple(_evidence(found.pair(features, r.features), r.geometry, inside) for r in references),
         rim_error(picture, hole),
-        reference_error(picture, hole, [r.laid for r in references if r.laid is not None]),
+        placed_error(picture, hole, *expected)
+        if expected is not None
+        else reference_error(picture, hole, [r.laid for r in references if r.laid is not None]),
     )
+
+
+def placed_error(picture: np.ndarray, hole: np.ndarray, placed: np.ndarray, confidence: np.ndarray) -> float:
+    """Mean distance of the fill from what was placed, weighed by its confidence, in 8-bit levels.
+
+    Args:
+        picture: Completed view [h, w, 3] uint8 sRGB.
+        hole: [h, w] bool.
+        placed: [h, w, 3] uint8 sRGB.
+        confidence: [h, w] uint8.
+    """
+    weight = np.where(hole, confidence, 0).astype(np.float64)
+    apart = np.sqrt(((picture.astype(np.float32) - placed) ** 2).mean(axis=2))
+    return float((apart * weight).sum() / max(weight.sum(), 1.0))
 
 
 def _evidence(matches: Matches, geometry: Geometry | None, inside: np.ndarray) -> Evidence:
@@ -284,6 +330,24 @@ def _span(start: int, canvas: int, side: int) -> tuple[int, int]:
     """First and last + 1 of the window's pixels at `SIDE` that lie on the canvas, along one axis."""
     first, last = max(0, -start), min(side, canvas - start)
     return math.ceil(first * SIDE / side), math.floor(last * SIDE / side)
+
+
+def _verified(
+    judged: Mapping[int, Judgement], references: Sequence[Reference], view: View, window: Window
+) -> list[Verified]:
+    rows, columns = view.part
+    scale = window.side / SIDE
+    return [
+        Verified(
+            number,
+            reference.name,
+            round(float((x + columns.start + 0.5) * scale - 0.5 + window.left), 2),
+            round(float((y + rows.start + 0.5) * scale - 0.5 + window.top), 2),
+        )
+        for number, judgement in judged.items()
+        for reference, evidence in zip(references, judgement.evidence, strict=True)
+        for x, y in evidence.matches.points0[evidence.verified]
+    ]
 
 
 def _row(rank: int, number: int, judged: Judgement, references: Sequence[Reference], found: Matcher[Any]) -> Ranked:

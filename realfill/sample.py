@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
@@ -25,6 +26,7 @@ from realfill.files import digest, publishing
 from realfill.images import read_png, resize, square, write_png
 from realfill.params import Params, SampleParams
 from realfill.progress import Progress, Step
+from realfill.proposal import read_proposal
 from realfill.randomness import torch_generator
 
 logger = logging.getLogger(__name__)
@@ -65,33 +67,93 @@ def run(album: Album, params: Params, on_progress: Progress | None = None) -> Sa
     """
     model = load(params.base)
     image, mask = window_of(album, model.resolution)
+    guide = guide_of(album, model.resolution, params.sample)
     adapter = _adapter(album)
+    counts = {"noise": params.sample.candidates, "guided": params.sample.guided if guide else 0}
+    total = sum(counts.values())
+    report = _reporter(on_progress, total * params.sample.steps)
+    drawn: list[tuple[str, Drawn]] = []
     with model.adapted(adapter):
-        drawn = draw(model, image, mask, params.sample.candidates, params.sample, params.finetune.prompt, on_progress)
+        for kind, count in counts.items():
+            if count:
+                held = guide if kind == "guided" else None
+                drawn.append(
+                    (kind, draw(model, image, mask, count, params.sample, params.finetune.prompt, report, held))
+                )
+    if guide:
+        drawn.insert(1, ("placed", Drawn(guide.start[None], 1)))
     common = {
-        "kind": "noise",
         "seed": params.sample.seed,
-        "scheduler": params.sample.scheduler,
-        "steps": params.sample.steps,
         "guidance": params.sample.guidance,
-        "batch_size": drawn.batch_size,
-        "count": params.sample.candidates,
+        "count": total,
         "resolution": model.resolution,
         "model": model.name,
         "model_digest": model.digest,
-        "adapter_digest": digest(adapter) if adapter else "",
         "versions": json.dumps({"realfill": __version__} | {n: version(n) for n in ("torch", "diffusers", "peft")}),
     }
-    rows = [
-        Candidate(candidate=number, file=f"{number:03d}.png", **common)  # type: ignore[arg-type]
-        for number in range(len(drawn.images))
-    ]
+    rows: list[Candidate] = []
+    pictures: list[np.ndarray] = []
+    for kind, images in drawn:
+        generated = kind != "placed"
+        for number, picture in enumerate(images.images):
+            rows.append(
+                Candidate(
+                    candidate=len(rows),
+                    file=f"{len(rows):03d}.png",
+                    kind=kind,
+                    draw=number,
+                    scheduler=params.sample.scheduler if generated else "",
+                    steps=params.sample.steps if generated else 0,
+                    batch_size=images.batch_size,
+                    adapter_digest=digest(adapter) if adapter and generated else "",
+                    **common,  # type: ignore[arg-type]
+                )
+            )
+            pictures.append(picture)
     folder = album.work("sample")
     with publishing(folder) as beside:
-        for row, picture in zip(rows, drawn.images, strict=True):
+        for row, picture in zip(rows, pictures, strict=True):
             write_png(beside / row.file, picture)
         write_rows(beside / "candidates.parquet", Candidate, rows)
     return SampleResult(tuple(rows), folder)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What sampling starts from and keeps.
+
+    Attributes:
+        start: The window with its hole filled by what was placed, the rest of it inpainted, [R, R, 3] uint8 sRGB.
+        placed: Where something was placed, [R, R] bool.
+        hold: How much of it is kept, [R, R] float32, 0 to 1.
+        strength: Share of the noise that sampling starts with, 0 to 1.
+    """
+
+    start: np.ndarray
+    placed: np.ndarray
+    hold: np.ndarray
+    strength: float
+
+
+def guide_of(album: Album, resolution: int, params: SampleParams) -> Guide | None:
+    """What `align` placed, in the window at the base model's resolution; None where it placed nothing.
+
+    The picture shows the proposal around the hole too, so that blending can tell its colours from the photo's.
+
+    Raises:
+        StageError: `masks` or `align` has not run.
+    """
+    proposal = read_proposal(album)
+    if proposal is None:
+        return None
+    window = read_window(album)
+    image, mask = window_of(album, resolution)
+    seen = proposal.over(window.left, window.top, window.side, window.side).scaled(resolution, resolution)
+    placed = seen.confidence > 0
+    shown = np.where(placed[..., None], seen.colours, image)
+    missing = (mask & ~placed).astype(np.uint8)
+    start = cv2.inpaint(shown, missing, 3, cv2.INPAINT_TELEA) if missing.any() else shown
+    return Guide(start, placed, seen.weight("guided") * mask, params.strength)
 
 
 def window_of(album: Album, resolution: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,11 +175,12 @@ def draw(
     count: int,
     params: SampleParams,
     prompt: str,
-    on_progress: Progress | None = None,
+    report: Callable[[int], None] = lambda _: None,
+    guide: Guide | None = None,
 ) -> Drawn:
     """Draw candidates with whatever adapter the model carries.
 
-    Candidate k has generators of its own, keyed by (seed, k), so it does not depend on how many others are
+    Candidate k has generators of its own, keyed by (seed, kind, k), so it does not depend on how many others are
     drawn, or how many at a time, as far as floating point allows.
 
     Args:
@@ -127,18 +190,18 @@ def draw(
         count: How many.
         params: Sampler, steps, guidance, seed, batch size.
         prompt: The prompt that was tuned.
-        on_progress: Called after each denoising step.
+        report: Called after each denoising step with the number of candidates in it.
+        guide: Where sampling starts and what it keeps; None for pure noise.
 
     Raises:
         ModelError: Not even one candidate fits the memory.
     """
     size = min(params.batch_size, count)
     images: list[np.ndarray] = []
-    report = _reporter(on_progress, count * params.steps)
     while len(images) < count:
         numbers = range(len(images), min(len(images) + size, count))
         try:
-            images += list(_draw_batch(model, image, mask, numbers, params, prompt, report))
+            images += list(_draw_batch(model, image, mask, numbers, params, prompt, report, guide))
         except torch.OutOfMemoryError as error:
             if size == 1:
                 raise ModelError(
@@ -159,24 +222,47 @@ def _draw_batch(
     params: SampleParams,
     prompt: str,
     report: Callable[[int], None],
+    guide: Guide | None,
 ) -> np.ndarray:
-    generators = [torch_generator("candidate", params.seed, number) for number in numbers]
+    kind = "guided" if guide else "noise"
+    generators = [torch_generator(kind, params.seed, number) for number in numbers]
     schedule = _schedule(params, model)
-    masked, _ = model.encode(np.where(mask[..., None], np.uint8(128), image)[None])  # [1, 4, h, w]
+    empty = mask & ~guide.placed if guide and model.repairs else mask
+    seen = guide.start if guide and model.repairs else image
+    masked, _ = model.encode(np.where(empty[..., None], np.uint8(128), seen)[None])  # [1, 4, h, w]
     small = torch.nn.functional.max_pool2d(torch.from_numpy(mask).float()[None, None], model.factor)
     known = torch.cat([small, masked], dim=1).to(model.device)  # [1, 5, h, w]
     noise = torch.stack([torch.randn(masked.shape[1:], generator=generator) for generator in generators])
-    latents = noise.to(model.device) * schedule.init_noise_sigma  # [b, 4, h, w]
+    noise = noise.to(model.device)  # [b, 4, h, w]
+    moments = schedule.timesteps
+    latents, hold = noise * schedule.init_noise_sigma, None
+    if guide:
+        begin = min(len(moments) - 1, round((1 - guide.strength) * len(moments)))
+        moments = moments[begin:]
+        schedule.set_begin_index(begin) if hasattr(schedule, "set_begin_index") else None
+        start = model.encode(guide.start[None])[0].to(model.device)  # [1, 4, h, w]
+        hold = _latent_weight(guide.hold, model.factor).to(model.device)  # [1, 1, h, w]
+        latents = schedule.add_noise(start.expand_as(noise), noise, moments[:1].expand(len(noise)))
     with model.accelerator.autocast():
         embeddings = model.embed([prompt, ""])  # [2, L, D]
     noisy = {} if params.scheduler == "unipc" else {"generator": generators}
-    for moment in schedule.timesteps:
+    for place, moment in enumerate(moments):
         scaled = schedule.scale_model_input(latents, moment)
-        seen = torch.cat([scaled, known.expand(len(latents), -1, -1, -1)], dim=1)  # [b, 9, h, w]
-        predicted = _predict(model, seen, moment, embeddings, params.guidance)
+        inputs = torch.cat([scaled, known.expand(len(latents), -1, -1, -1)], dim=1)  # [b, 9, h, w]
+        predicted = _predict(model, inputs, moment, embeddings, params.guidance)
         latents = schedule.step(predicted, moment, latents, **noisy).prev_sample
+        if hold is not None:
+            kept = start.expand_as(latents)
+            if place + 1 < len(moments):
+                kept = schedule.add_noise(kept, noise, moments[place + 1 : place + 2].expand(len(noise)))
+            latents = hold * kept + (1 - hold) * latents
         report(len(latents))
     return model.decode(latents)
+
+
+def _latent_weight(weight: np.ndarray, factor: int) -> Tensor:
+    """[R, R] float32 -> [1, 1, R/f, R/f]: the least weight in each latent's patch."""
+    return -torch.nn.functional.max_pool2d(-torch.from_numpy(weight)[None, None], factor)
 
 
 def _predict(model: BaseModel, seen: Tensor, moment: Tensor, embeddings: Tensor, guidance: float) -> Tensor:

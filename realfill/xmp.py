@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
@@ -12,6 +12,13 @@ JPEG_LIMIT = 65_502  # bytes that fit a JPEG's standard XMP segment
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_REALFILL = "urn:realfill:authenticity:1.0/"
+_AUTHENTICITY = {
+    "score": "Score",
+    "reference_pixel": "ReferencePixel",
+    "confirmed": "Confirmed",
+    "generated_only": "GeneratedOnly",
+}
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _EMPTY = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
@@ -24,6 +31,7 @@ _STALE = {  # pictures, depth and sizes of the photo as it was
     ("http://ns.google.com/photos/1.0/depthmap/", "Data"),
     ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP"),
     (_IPTC, "DigitalSourceType"),
+    *((_REALFILL, name) for name in _AUTHENTICITY.values()),
 }
 _NUMBERS = {
     ("http://ns.adobe.com/tiff/1.0/", "ImageWidth"): "width",
@@ -41,7 +49,15 @@ class BrokenXmpError(ValueError):
     """The bytes are not an XMP packet that can be followed."""
 
 
-def renewed(packet: bytes | None, extension: bytes | None, width: int, height: int, *, keep_gps: bool) -> bytes:
+def renewed(
+    packet: bytes | None,
+    extension: bytes | None,
+    width: int,
+    height: int,
+    *,
+    keep_gps: bool,
+    authenticity: Mapping[str, float] | None = None,
+) -> bytes:
     """Make a packet tell the truth about a photo whose pixels were completed and turned upright.
 
     It says that part of the photo is generated (IPTC's DigitalSourceType), that it is upright, and how large it is;
@@ -53,6 +69,7 @@ def renewed(packet: bytes | None, extension: bytes | None, width: int, height: i
         width: Pixels.
         height: Pixels.
         keep_gps: Whether the position stays.
+        authenticity: Shares of the filled part, 0 to 1, by the names of `_AUTHENTICITY`.
 
     Raises:
         BrokenXmpError: The packet is not XMP.
@@ -70,6 +87,10 @@ def renewed(packet: bytes | None, extension: bytes | None, width: int, height: i
     _root(document).appendChild(
         _description(document, "Iptc4xmpExt", _IPTC, "DigitalSourceType", DIGITAL_SOURCE_TYPE)
     )
+    for kind, share in (authenticity or {}).items():
+        _root(document).appendChild(
+            _description(document, "realfill", _REALFILL, _AUTHENTICITY[kind], f"{share:.4f}")
+        )
     return _serialised(document)
 
 

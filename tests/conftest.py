@@ -43,6 +43,7 @@ def quick_params(tiny_model: Path) -> Params:
         assignments=[
             f"base.model={tiny_model}",
             "base.device=cpu",
+            "align.enabled=false",
             "finetune.steps=4",
             "finetune.bank=6",
             "finetune.rank=4",

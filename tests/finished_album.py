@@ -1,7 +1,7 @@
 """Albums whose stages up to `blend` are written without running them: real photos, made-up fills."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from realfill.album import Album
-from realfill.artifacts import Candidate, Input, Ranked, Window, write_rows
+from realfill.artifacts import Candidate, Input, Placed, Ranked, Window, write_rows
 from realfill.files import digest, write_json, write_whole
 from realfill.images import Photo, from_srgb, read, resize, square, to_srgb, write_lossless, write_png
 
@@ -31,6 +31,7 @@ def finish(root: Path, out: Path | None = None) -> Album:
     write_png(album.work("masks") / "canvas.png", canvas)
     write_png(album.work("masks") / "mask.png", mask)
     write_json(album.work("masks") / "window.json", vars(window))
+    place_nothing(album)
     losses = [0.9 / (1 + step / 40) + 0.1 * np.sin(step) ** 2 for step in range(120)]
     log = "\n".join(f"{step + 1},{loss:.6f},0.001" for step, loss in enumerate(losses))
     write_whole(album.work("finetune") / "loss.csv", f"step,loss,lr\n{log}\n")
@@ -39,8 +40,16 @@ def finish(root: Path, out: Path | None = None) -> Album:
     filled = np.where(hole[..., None], from_srgb(fills[1].astype(np.float32) / 255, photo), photo.pixels)
     alpha = None if photo.alpha is None else np.where(hole, np.iinfo(photo.alpha.dtype).max, photo.alpha)
     write_lossless(album.work("blend") / "composite.tif", replace(photo, pixels=filled, alpha=alpha))
-    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 2})
+    write_png(album.work("blend") / "authenticity.png", np.where(hole, np.uint8(85), np.uint8(0)))
+    shares = {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0}
+    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 2, "authenticity": shares})
     return album
+
+
+def place_nothing(album: Album) -> None:
+    """Write what `align` writes where geometry has nothing to say."""
+    _folder(album, "align")
+    write_json(album.work("align") / "placed.json", asdict(Placed("none", (0, 0, 1, 1), (), 0.0, 0.0)))
 
 
 def _centre(height: int, width: int) -> np.ndarray:
@@ -93,6 +102,7 @@ def _write_candidates(album: Album, pictures: list[np.ndarray]) -> None:
             candidate=number,
             file=f"{number:03d}.png",
             kind="noise",
+            draw=number,
             seed=0,
             scheduler="dpmsolver++",
             steps=24,

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
+from finished_album import place_nothing
 from realfill import blend
 from realfill.album import Album
-from realfill.artifacts import Candidate, Ranked, Window, write_rows
+from realfill.artifacts import Candidate, Ranked, Verified, Window, write_rows
 from realfill.blend import compose, feather_of
 from realfill.errors import AlbumError, ParamsError, StageError
 from realfill.files import digest, write_json
@@ -240,12 +241,14 @@ def prepare(root: Path, photo: Photo, mask: np.ndarray = MASK, window: Window = 
     fills = [resize(square(np.pad(shown, (*pads, (0, 0)), mode="edge"), window), R, R), np.zeros((R, R, 3), np.uint8)]
     common: dict[str, Any] = dict.fromkeys(("model", "model_digest", "adapter_digest"), "") | {"versions": "{}"}
     common |= {"seed": 0, "steps": 1, "guidance": 1.0, "batch_size": 2, "count": 2, "resolution": R}
-    rows = [Candidate(n, f"{n:03d}.png", kind="noise", scheduler="ddpm", **common) for n in range(2)]
+    rows = [Candidate(n, f"{n:03d}.png", kind="noise", draw=n, scheduler="ddpm", **common) for n in range(2)]
     for row, fill in zip(rows, fills, strict=True):
         write_png(album.work("sample") / row.file, fill)
     write_rows(album.work("sample") / "candidates.parquet", Candidate, rows)
     ranked = [Ranked(rank, number, 1.0, 0, 0, 0.0, 0.0, "", "sift") for rank, number in ((1, 1), (2, 0))]
     write_rows(album.work("rank") / "ranking.parquet", Ranked, ranked)
+    write_rows(album.work("rank") / "verified.parquet", Verified, [])
+    place_nothing(album)
     return album
 
 
@@ -294,6 +297,7 @@ def test_the_best_ranked_candidate_is_taken_unless_a_number_is_given(tmp_path: P
     assert json.loads((album.work("blend") / "blend.json").read_text()) == {
         "candidate": 1,
         "feather": best.feather,
+        "authenticity": {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0},
         "box": list(best.box),
     }
     assert blend.run(album, load_params(assignments=["blend.candidate=0"])).candidate == 0

@@ -98,7 +98,7 @@ def test_the_library_takes_up_a_changed_photo(library: Path) -> None:
     assert shelf.is_current(album, "validate")
     shutil.copyfile(album.target, album.references[0].with_name("another.png"))
     assert not shelf.is_current(album, "validate")
-    shelf.record_photos(shelf.album("first"))
+    shelf.record_photos("first")
     assert "up to date" in call(library, "dvc", "status", "data/albums/first/ref.dvc")
 
 

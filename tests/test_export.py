@@ -440,7 +440,12 @@ def test_a_second_export_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     album = finished(tmp_path / "album", *KINDS["jpeg"])
     export.run(album, load_params())
     export.run(album, load_params(assignments=["export.format=png"]))
-    assert sorted(path.name for path in album.completed.iterdir()) == ["album.json", "album.png", "page"]
+    assert sorted(path.name for path in album.completed.iterdir()) == [
+        "album.json",
+        "album.png",
+        "authenticity.png",
+        "page",
+    ]
 
 
 def test_an_album_that_was_not_blended_is_told_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from peft import PeftModel
 
+from finished_album import place_nothing
 from realfill import finetune, masks, validate
 from realfill.album import Album
 from realfill.artifacts import read_window
@@ -27,6 +28,7 @@ def prepared(album_folder: Path, quick_params: Params) -> Album:
     album = Album.open(album_folder)
     validate.run(album, quick_params)
     masks.run(album, quick_params)
+    place_nothing(album)
     return album
 
 
@@ -130,6 +132,7 @@ def test_the_window_beyond_a_narrow_photo_is_never_learned(album_folder: Path, q
     album = Album.open(album_folder)
     validate.run(album, quick_params)
     masks.run(album, quick_params)
+    place_nothing(album)
     window = read_window(album)
     assert window.side > window.canvas_height
     bank = encode_bank(album, quick_params.finetune, load(quick_params.base))

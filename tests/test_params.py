@@ -20,7 +20,7 @@ def test_the_paper_profile_holds_the_papers_values() -> None:
 
 
 def test_an_unknown_key_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ParamsError, match=r"'finetune.stepz'.*Known here: steps, batch_size"):
+    with pytest.raises(ParamsError, match=r"'finetune.stepz'.*Known here: when, certain, steps, batch_size"):
         load_params(assignments=["finetune.stepz=3"])
 
 

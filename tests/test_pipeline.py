@@ -65,7 +65,7 @@ def test_the_same_inputs_give_the_same_bytes(album_folder: Path, quick_params: P
 
 def test_the_papers_profile_runs(album_folder: Path, quick_params: Params) -> None:
     shortened = ["finetune.steps=2", "finetune.bank=8", "sample.candidates=1", "rank.matcher=sift"]
-    model = [f"base.model={quick_params.base.model}", "base.device=cpu"]
+    model = [f"base.model={quick_params.base.model}", "base.device=cpu", "align.enabled=false"]
     params = load_params(profile="paper", assignments=shortened + model)
     album = Album.open(album_folder)
     complete(album, params)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from finished_album import place_nothing
 from realfill import masks, rank, validate
 from realfill.album import Album
 from realfill.artifacts import Candidate, Ranked, Window, accepted_references, read_document, read_rows, write_rows
@@ -25,6 +26,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     album = Album.open(write_album(tmp_path_factory.mktemp("albums") / "motorcycle"))
     validate.run(album, load_params())
     masks.run(album, load_params())
+    place_nothing(album)
     return album.root
 
 
@@ -56,6 +58,7 @@ def draw(album: Album, fills: list[np.ndarray]) -> None:
                 candidate=number,
                 file=f"{number:03d}.png",
                 kind="noise",
+                draw=number,
                 seed=0,
                 scheduler="unipc",
                 steps=1,

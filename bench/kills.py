@@ -1,0 +1,101 @@
+"""Kill one album's run at random moments, again and again: always the same bytes, never a half-written file.
+
+The run is the flow of one album, in a process apart, killed with SIGKILL after a random time and started again until
+it has been killed as often as asked; then it may end. After every kill each file in completed/ must be one of an
+undisturbed run, whole, and no stage may have published a part of its folder.
+
+usage: PYTHONPATH=tests python bench/kills.py FOLDER [KILLS]     (50 by default)
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from libraries import change_yaml, environment, make_library
+from realfill.files import digest
+from realfill.library import Library
+from realfill.pipeline import STAGES
+
+CODE = "from flows.album import complete_album; complete_album('album', gallery=False)"
+TUNING = {"steps": 40, "checkpoint_every": 4}
+
+
+def main() -> None:
+    folder, kills = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 50
+    shutil.rmtree(folder, ignore_errors=True)
+    calm = library(folder / "calm")
+    seconds = run_to_the_end(calm)
+    print(f"undisturbed: {seconds:.1f} s", flush=True)
+    expected = digests(calm)
+    disturbed, draw = library(folder / "disturbed"), random.Random(0)
+    moments: list[float] = []
+    while len(moments) < kills:
+        moment = draw.uniform(0.2, 1.0) * seconds
+        if not killed(disturbed, moment):
+            forget(disturbed, draw)  # it ended: make some of it stale again
+            continue
+        moments.append(moment)
+        check(disturbed, expected)
+    run_to_the_end(disturbed)
+    assert digests(disturbed) == expected, "the bytes differ"
+    print(f"{kills} kills between {min(moments):.1f} and {max(moments):.1f} s: the same bytes")
+
+
+def library(root: Path) -> Library:
+    made = make_library(root / "library", "album")
+    change_yaml(made / "params.yaml", "finetune", **TUNING)
+    return Library.open(made)
+
+
+def start(of: Library) -> subprocess.Popen[bytes]:
+    more = environment(of.root, PREFECT_HOME=str(of.root.parent / "home"), PREFECT_LOGGING_LEVEL="ERROR")
+    return subprocess.Popen([sys.executable, "-c", CODE], cwd=of.root, env=more, start_new_session=True)
+
+
+def run_to_the_end(of: Library) -> float:
+    started = time.monotonic()
+    assert start(of).wait() == 0
+    return time.monotonic() - started
+
+
+def killed(of: Library, moment: float) -> bool:
+    """Whether the run was still going on when it was killed."""
+    process = start(of)
+    try:
+        return process.wait(moment) is None
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def forget(of: Library, draw: random.Random) -> None:
+    """Remove a stage's output, as if it had never run."""
+    shutil.rmtree(draw.choice(STAGES).output(of.album("album")))
+
+
+def digests(of: Library) -> dict[str, str]:
+    album = of.album("album")
+    return {
+        path.relative_to(album.root).as_posix(): digest(path)
+        for stage in STAGES
+        for path in sorted(stage.output(album).rglob("*"))
+        if path.is_file()
+    }
+
+
+def check(of: Library, expected: dict[str, str]) -> None:
+    """Each output is whole and right, or not there at all."""
+    found = digests(of)
+    for stage in STAGES:
+        prefix = stage.output(of.album("album")).relative_to(of.folder("album")).as_posix() + "/"
+        here = {name: value for name, value in found.items() if name.startswith(prefix)}
+        assert not here or here == {n: v for n, v in expected.items() if n.startswith(prefix)}, (stage.name, here)
+
+
+if __name__ == "__main__":
+    main()

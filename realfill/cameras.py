@@ -1,0 +1,355 @@
+"""Cameras of the photos by structure from motion (COLMAP's incremental mapper: Schönberger and Frahm, CVPR 2016).
+
+pycolmap brings an OpenMP runtime of its own that fights with torch's over the cores, so it runs in a child process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from realfill.errors import StageError
+
+if TYPE_CHECKING:
+    from realfill.matching import Matches
+
+_FEWEST_MATCHES = 15
+_ANGLE = 1.0  # degrees between the rays of a point that is kept
+_FOCAL = 1.2  # longer sides of the photo, where nothing is known
+_FOCALS = (0.4, 6.0)  # longer sides of the photo: what a lens can have
+_BENT = 0.5  # distortion beyond which a lens is not believed
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What is known of a photo's lens before.
+
+    Attributes:
+        width: Of the photo, pixels.
+        height: Of the photo, pixels.
+        centre: Principal point, pixels from the top left corner.
+        focal: Focal length in pixels, or None.
+        camera: Photos with the same name were taken with the same camera and focal length; None: not known.
+    """
+
+    width: int
+    height: int
+    centre: tuple[float, float]
+    focal: float | None = None
+    camera: str | None = None
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A posed camera with one radial coefficient (COLMAP's SIMPLE_RADIAL).
+
+    Pixels are counted as arrays are: the centre of the first one is at (0, 0).
+
+    Attributes:
+        focal: Pixels.
+        centre: Principal point, pixels.
+        bend: Radial distortion: an undistorted point x lies at x (1 + bend |x|²).
+        rotation: World to camera, float64 [3, 3].
+        translation: World to camera, float64 [3].
+    """
+
+    focal: float
+    centre: tuple[float, float]
+    bend: float
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    def scaled(self, scale: float) -> Camera:
+        """The camera of the photo resized by this factor."""
+        x, y = ((c + 0.5) * scale - 0.5 for c in self.centre)
+        return replace(self, focal=self.focal * scale, centre=(x, y))
+
+    def seen_from(self, other: Camera) -> Camera:
+        """The same camera with the other's coordinates for the world."""
+        rotation = self.rotation @ other.rotation.T
+        return replace(self, rotation=rotation, translation=self.translation - rotation @ other.translation)
+
+    def rays(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Directions of pixels in the camera's own coordinates, float32 [..., 3] with z = 1."""
+        x, y = (np.asarray(columns) - self.centre[0]) / self.focal, (np.asarray(rows) - self.centre[1]) / self.focal
+        straight_x, straight_y = x, y
+        for _ in range(8):  # fixed point of x (1 + bend |x|²)
+            stretch = 1 + self.bend * (straight_x**2 + straight_y**2)
+            straight_x, straight_y = x / stretch, y / stretch
+        return np.stack([straight_x, straight_y, np.ones_like(straight_x)], axis=-1).astype(np.float32)
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns, rows and depths of points [..., 3] in the camera's own coordinates."""
+        depth = points[..., 2]
+        safe = np.where(depth > 1e-6, depth, 1e-6)
+        x, y = points[..., 0] / safe, points[..., 1] / safe
+        stretch = self.focal * (1 + self.bend * (x * x + y * y))
+        return x * stretch + self.centre[0], y * stretch + self.centre[1], depth
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Cameras and points of a scene.
+
+    Attributes:
+        cameras: By the number of the photo; photos that could not be placed are absent.
+        points: World coordinates, float64 [N, 3].
+        errors: Mean reprojection error of each point, pixels of the photos that were matched, [N].
+        views: How many photos see each point, int [N].
+    """
+
+    cameras: dict[int, Camera]
+    points: np.ndarray
+    errors: np.ndarray
+    views: np.ndarray
+
+
+def reconstruct(
+    lenses: Sequence[Lens], matches: Mapping[tuple[int, int], Matches], scales: Sequence[float]
+) -> Reconstruction | None:
+    """Pose the photos of a scene; photo 0 has to be among those that are posed.
+
+    Args:
+        lenses: One a photo, at its full size.
+        matches: Between photos i < j, in pixels of the full-size photos.
+        scales: Size at which each photo was matched / its full size; errors are judged there.
+
+    Returns:
+        The reconstruction that holds photo 0 and most others; None where there is none, as when the camera only
+        turned, or there are too few matches.
+    """
+    enough = {pair: found for pair, found in matches.items() if len(found) >= _FEWEST_MATCHES}
+    if not enough:
+        return None
+    photos = [_shrunk(lens, scale) for lens, scale in zip(lenses, scales, strict=True)]
+    keypoints, indices = _numbered(enough, scales)
+    with TemporaryDirectory() as folder:
+        found = _apart(Path(folder), photos, keypoints, indices)
+    if found is None:
+        return None
+    cameras = {number: camera.scaled(1 / scales[number]) for number, camera in found.cameras.items()}
+    return replace(found, cameras=cameras)
+
+
+def _apart(
+    folder: Path,
+    lenses: Sequence[Lens],
+    keypoints: Mapping[int, np.ndarray],
+    pairs: Mapping[tuple[int, int], np.ndarray],
+) -> Reconstruction | None:
+    """Run `main` in a process of its own on files in a folder."""
+    (folder / "lenses.json").write_text(json.dumps([asdict(lens) for lens in lenses]))
+    arrays: dict[str, Any] = {str(n): points for n, points in keypoints.items()}
+    np.savez(folder / "keypoints.npz", **arrays)
+    arrays = {f"{i} {j}": indices for (i, j), indices in pairs.items()}
+    np.savez(folder / "pairs.npz", **arrays)
+    command = [sys.executable, "-m", "realfill.cameras", str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOG_minloglevel": "3"}
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if ended.returncode:
+        told = ended.stderr.strip().splitlines()[-1:] or [f"exit status {ended.returncode}"]
+        raise StageError(
+            f"Structure from motion failed ({told[0][:300]}).",
+            "Check that pycolmap is installed; set align.enabled to false to go on without it.",
+        )
+    if not (folder / "found.npz").is_file():
+        return None
+    with np.load(folder / "found.npz", allow_pickle=False) as found:
+        posed = zip(*(found[name] for name in ("numbers", "lenses", "rotations", "translations")), strict=True)
+        cameras = {
+            int(number): Camera(float(focal), (float(x), float(y)), float(bend), rotation, translation)
+            for number, (focal, x, y, bend), rotation, translation in posed
+        }
+        return Reconstruction(cameras, found["points"], found["errors"], found["views"])
+
+
+def main(folder: Path) -> None:
+    """Map what `_apart` wrote; found.npz is there afterwards if anything was found."""
+    lenses = [
+        Lens(**{**lens, "centre": tuple(lens["centre"])}) for lens in json.loads((folder / "lenses.json").read_text())
+    ]
+    with np.load(folder / "keypoints.npz", allow_pickle=False) as archive:
+        keypoints = {int(name): archive[name] for name in archive.files}
+    with np.load(folder / "pairs.npz", allow_pickle=False) as archive:
+        pairs = {(int(name.split()[0]), int(name.split()[1])): archive[name] for name in archive.files}
+    found = _map(folder, lenses, keypoints, pairs)
+    if found is None:
+        return
+    cameras = found.cameras.values()
+    np.savez(
+        folder / "found.npz",
+        numbers=np.array(list(found.cameras)),
+        lenses=np.array([(camera.focal, *camera.centre, camera.bend) for camera in cameras]),
+        rotations=np.stack([camera.rotation for camera in cameras]),
+        translations=np.stack([camera.translation for camera in cameras]),
+        points=found.points,
+        errors=found.errors,
+        views=found.views,
+    )
+
+
+def _shrunk(lens: Lens, scale: float) -> Lens:
+    return Lens(
+        max(1, round(lens.width * scale)),
+        max(1, round(lens.height * scale)),
+        (lens.centre[0] * scale, lens.centre[1] * scale),
+        None if lens.focal is None else lens.focal * scale,
+        lens.camera,
+    )
+
+
+def _numbered(
+    matches: Mapping[tuple[int, int], Matches], scales: Sequence[float]
+) -> tuple[dict[int, np.ndarray], dict[tuple[int, int], np.ndarray]]:
+    """Keypoints [N, 2] of each photo in COLMAP's pixels, and pairs of their numbers [M, 2] uint32."""
+    ends: dict[int, list[np.ndarray]] = {}
+    for (i, j), found in matches.items():
+        ends.setdefault(i, []).append(found.points0)
+        ends.setdefault(j, []).append(found.points1)
+    points, numbers = {}, {}
+    for photo, parts in ends.items():
+        unique, inverse = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
+        points[photo] = ((unique + 0.5) * scales[photo]).astype(np.float32)
+        numbers[photo] = iter(np.split(inverse.reshape(-1), np.cumsum([len(part) for part in parts])[:-1]))
+    pairs = {(i, j): np.stack([next(numbers[i]), next(numbers[j])], 1).astype(np.uint32) for i, j in matches}
+    return points, pairs
+
+
+def _map(
+    folder: Path,
+    lenses: Sequence[Lens],
+    keypoints: Mapping[int, np.ndarray],
+    pairs: Mapping[tuple[int, int], np.ndarray],
+) -> Reconstruction | None:
+    """Free lenses first; where that runs away, without distortion, then without the references where it does.
+
+    At last the focal lengths are held too.
+    """
+    left = dict(pairs)
+    for attempt, (bent, focal) in enumerate([(True, True), (False, True), (False, True), (False, False)]):
+        found = _mapped(folder / str(attempt), lenses, keypoints, left, bent, focal)
+        if found is None:
+            continue
+        strange = {n for n in found.cameras if not _is_sane(found.cameras[n], lenses[n])}
+        if not strange:
+            return found
+        if not bent:
+            left = {pair: matches for pair, matches in pairs.items() if 0 in strange or not strange & set(pair)}
+    return None
+
+
+def _is_sane(camera: Camera, lens: Lens) -> bool:
+    longer = max(lens.width, lens.height)
+    return _FOCALS[0] * longer <= camera.focal <= _FOCALS[1] * longer and abs(camera.bend) <= _BENT
+
+
+def _mapped(
+    folder: Path,
+    lenses: Sequence[Lens],
+    keypoints: Mapping[int, np.ndarray],
+    pairs: Mapping[tuple[int, int], np.ndarray],
+    bent: bool,
+    focal: bool,
+) -> Reconstruction | None:
+    import pycolmap
+
+    folder.mkdir()
+    pycolmap.logging.minloglevel = 3
+    pycolmap.set_random_seed(0)
+    _write_database(folder, lenses, keypoints, pairs)
+    pycolmap.verify_matches(folder / "database.db", folder / "pairs.txt")
+    maps = pycolmap.incremental_mapping(
+        folder / "database.db", folder, folder, options=_options(pycolmap, bent, focal)
+    )
+    with_target = [found for found in maps.values() if "0" in {image.name for image in found.images.values()}]
+    if not with_target:
+        return None
+    return _unpacked(max(with_target, key=lambda found: (found.num_reg_images(), found.num_points3D())))
+
+
+def _options(pycolmap: Any, bent: bool, focal: bool) -> Any:
+    options = pycolmap.IncrementalPipelineOptions()
+    options.min_model_size = 2
+    options.num_threads = 1
+    options.random_seed = 0
+    options.ba_refine_focal_length = focal
+    options.ba_refine_extra_params = bent
+    options.mapper.init_min_num_inliers = 40
+    options.mapper.init_min_tri_angle = 4.0
+    options.mapper.abs_pose_min_num_inliers = _FEWEST_MATCHES
+    options.mapper.filter_min_tri_angle = _ANGLE
+    options.triangulation.min_angle = _ANGLE
+    options.triangulation.ignore_two_view_tracks = False
+    return options
+
+
+def _write_database(
+    folder: Path,
+    lenses: Sequence[Lens],
+    keypoints: Mapping[int, np.ndarray],
+    pairs: Mapping[tuple[int, int], np.ndarray],
+) -> None:
+    import pycolmap
+
+    database = pycolmap.Database.open(folder / "database.db")
+    rigs: dict[str, tuple[int, int]] = {}
+    images = {}
+    for number, lens in enumerate(lenses):
+        name = lens.camera or f"photo {number}"
+        if name not in rigs:
+            rigs[name] = _write_camera(pycolmap, database, lens)
+        camera, rig = rigs[name]
+        image = pycolmap.Image(name=str(number), camera_id=camera)
+        images[number] = image.image_id = database.write_image(image)
+        frame = pycolmap.Frame()
+        frame.rig_id = rig
+        frame.add_data_id(image.data_id)
+        database.write_frame(frame)
+        database.write_keypoints(images[number], keypoints.get(number, np.zeros((0, 2), np.float32)))
+    for (i, j), indices in pairs.items():
+        database.write_matches(images[i], images[j], indices)
+    database.close()
+    (folder / "pairs.txt").write_text("\n".join(f"{i} {j}" for i, j in pairs))
+
+
+def _write_camera(pycolmap: Any, database: Any, lens: Lens) -> tuple[int, int]:
+    focal = lens.focal or _FOCAL * max(lens.width, lens.height)
+    camera = pycolmap.Camera(
+        model="SIMPLE_RADIAL", width=lens.width, height=lens.height, params=[focal, *lens.centre, 0.0]
+    )
+    camera.has_prior_focal_length = lens.focal is not None
+    camera.camera_id = database.write_camera(camera)
+    rig = pycolmap.Rig()
+    rig.add_ref_sensor(camera.sensor_id)
+    return camera.camera_id, database.write_rig(rig)
+
+
+def _unpacked(found: Any) -> Reconstruction:
+    cameras = {}
+    for image in found.images.values():
+        if image.has_pose:
+            focal, x, y, bend = found.cameras[image.camera_id].params
+            pose = np.asarray(image.cam_from_world().matrix())
+            cameras[int(image.name)] = Camera(
+                float(focal), (float(x) - 0.5, float(y) - 0.5), float(bend), pose[:, :3], pose[:, 3]
+            )
+    points = [found.points3D[number] for number in sorted(found.points3D)]
+    return Reconstruction(
+        cameras,
+        np.array([point.xyz for point in points]).reshape(-1, 3),
+        np.array([point.error for point in points]),
+        np.array([point.track.length() for point in points], int),
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,331 @@
+"""Depth of the target's view, inside the hole too, from how well the references agree with each other.
+
+A plane sweep (Collins, CVPR 1996; Kang, Szeliski and Chai, CVPR 2001) over inverse depths of the target's camera: at
+each depth the references are warped into the view and compared by normalised cross-correlation: where the target is
+known with the target, in the hole among each other. Costs are regularised by semi-global matching (Hirschmüller,
+PAMI 2008) and by the sparse points of the reconstruction. Inverse depth is affine in the image on every plane.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.interpolate import LinearNDInterpolator
+from scipy.spatial import cKDTree
+
+from realfill.cameras import Camera
+
+_LABELS = (16, 128)
+_WINDOW = 7  # pixels
+_NOISE = 2e-4  # variance of brightness below which nothing can be told
+_ABSENT = 1.001  # cost where a view does not reach
+_BEND, _JUMP = 0.12, 1.2  # costs of a step of one label, and of any larger one
+_MARGIN = 0.1  # of the points' range: what may lie beyond them
+_GUIDE = 0.3  # cost of lying far from the sparse points' surface
+_ANCHOR = 0.6  # cost of lying far from a sparse point, at it
+_NEIGHBOURS = 40  # points whose plane is continued beyond them
+_ROUNDS = 5
+_REFINED = 3.0  # pixels that the second sweep looks to either side
+_STEP = 0.5  # pixels a label of the second sweep
+
+
+@dataclass(frozen=True)
+class View:
+    """A reference as the sweep sees it.
+
+    Attributes:
+        gray: [h, w] float32, 0 to 1.
+        camera: Seen from the target's camera.
+    """
+
+    gray: np.ndarray
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class Target:
+    """The part of the target whose depth is asked for.
+
+    Attributes:
+        gray: [H, W] float32, 0 to 1; anything in the hole.
+        hole: [H, W] bool.
+        rays: Directions of the pixels, [H, W, 3] float32.
+        points: Sparse points in this part, columns, rows and inverse depths, float64 [N, 3].
+    """
+
+    gray: np.ndarray
+    hole: np.ndarray
+    rays: np.ndarray
+    points: np.ndarray
+
+
+def project(
+    camera: Camera, rays: np.ndarray, inverse: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where points of the target's view lie in a reference.
+
+    Args:
+        camera: Of the reference, seen from the target's.
+        rays: [H, W, 3] float32 directions.
+        inverse: Inverse depth, [H, W] float32 or one for all.
+
+    Returns:
+        Columns and rows [H, W] float32, and whether the point lies before the camera.
+    """
+    turned = rays @ camera.rotation.T.astype(np.float32)
+    shift = camera.translation.astype(np.float32)
+    moved = turned + (inverse[..., None] * shift if isinstance(inverse, np.ndarray) else np.float32(inverse) * shift)
+    columns, rows, depth = camera.project(moved)
+    return columns.astype(np.float32), rows.astype(np.float32), depth > 1e-6
+
+
+def reaches(columns: np.ndarray, rows: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Which places lie on a picture of this shape, bool."""
+    inside: np.ndarray = (columns >= 0) & (rows >= 0) & (columns <= shape[1] - 1) & (rows <= shape[0] - 1)
+    return inside
+
+
+def inverse_depth(target: Target, views: Sequence[View]) -> np.ndarray:
+    """Inverse depth of every pixel of the target's part, [H, W] float32.
+
+    Args:
+        target: With at least 8 points.
+        views: At least one; with only one the hole's depth continues its surroundings and the sparse points.
+    """
+    points = _consistent(target.points)
+    target = Target(target.gray, target.hole, target.rays, points)
+    coarse, small = _halved(target), [_halved_view(view) for view in views]
+    range_, pixels = _range(coarse, small)
+    count = int(np.clip(pixels, *_LABELS))
+    labels = np.linspace(*range_, count)
+    step, per_label = float(labels[1] - labels[0]), pixels / count
+    cost = np.stack([_matching_cost(coarse, small, label) for label in labels], axis=-1)  # [h, w, L]
+    cost += _guidance(coarse, labels, per_label)
+    place = regularised(cost, _BEND, _JUMP)
+    rough = cv2.medianBlur((labels[0] + place * step).astype(np.float32), 5)
+    height, width = target.hole.shape
+    full = cv2.resize(rough, (2 * rough.shape[1], 2 * rough.shape[0]))[:height, :width]
+    return _refined(target, views, full, step / (2 * per_label))
+
+
+def _refined(target: Target, views: Sequence[View], rough: np.ndarray, pixel: float) -> np.ndarray:
+    """Sweep again a few pixels around a depth; `pixel` is the inverse depth that moves a view by one."""
+    base = cv2.GaussianBlur(rough, (0, 0), 1.0)
+    offsets = np.arange(-_REFINED, _REFINED + _STEP / 2, _STEP)
+    cost = np.stack(
+        [
+            _matching_cost(target, views, np.maximum(base + np.float32(offset * pixel), 0))
+            + np.float32(0.1 * abs(offset) / _REFINED)
+            for offset in offsets
+        ],
+        axis=-1,
+    )
+    place = regularised(cost, _BEND, _JUMP)
+    refined: np.ndarray = np.maximum(base + ((place * _STEP - _REFINED) * pixel).astype(np.float32), 0)
+    return refined
+
+
+def _halved(target: Target) -> Target:
+    points = target.points.copy()
+    points[:, :2] = (points[:, :2] + 0.5) / 2 - 0.5
+    gray, hole, rays = (_half(plane) for plane in (target.gray, target.hole.astype(np.float32), target.rays))
+    return Target(gray, hole > 0, rays, points)
+
+
+def _half(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    halved: np.ndarray = cv2.resize(image, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    return halved
+
+
+def _halved_view(view: View) -> View:
+    return View(_half(view.gray), view.camera.scaled(0.5))
+
+
+def _consistent(points: np.ndarray) -> np.ndarray:
+    """The points [N, 3] whose depth agrees with that of their neighbours."""
+    _, near = cKDTree(points[:, :2]).query(points[:, :2], k=min(12, len(points)))
+    depths = points[:, 2]
+    middle = np.median(depths[near], axis=1)
+    spread = np.median(np.abs(depths[near] - middle[:, None]), axis=1)
+    span = np.ptp(np.percentile(depths, [2, 98]))
+    kept: np.ndarray = points[np.abs(depths - middle) <= np.maximum(4 * spread, 0.03 * span)]
+    return kept
+
+
+def _range(target: Target, views: Sequence[View]) -> tuple[tuple[float, float], float]:
+    """Nearest and farthest inverse depth, and by how many pixels they lie apart in the views."""
+    low, high = np.percentile(target.points[:, 2], [0.5, 99.5])
+    span = high - low + 0.01 * high
+    low, high = max(0.0, float(low - _MARGIN * span)), float(high + _MARGIN * span)
+    apart = [1.0]
+    for view in views:
+        x0, y0, before0 = project(view.camera, target.rays, low)
+        x1, y1, before1 = project(view.camera, target.rays, high)
+        both = before0 & before1 & reaches(x0, y0, view.gray.shape) & reaches(x1, y1, view.gray.shape) & target.hole
+        if both.any():
+            apart.append(float(np.percentile(np.hypot(x1 - x0, y1 - y0)[both], 95)))
+    return (low, high), max(apart)
+
+
+def _matching_cost(target: Target, views: Sequence[View], inverse: np.ndarray | float) -> np.ndarray:
+    """How badly the views fit at a depth, [H, W] float32, 0 to 1.
+
+    The better half of the pairs counts: at the true depth some are hidden, at a wrong one few agree.
+    """
+    warped = [_Patches.warped(view, target.rays, inverse) for view in views]
+    known = _Patches.of(target.gray)
+    with_target = np.sort([patch.distance(known) for patch in warped], axis=0)
+    among = [a.distance(b) for a, b in itertools.combinations(warped, 2)]
+    among_views = np.sort(among, axis=0) if among else np.ones_like(with_target[:1])
+    seen = cv2.erode((~target.hole).astype(np.uint8), np.ones((_WINDOW, _WINDOW), np.uint8)) > 0
+    cost: np.ndarray = np.where(seen, _better_half(with_target), _better_half(among_views))
+    return cost
+
+
+def _better_half(costs: np.ndarray) -> np.ndarray:
+    half: np.ndarray = costs[: max(1, (len(costs) + 1) // 2)].mean(axis=0)
+    return half
+
+
+@dataclass(frozen=True)
+class _Patches:
+    """A picture with mean and variance around every pixel."""
+
+    gray: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    valid: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, gray: np.ndarray, valid: np.ndarray | None = None) -> _Patches:
+        mean = _box(gray)
+        return cls(gray, mean, np.maximum(_box(gray * gray) - mean * mean, 0) + _NOISE, valid)
+
+    @classmethod
+    def warped(cls, view: View, rays: np.ndarray, inverse: np.ndarray | float) -> _Patches:
+        columns, rows, before = project(view.camera, rays, inverse)
+        gray = cv2.remap(view.gray, columns, rows, cv2.INTER_LINEAR)
+        return cls.of(gray, before & reaches(columns, rows, view.gray.shape))
+
+    def distance(self, other: _Patches) -> np.ndarray:
+        """1 - normalised cross-correlation, at most 1."""
+        covariance = _box(self.gray * other.gray) - self.mean * other.mean
+        cost: np.ndarray = np.minimum(1 - covariance / np.sqrt(self.variance * other.variance), 1)
+        for valid in (self.valid, other.valid):
+            if valid is not None:
+                cost[~valid] = _ABSENT
+        return cost
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Normalised cross-correlation of the surroundings of every pixel of two pictures [H, W] float32, 0 to 1."""
+    similarity: np.ndarray = 1 - _Patches.of(a).distance(_Patches.of(b))
+    return similarity
+
+
+def _box(values: np.ndarray) -> np.ndarray:
+    mean: np.ndarray = cv2.boxFilter(values, cv2.CV_32F, (_WINDOW, _WINDOW))
+    return mean
+
+
+def _guidance(target: Target, labels: np.ndarray, per_label: float) -> np.ndarray:
+    """Cost [H, W, L] of lying off the sparse points' surface, less so the farther the points are."""
+    height, width = target.hole.shape
+    surface, distance = _surface(target.points, height, width, float(labels[0]), float(labels[-1]))
+    numbers = np.arange(len(labels), dtype=np.float32)
+    step = labels[1] - labels[0]
+    trust = _GUIDE * (0.35 + 0.65 * np.exp(-distance / (0.06 * max(height, width))))
+    off = np.abs(numbers - ((surface - labels[0]) / step)[..., None]) * per_label
+    cost = (trust[..., None] * np.minimum(off / 6, 1)).astype(np.float32)
+    for x, y, depth in target.points:
+        column, row = round(float(x)), round(float(y))
+        if 0 <= column < width and 0 <= row < height:
+            penalty = _ANCHOR * np.minimum(np.abs(numbers - (depth - labels[0]) / step) / 3, 1)
+            cost[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] += penalty
+    return cost
+
+
+def _surface(points: np.ndarray, height: int, width: int, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse depth interpolated between points, and the distance to the next one in pixels, each [H, W]."""
+    along = np.linspace(-0.1, 1.1, 9)
+    frame = np.array([(u * width, v * height) for u in along for v in along if not (0 <= u <= 1 and 0 <= v <= 1)])
+    tree = cKDTree(points[:, :2])
+    _, near = tree.query(frame, k=min(_NEIGHBOURS, len(points)))
+    beyond = np.array([_continued(points[group], place) for group, place in zip(near, frame, strict=True)])
+    places = np.concatenate([points[:, :2], frame])
+    depths = np.concatenate([points[:, 2], beyond.clip(low, high)])
+    rows, columns = np.mgrid[:height, :width]
+    distance, _ = tree.query(np.stack([columns, rows], axis=-1).reshape(-1, 2))
+    surface = LinearNDInterpolator(places, depths)(columns, rows)
+    return surface.astype(np.float32), distance.reshape(height, width).astype(np.float32)
+
+
+def _continued(points: np.ndarray, place: np.ndarray) -> float:
+    """Inverse depth at a place [2] of the plane through points [N, 3]; robust (Cauchy's weights)."""
+    terms = np.column_stack([(points[:, :2] - place) / 100, np.ones(len(points))])
+    weight = np.ones(len(points))
+    for _ in range(_ROUNDS):
+        normal = terms.T @ (terms * weight[:, None]) + np.diag([1e-2, 1e-2, 0])
+        plane = np.linalg.solve(normal, terms.T @ (points[:, 2] * weight))
+        error = np.abs(terms @ plane - points[:, 2])
+        weight = 1 / (1 + (error / (1.5 * max(float(np.median(error)), 1e-9))) ** 2)
+    return float(plane[2])
+
+
+def regularised(cost: np.ndarray, bend: float, jump: float) -> np.ndarray:
+    """Semi-global matching along 8 directions.
+
+    Args:
+        cost: [H, W, L] float32.
+        bend: Cost of neighbours one label apart.
+        jump: Cost of neighbours farther apart.
+
+    Returns:
+        The best label of each pixel, [H, W] float32, with a fraction by a parabola through its neighbours.
+    """
+    return _lowest(aggregated(cost, bend, jump))
+
+
+def aggregated(cost: np.ndarray, bend: float, jump: float) -> np.ndarray:
+    """The sum of the costs of the best paths to each pixel and label, [H, W, L] float32; see `regularised`."""
+    total = np.zeros_like(cost)
+    for backwards in (False, True):
+        volume, summed = (cost[::-1, ::-1], total[::-1, ::-1]) if backwards else (cost, total)
+        for slant in (-1, 0, 1):
+            _add_paths(volume, summed, slant, bend, jump)
+        _add_paths(volume.transpose(1, 0, 2), summed.transpose(1, 0, 2), 0, bend, jump)
+    return total
+
+
+def _add_paths(cost: np.ndarray, total: np.ndarray, slant: int, bend: float, jump: float) -> None:
+    """Add the costs of the best paths that come from the row above, `slant` columns aside."""
+    path = cost[0]
+    total[0] += path
+    for row in range(1, len(cost)):
+        before = path if slant == 0 else np.roll(path, slant, axis=0)
+        if slant:
+            edge = 0 if slant > 0 else -1
+            before[edge] = path[edge]
+        least = before.min(axis=1, keepdims=True)
+        best = np.minimum(before, least + np.float32(jump))
+        np.minimum(best[:, 1:], before[:, :-1] + np.float32(bend), out=best[:, 1:])
+        np.minimum(best[:, :-1], before[:, 1:] + np.float32(bend), out=best[:, :-1])
+        path = cost[row] + best - least
+        total[row] += path
+
+
+def _lowest(total: np.ndarray) -> np.ndarray:
+    label = total.argmin(axis=-1)
+    middle = label.clip(1, total.shape[-1] - 2)
+    below, here, above = (
+        np.take_along_axis(total, (middle + offset)[..., None], axis=-1)[..., 0] for offset in (-1, 0, 1)
+    )
+    curvature = below - 2 * here + above
+    inside = (curvature > 1e-6) & (label == middle)
+    fraction = np.where(inside, (below - above) / np.where(inside, 2 * curvature, 1), 0).clip(-0.5, 0.5)
+    return (label + fraction).astype(np.float32)

@@ -1,0 +1,322 @@
+"""References warped into the target's view, brought into its light, and fused into one proposal with its confidence.
+
+At every place one reference is taken, not an average of several, which would blur; a smooth labelling (semi-global
+matching with Potts' model) prefers the reference that continues the target best, and avoids what others contradict.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from realfill import relight
+from realfill.depth import aggregated, correlation, reaches
+from realfill.images import Pixels, read_srgb, resize
+
+_LEAST_LIKENESS = 0.15  # mean correlation with the target around the hole, below which a reference is not believed
+_FULL_LIKENESS = 0.5
+_RING = (5.0, 100.0)  # pixels from the hole between which the likeness is measured
+_TEXTURED = 1e-3  # variance of brightness
+_FEWEST_TEXTURED = 200
+_APART = 0.15  # distance of colours at which a reference is an outlier
+_AS_NEAR = 1.5  # times the parallax of another reference
+_ALIKE = 0.08  # distance of colours within which two references confirm each other
+_ALONE = 0.4  # confidence where no other reference tells anything
+_ABSENT = 10.0
+_SWITCH = 1.0  # cost of taking another reference than the neighbouring pixel
+_BAND = 0.1  # of the longer side: over which the light of one reference passes into that of the next
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How the canvas lies in a reference.
+
+    Attributes:
+        maps: From columns and rows of the canvas, float32 [h, w], to those of the reference, and whether they are
+            defined.
+        parallax: Angle between the two cameras as seen from the scene, radians.
+    """
+
+    maps: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+    parallax: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of the canvas that is worked on.
+
+    Attributes:
+        canvas: [H, W, 3] uint8 sRGB.
+        mask: [H, W] uint8, 255 = fill.
+        box: Left, top, right, bottom (exclusive), pixels of the canvas.
+        scale: Working size / full size, at most 1.
+    """
+
+    canvas: Pixels
+    mask: Pixels
+    box: tuple[int, int, int, int]
+    scale: float
+
+    @classmethod
+    def around(cls, canvas: Pixels, mask: Pixels, margin: float, side: int) -> Part:
+        """The hole and a margin (a share of its longer side) around it, worked on with `side` pixels at most."""
+        left, top, width, height = cv2.boundingRect(mask)
+        pad = round(margin * max(width, height)) + 8
+        box = (
+            max(0, left - pad),
+            max(0, top - pad),
+            min(mask.shape[1], left + width + pad),
+            min(mask.shape[0], top + height + pad),
+        )
+        return cls(canvas, mask, box, min(1.0, side / max(box[2] - box[0], box[3] - box[1])))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height at the working scale."""
+        left, top, right, bottom = self.box
+        return max(16, round((right - left) * self.scale)), max(16, round((bottom - top) * self.scale))
+
+    @property
+    def hole(self) -> np.ndarray:
+        """Whatever touches the hole, at the working scale, bool."""
+        return np.asarray(resize((self.cut(self.mask) > 0).astype(np.float32), *self.size) > 0)
+
+    def cut(self, image: Pixels) -> Pixels:
+        """The part of a canvas-sized picture at full size."""
+        left, top, right, bottom = self.box
+        return image[top:bottom, left:right]
+
+    def working(self, image: Pixels) -> Pixels:
+        """The part of a canvas-sized picture at the working scale."""
+        return resize(self.cut(image), *self.size)
+
+    def grid(self, *, full: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and rows of the canvas that the part's pixels show, float32 [h, w] each."""
+        left, top, right, bottom = self.box
+        width, height = (right - left, bottom - top) if full else self.size
+        columns = (np.arange(width, dtype=np.float32) + 0.5) * ((right - left) / width) - 0.5 + left
+        rows = (np.arange(height, dtype=np.float32) + 0.5) * ((bottom - top) / height) - 0.5 + top
+        x, y = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+        return x, y
+
+    def to_working(self, columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From pixels of the canvas to those of the part at the working scale."""
+        left, top, right, bottom = self.box
+        width, height = self.size
+        x = (columns + 0.5 - left) * width / (right - left) - 0.5
+        return x, (rows + 0.5 - top) * height / (bottom - top) - 0.5
+
+
+@dataclass(frozen=True)
+class Lit:
+    """One reference in the target's view and light, at the working scale.
+
+    Attributes:
+        path: The reference.
+        warp: Where the canvas's pixels lie in it.
+        light: How it is brought into the target's light.
+        colours: [h, w, 3] float32 sRGB in 0..1.
+        valid: Where it shows anything, bool [h, w].
+        likeness: Mean correlation with the target around the hole, -1 to 1.
+    """
+
+    path: Path
+    warp: Warp
+    light: relight.Light
+    colours: np.ndarray
+    valid: np.ndarray
+    likeness: float
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What the references say about the part, at full size.
+
+    Attributes:
+        proposal: [h, w, 3] uint8 sRGB.
+        confidence: [h, w] uint8: 0 where nothing is proposed, else 1 to 255.
+        references: Names of those that were used.
+        hole: [h, w] bool.
+    """
+
+    proposal: Pixels
+    confidence: Pixels
+    references: list[str]
+    hole: np.ndarray
+
+    def share(self, least: int) -> float:
+        """Share of the hole where the confidence is at least this."""
+        return round(float((self.confidence[self.hole] >= least).mean()), 4)
+
+
+def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
+    """Warp a reference and bring it into the target's light; None where it shows too little around the hole."""
+    colours, valid = _sampled(read_srgb(path), *warp.maps(*part.grid()))
+    target = part.working(part.canvas).astype(np.float32) / 255
+    light = relight.learn(colours, target, valid & ~part.hole, part.hole)
+    if light is None:
+        return None
+    colours = light(colours)
+    return Lit(path, warp, light, colours, valid, _likeness(colours, target, valid, part.hole))
+
+
+def believed(candidates: Sequence[Lit | None]) -> list[Lit]:
+    """Those that resemble the target around the hole, and not far less than the best one does."""
+    found = [candidate for candidate in candidates if candidate is not None]
+    best = max((candidate.likeness for candidate in found), default=0.0)
+    return [candidate for candidate in found if candidate.likeness >= max(_LEAST_LIKENESS, best / 2)]
+
+
+def fused(part: Part, candidates: Sequence[Lit]) -> Fusion:
+    """Choose a reference for every place; at least one candidate."""
+    labels, disagreement = _chosen(candidates)
+    confidence = _confidence(candidates, labels, disagreement)
+    covered = np.any([candidate.valid for candidate in candidates], axis=0)
+    left, top, right, bottom = part.box
+    size = (right - left, bottom - top)
+    reached = cv2.resize(covered.astype(np.float32), size) > 0.99
+    sure = np.rint(cv2.resize(confidence, size) * 255).clip(1, 255)
+    return Fusion(
+        np.rint(_mosaic(part, candidates, labels).clip(0, 1) * 255).astype(np.uint8),
+        np.where(reached, sure, 0).astype(np.uint8),
+        [candidate.path.name for number, candidate in enumerate(candidates) if (labels == number).any()],
+        part.cut(part.mask) > 0,
+    )
+
+
+def _mosaic(part: Part, candidates: Sequence[Lit], labels: np.ndarray) -> np.ndarray:
+    """The chosen references at full size, blended in frequency bands, [h, w, 3] float32.
+
+    Burt and Adelson, ACM Transactions on Graphics 1983. The others continue a reference where it shows nothing.
+    """
+    left, top, right, bottom = part.box
+    size = (right - left, bottom - top)
+    full = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    base, layers = np.zeros((size[1], size[0], 3), np.float32), []
+    for number in np.unique(labels).tolist():
+        candidate = candidates[number]
+        colours, valid = _sampled(read_srgb(candidate.path), *candidate.warp.maps(*part.grid(full=True)))
+        colours = candidate.light(colours, 1 / part.scale)
+        base[full == number] = colours[full == number]
+        layers.append((number, colours, valid))
+    if len(layers) == 1:
+        return base
+    levels = max(1, int(np.log2(max(size) * _BAND)))
+    bands: list[np.ndarray] = []
+    for number, colours, valid in layers:
+        whole = np.where(valid[..., None], colours, base)
+        weight = (full == number).astype(np.float32)
+        for level, band in enumerate(_bands(whole, weight, levels)):
+            if level < len(bands):
+                bands[level] += band
+            else:
+                bands.append(band)
+    mosaic = bands[-1]
+    for band in reversed(bands[:-1]):
+        mosaic = cv2.pyrUp(mosaic, dstsize=band.shape[1::-1]) + band
+    return mosaic
+
+
+def _bands(image: np.ndarray, weight: np.ndarray, levels: int) -> Iterator[np.ndarray]:
+    """The weighted bands of an image's Laplacian pyramid, the finest first."""
+    for _ in range(levels):
+        coarse = cv2.pyrDown(image)
+        yield weight[..., None] * (image - cv2.pyrUp(coarse, dstsize=image.shape[1::-1]))
+        image, weight = coarse, cv2.pyrDown(weight)
+    yield weight[..., None] * image
+
+
+def _chosen(candidates: Sequence[Lit]) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the reference to take [h, w], and how far each is contradicted by the others [K, h, w]."""
+    disagreement = np.stack([_contradicted(candidates, number) for number in range(len(candidates))])
+    best = min(candidate.light.error for candidate in candidates)
+    closest = max(candidate.likeness for candidate in candidates)
+    widest = max(candidate.warp.parallax for candidate in candidates) or 1.0
+    cost = np.stack(
+        [
+            candidate.light.error / best
+            + closest / candidate.likeness
+            + 2 * candidate.warp.parallax / widest
+            + 2 * np.minimum(off / _APART, 1)
+            for candidate, off in zip(candidates, disagreement, strict=True)
+        ],
+        axis=-1,
+    ).astype(np.float32)  # [h, w, K]
+    cost[~np.stack([candidate.valid for candidate in candidates], axis=-1)] = _ABSENT
+    return aggregated(cost, _SWITCH, _SWITCH).argmin(axis=-1), disagreement
+
+
+def _contradicted(candidates: Sequence[Lit], number: int) -> np.ndarray:
+    """How far a reference lies from what at least two others agree on, [h, w] float32, distance of colours.
+
+    Only those count whose view is about as near: where the depth is wrong, farther ones are wrong together.
+    """
+    near = _AS_NEAR * candidates[number].warp.parallax
+    others = [c for place, c in enumerate(candidates) if place != number and c.warp.parallax <= near]
+    own = candidates[number].colours
+    if len(others) < 2:
+        return np.zeros(own.shape[:2], np.float32)
+    colours = np.stack([np.where(c.valid[..., None], c.colours, np.nan) for c in others])  # [K - 1, h, w, 3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # places that no other reference shows
+        middle = np.nanmedian(colours, axis=0)
+    spread = np.nan_to_num(np.linalg.norm(colours - middle, axis=-1)).max(axis=0)
+    apart = np.nan_to_num(np.linalg.norm(own - middle, axis=-1)) - 1.5 * spread
+    enough = np.sum([candidate.valid for candidate in others], axis=0) >= 2
+    return cv2.GaussianBlur(np.where(enough, np.maximum(apart, 0), 0).astype(np.float32), (0, 0), 2.0)
+
+
+def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.ndarray) -> np.ndarray:
+    """How far the chosen reference is to be believed, [h, w] float32, 0 to 1.
+
+    As far as it resembles the target around the hole, and another reference shows the same.
+    """
+    taken = labels[None, ..., None]
+    colours = np.take_along_axis(np.stack([c.colours for c in candidates]), taken, axis=0)[0]  # [h, w, 3]
+    support = np.full(labels.shape, _ALONE, np.float32)
+    for number, candidate in enumerate(candidates):
+        apart = cv2.GaussianBlur(np.linalg.norm(candidate.colours - colours, axis=-1), (0, 0), 2.0)
+        told = candidate.valid & (labels != number)
+        support = np.where(told, np.maximum(support, np.exp(-((apart / _ALIKE) ** 2))), support)
+    contradicted = np.take_along_axis(disagreement, labels[None], axis=0)[0]
+    support *= np.exp(-((contradicted / _APART) ** 2))
+    trust = np.array([(c.likeness / _FULL_LIKENESS) for c in candidates]).clip(0, 1)[labels]
+    return (support * trust).astype(np.float32)
+
+
+def _likeness(colours: np.ndarray, target: np.ndarray, valid: np.ndarray, hole: np.ndarray) -> float:
+    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
+    ours, theirs = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (target, colours))
+    variance = cv2.blur(ours * ours, (9, 9)) - cv2.blur(ours, (9, 9)) ** 2
+    judged = valid & (distance > _RING[0]) & (distance < _RING[1]) & (variance > _TEXTURED)
+    if judged.sum() < _FEWEST_TEXTURED:
+        return 0.0
+    return float(correlation(ours, theirs)[judged].mean())
+
+
+def _sampled(
+    image: Pixels, columns: np.ndarray, rows: np.ndarray, defined: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colours [h, w, 3] float32 in 0..1 of a picture at places, prefiltered where it has finer pixels; validity."""
+    valid = defined & reaches(columns, rows, image.shape)
+    shrink = max(1.0, _spacing(columns, rows, valid))
+    if shrink > 1.2:
+        size = (max(1, round(image.shape[1] / shrink)), max(1, round(image.shape[0] / shrink)))
+        columns = (columns + 0.5) * (size[0] / image.shape[1]) - 0.5
+        rows = (rows + 0.5) * (size[1] / image.shape[0]) - 0.5
+        image = resize(image, *size)
+    sampled = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return sampled.astype(np.float32) / 255, valid
+
+
+def _spacing(columns: np.ndarray, rows: np.ndarray, valid: np.ndarray) -> float:
+    """Median distance of neighbouring places, pixels of the reference."""
+    if not valid[:, 1:].any():
+        return 1.0
+    steps = np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))
+    return float(np.median(steps[valid[:, 1:]]))

@@ -1,0 +1,127 @@
+"""Bring a placed reference into the target's light, by what both show around the hole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from realfill.depth import correlation
+
+_BLUR = 2.0  # pixels; forgives small misplacement
+_REACH = 150.0  # pixels from the hole beyond which nothing is learned
+_NEAR = 60.0  # pixels in which a measurement loses its weight
+_MOST = 20_000
+_ROUNDS = 8
+_RIDGE = 1e-4
+_DETAIL = 4.0  # pixels: what is finer is detail
+_SAME = 0.6  # correlation from which on both show the same
+_FEWEST = 500  # pixels of which anything is learned
+_SECTORS = 8
+_WORST = 0.25  # an error beyond this is not counted as more
+
+
+@dataclass(frozen=True)
+class Light:
+    """A quadratic polynomial of the three colours for each colour, and how well it foretells what was left out.
+
+    Attributes:
+        coefficients: float64 [10, 3].
+        contrast: Of fine detail: target / reference so lit.
+        error: Mean distance of colours in the parts of the ring that were left out in turn, 0 to 1.
+    """
+
+    coefficients: np.ndarray
+    contrast: float
+    error: float
+
+    def __call__(self, image: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """Bring an image [h, w, 3] sRGB in 0..1 into the target's light, float32.
+
+        `scale` says how many times larger than those it was learned from its pixels show the scene.
+        """
+        terms = _terms(image.reshape(-1, 3).astype(np.float32))
+        lit = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape).clip(0, 1)
+        if self.contrast == 1:
+            return np.asarray(lit, np.float32)
+        coarse = cv2.GaussianBlur(lit, (0, 0), _DETAIL * scale)
+        return np.asarray((coarse + self.contrast * (lit - coarse)).clip(0, 1), np.float32)
+
+
+def learn(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.ndarray) -> Light | None:
+    """Learn how the target shows the placed reference's colours.
+
+    Robust (Cauchy's weights, reweighted least squares): shadows that moved, people and misplaced parts do not count.
+
+    Args:
+        placed: [H, W, 3] float32 sRGB in 0..1.
+        target: [H, W, 3] float32 sRGB in 0..1.
+        shared: Where both show the scene, bool [H, W].
+        hole: bool [H, W].
+
+    Returns:
+        None where too little is shared.
+    """
+    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
+    ring = shared & (distance < _REACH)
+    rows, columns = np.nonzero(ring)
+    if len(rows) < _FEWEST:
+        return None
+    every = max(1, len(rows) // _MOST)
+    rows, columns = rows[::every], columns[::every]
+    theirs, ours = (_smoothed(image, ring)[rows, columns].astype(np.float64) for image in (placed, target))  # [N, 3]
+    weight = np.exp(-distance[rows, columns] / _NEAR).astype(np.float64)
+    centre = np.argwhere(hole).mean(axis=0)
+    angle = np.arctan2(rows - centre[0], columns - centre[1])
+    sector = ((angle / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    errors = np.full(len(rows), _WORST)
+    for left_out in range(_SECTORS):
+        test = sector == left_out
+        if test.any() and (~test).sum() > 200:
+            guess = _terms(theirs[test]) @ _fitted(theirs[~test], ours[~test], weight[~test])
+            errors[test] = np.minimum(np.linalg.norm(guess.clip(0, 1) - ours[test], axis=1), _WORST)
+    plain = Light(_fitted(theirs, ours, weight), 1.0, float((errors * weight).sum() / weight.sum()))
+    return replace(plain, contrast=_contrast(plain(placed), target, ring))
+
+
+def _contrast(lit: np.ndarray, target: np.ndarray, ring: np.ndarray) -> float:
+    """How much stronger the target's fine detail is where both clearly show the same, 1 to 2."""
+    ours, theirs = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (target, lit))
+    same = ring & (correlation(ours, theirs) > _SAME)
+    fine = [np.abs(gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL))[same] for gray in (ours, theirs)]
+    if same.sum() < _FEWEST or not fine[1].any():
+        return 1.0
+    return float(np.clip(fine[0].mean() / fine[1].mean(), 1, 2))
+
+
+def _fitted(theirs: np.ndarray, ours: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    terms = _terms(theirs)  # [N, 10]
+    unchanged = np.zeros((terms.shape[1], 3))
+    unchanged[1:4] = np.eye(3)
+    ridge = np.full(terms.shape[1], _RIDGE)
+    ridge[0] = 0
+    trust = np.ones(len(terms))
+    for _ in range(_ROUNDS):
+        total = weight * trust
+        normal = terms.T @ (terms * total[:, None]) + np.diag(ridge) * total.sum()
+        right = terms.T @ (ours * total[:, None]) + ridge[:, None] * unchanged * total.sum()
+        coefficients = np.linalg.solve(normal, right)
+        error = np.linalg.norm(terms @ coefficients - ours, axis=1)
+        trust = 1 / (1 + (error / (1.5 * max(float(np.median(error)), 0.01))) ** 2)
+    return np.asarray(coefficients)
+
+
+def _terms(colours: np.ndarray) -> np.ndarray:
+    red, green, blue = colours.T
+    return np.stack(
+        [np.ones_like(red), red, green, blue, red**2, green**2, blue**2, red * green, green * blue, blue * red],
+        axis=1,
+    )
+
+
+def _smoothed(image: np.ndarray, region: np.ndarray) -> np.ndarray:
+    weight = region.astype(np.float32)
+    total = cv2.GaussianBlur(image * weight[..., None], (0, 0), _BLUR)
+    smoothed: np.ndarray = total / np.maximum(cv2.GaussianBlur(weight, (0, 0), _BLUR), 1e-3)[..., None]
+    return smoothed

@@ -1,0 +1,203 @@
+"""Placing references by geometry, on scenes whose geometry is known."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realfill import align, masks, relight, validate
+from realfill.album import Album
+from realfill.artifacts import Placed, mask_path
+from realfill.cameras import Camera
+from realfill.demo import write_album
+from realfill.depth import Target, View, inverse_depth, project
+from realfill.files import digest
+from realfill.images import read_png, write_png
+from realfill.metrics import psnr
+from realfill.params import load_params
+from realfill.proposal import Proposal, read_proposal
+
+PARAMS = load_params(assignments=["align.references=2"])
+
+
+def placed(root: Path) -> tuple[Album, Placed]:
+    album = Album.open(root)
+    validate.run(album, PARAMS)
+    masks.run(album, PARAMS)
+    return album, align.run(album, PARAMS).placed
+
+
+def in_hole(album: Album, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The proposal's and the truth's pixels in the hole, where anything is proposed."""
+    proposal = read_proposal(album)
+    assert proposal is not None
+    height, width = truth.shape[:2]
+    here = proposal.over(0, 0, width, height)
+    shown = (read_png(mask_path(album)) > 0) & (here.confidence > 0)
+    return here.colours[shown], truth[shown]
+
+
+def make(root: Path, truth: np.ndarray, references: list[np.ndarray]) -> Path:
+    """An album whose hole is the middle ninth of the truth."""
+    for name in ("target", "ref"):
+        (root / name).mkdir(parents=True)
+    height, width = truth.shape[:2]
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 3 : height * 2 // 3, width // 3 : width * 2 // 3] = 255
+    write_png(root / "target" / "target.png", np.where(mask[..., None] > 0, np.uint8(128), truth))
+    write_png(root / "target" / "mask.png", mask)
+    for number, reference in enumerate(references):
+        write_png(root / "ref" / f"{number}.png", reference)
+    return root
+
+
+def turned(image: np.ndarray, yaw: float, tilt: float) -> np.ndarray:
+    """The middle of a photo as a camera turned by these angles (degrees) sees it, 480 x 320."""
+    height, width = image.shape[:2]
+    inner = np.array([[600.0, 0, 239.5], [0, 600.0, 159.5], [0, 0, 1]])
+    outer = np.array([[600.0, 0, (width - 1) / 2], [0, 600.0, (height - 1) / 2], [0, 0, 1]])
+    rotation, _ = cv2.Rodrigues(np.radians([tilt, yaw, 0.5]))
+    homography = outer @ rotation @ np.linalg.inv(inner)
+    view: np.ndarray = cv2.warpPerspective(image, homography, (480, 320), flags=cv2.INTER_AREA | cv2.WARP_INVERSE_MAP)
+    return view
+
+
+def test_with_depth_the_references_pixels_lie_where_they_belong(tmp_path: Path) -> None:
+    root = write_album(tmp_path / "motorcycle")
+    album, found = placed(root)
+    assert found.model == "depth"
+    assert found.covered > 0.95
+    assert found.certain > 0.4
+    ours, truth = in_hole(album, read_png(root / "target" / "gt.png"))
+    assert psnr(ours, truth) > 19
+    first = digest(album.work("align"))
+    align.run(album, PARAMS)
+    assert digest(album.work("align")) == first
+
+
+def test_a_camera_that_only_turned_is_placed_by_a_homography(tmp_path: Path) -> None:
+    scene = cv2.resize(skimage.data.coffee(), (900, 600))
+    truth = turned(scene, 0, 0)
+    root = make(tmp_path / "turned", truth, [turned(scene, 6, 1), turned(scene, -5, -2)])
+    album, found = placed(root)
+    assert found.model == "plane"
+    assert found.covered > 0.95
+    ours, theirs = in_hole(album, truth)
+    assert psnr(ours, theirs) > 26
+
+
+def test_a_single_reference_of_a_deep_scene_is_placed_no_worse_than_inpainting(tmp_path: Path) -> None:
+    root = write_album(tmp_path / "motorcycle")
+    for name in ("1.png", "2.png"):
+        (root / "ref" / name).unlink()
+    album, found = placed(root)
+    truth = read_png(root / "target" / "gt.png")
+    if found.model != "none":
+        ours, theirs = in_hole(album, truth)
+        hole = read_png(mask_path(album))
+        telea = cv2.inpaint(truth, hole, 5, cv2.INPAINT_TELEA)
+        assert psnr(ours, theirs) > psnr(telea[hole > 0], truth[hole > 0])
+
+
+def test_photos_of_something_else_are_not_placed(tmp_path: Path) -> None:
+    root = make(tmp_path / "strange", skimage.data.coffee(), [skimage.data.astronaut(), skimage.data.rocket()])
+    album, found = placed(root)
+    assert found.model == "none"
+    assert read_proposal(album) is None
+
+
+def test_nothing_is_placed_where_that_is_switched_off(tmp_path: Path) -> None:
+    album = Album.open(make(tmp_path / "off", skimage.data.coffee(), [skimage.data.coffee()]))
+    validate.run(album, PARAMS)
+    masks.run(album, PARAMS)
+    assert align.run(album, load_params(assignments=["align.enabled=false"])).placed.model == "none"
+
+
+@given(st.floats(-0.2, 0.2), st.floats(0, 400), st.floats(0, 300))
+def test_a_ray_is_projected_back_to_its_pixel(bend: float, column: float, row: float) -> None:
+    camera = Camera(500.0, (199.5, 149.5), bend, np.eye(3), np.zeros(3))
+    columns, rows, depth = camera.project(camera.rays(np.array([column]), np.array([row])).astype(np.float64) * 7)
+    assert columns[0] == pytest.approx(column, abs=0.02)
+    assert rows[0] == pytest.approx(row, abs=0.02)
+    assert depth[0] == pytest.approx(7, rel=1e-5)
+
+
+def test_the_depth_of_a_slanted_plane_is_found_inside_the_hole() -> None:
+    texture = cv2.cvtColor(cv2.resize(skimage.data.gravel(), (700, 700)), cv2.COLOR_GRAY2RGB)
+    gray = cv2.cvtColor(texture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    focal, size = 300.0, (240, 180)
+    centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
+    target = Camera(focal, centre, 0.0, np.eye(3), np.zeros(3))
+    columns, rows = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    rays = target.rays(columns, rows)
+    slant = np.array([0.15, -0.1, 0.25])  # inverse depth of a ray is its product with this
+    truth = (rays @ slant).astype(np.float32)
+
+    def seen(camera: Camera) -> np.ndarray:
+        """The plane, painted with the texture along x and y, from a camera; by the depth along its own rays."""
+        own = camera.rays(columns, rows).astype(np.float64) @ camera.rotation
+        origin = -camera.rotation.T @ camera.translation
+        reach = (1 - origin @ slant) / (own @ slant)
+        points = origin + own * reach[..., None]
+        x, y = (points[..., 0] * 100 + 350).astype(np.float32), (points[..., 1] * 100 + 350).astype(np.float32)
+        view: np.ndarray = cv2.remap(gray, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        return view
+
+    cameras = [Camera(focal, centre, 0.0, np.eye(3), np.array(shift)) for shift in ([0.4, 0, 0], [-0.3, 0.2, 0])]
+    hole = np.zeros(size[::-1], bool)
+    hole[50:130, 70:170] = True
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, size[0] - 1, 60), rng.uniform(0, size[1] - 1, 60)
+    points = np.column_stack([x, y, target.rays(x, y) @ slant])
+    found = inverse_depth(
+        Target(np.where(hole, 0, seen(target)).astype(np.float32), hole, rays, points),
+        [View(seen(camera), camera) for camera in cameras],
+    )
+    for camera in cameras:
+        (x, y, _), (true_x, true_y, _) = (project(camera, rays, depth) for depth in (found, truth))
+        assert np.median(np.hypot(x - true_x, y - true_y)[hole]) < 0.25  # pixels
+
+
+def test_light_is_learned_in_spite_of_what_moved() -> None:
+    photo = cv2.resize(skimage.data.coffee(), (300, 200)).astype(np.float32) / 255
+    target = (0.1 + np.array([0.9, 0.8, 0.6]) * photo**1.5).clip(0, 1).astype(np.float32)
+    moved = target.copy()
+    moved[:60, :90] = 0.9  # a fifth of the ring shows something else
+    hole = np.zeros((200, 300), bool)
+    hole[70:130, 110:190] = True
+    light = relight.learn(photo, moved, ~hole, hole)
+    assert light is not None
+    assert np.abs(light(photo) - target)[hole].mean() < 0.02
+
+
+def test_nothing_is_learned_from_nothing() -> None:
+    photo, hole = np.zeros((50, 50, 3), np.float32), np.ones((50, 50), bool)
+    assert relight.learn(photo, photo, ~hole, hole) is None
+
+
+@given(st.integers(-30, 60), st.integers(-30, 60), st.integers(1, 50), st.integers(1, 50))
+def test_a_proposal_is_cut_anywhere(left: int, top: int, width: int, height: int) -> None:
+    colours = np.arange(20 * 30 * 3, dtype=np.uint32).reshape(20, 30, 3).astype(np.uint8)
+    proposal = Proposal(10, 5, colours, np.full((20, 30), 200, np.uint8))
+    whole = proposal.over(-40, -40, 160, 160)
+    cut = proposal.over(left, top, width, height)
+    rows, columns = slice(top + 40, top + 40 + height), slice(left + 40, left + 40 + width)
+    np.testing.assert_array_equal(cut.colours, whole.colours[rows, columns])
+    np.testing.assert_array_equal(cut.confidence, whole.confidence[rows, columns])
+
+
+def test_what_a_candidate_shows_of_the_proposal_follows_from_its_kind() -> None:
+    confidence = np.zeros((60, 60), np.uint8)
+    confidence[:, 20:] = 60
+    confidence[:, 40:] = 220
+    proposal = Proposal(0, 0, np.zeros((60, 60, 3), np.uint8), confidence)
+    assert not proposal.weight("noise").any()
+    placed_weight, guided_weight = proposal.weight("placed"), proposal.weight("guided")
+    assert placed_weight[30, 30] == pytest.approx(1)
+    assert placed_weight[30, 5] == 0
+    assert guided_weight[30, 30] == 0
+    assert guided_weight[30, 55] == pytest.approx(1)
