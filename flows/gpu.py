@@ -10,6 +10,7 @@ from functools import cache
 
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
+from prefect.settings import get_current_settings
 
 LEASE = 60.0
 
@@ -21,12 +22,14 @@ def worker() -> str:
 
 @contextmanager
 def gpu_turn(*, needed: bool = True) -> Iterator[None]:
-    """Hold this worker's GPU inside the block; a killed process loses it within a minute.
+    """Hold this worker's GPU inside the block; a killed process loses it within two minutes.
+
+    Without a server there is no worker either, and nobody to take turns with.
 
     Args:
         needed: False where nothing on the GPU is to be done.
     """
-    if not needed:
+    if not needed or not get_current_settings().api.url:
         yield
         return
     limit_gpu(worker())

@@ -122,7 +122,7 @@ def test_metrics_and_the_loss_curve_are_shown(library: Path) -> None:
     assert set(shown) == {
         f"data/albums/{album}/work/{stage}/metrics.json"
         for album in ("first", "second")
-        for stage in ("finetune", "rank")
+        for stage in ("evaluate", "finetune", "rank")
     }
     plots = json.loads(call(library, "dvc", "plots", "show", "--json"))["data"]
     assert len(plots) == 2
