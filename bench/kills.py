@@ -9,11 +9,12 @@ usage: PYTHONPATH=tests python bench/kills.py FOLDER [KILLS]     (50 by default)
 
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from libraries import change_yaml, environment, make_library
 from realfill.files import digest
@@ -68,7 +69,8 @@ def killed(of: Library, moment: float) -> bool:
     try:
         return process.wait(moment) is None
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:  # Prefect's server among them
+            one.kill()
         process.wait()
         return True
 

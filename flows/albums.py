@@ -165,10 +165,13 @@ def _captured() -> Iterator[list[str]]:
     handler = logging.Handler(logging.INFO)
     handler.emit = lambda record: lines.append(f"{record.levelname} {record.getMessage()}")  # type: ignore[method-assign]
     logger = logging.getLogger("realfill")
+    before = logger.level
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         yield lines
     finally:
+        logger.setLevel(before)
         logger.removeHandler(handler)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from realfill.cameras import Camera
@@ -29,6 +30,8 @@ _GUIDE = 0.3  # cost of lying far from the sparse points' surface
 _ANCHOR = 0.6  # cost of lying far from a sparse point, at it
 _NEIGHBOURS = 40  # points whose plane is continued beyond them
 _ROUNDS = 5
+_SPECK = 0.002  # of the part: an island of depths as small as this is a mistake
+_SPECK_STEP = 3  # labels by which an island lies apart from what is around it
 _REFINED = 3.0  # pixels that the second sweep looks to either side
 _STEP = 0.5  # pixels a label of the second sweep
 
@@ -105,11 +108,19 @@ def inverse_depth(target: Target, views: Sequence[View]) -> np.ndarray:
     step, per_label = float(labels[1] - labels[0]), pixels / count
     cost = np.stack([_matching_cost(coarse, small, label) for label in labels], axis=-1)  # [h, w, L]
     cost += _guidance(coarse, labels, per_label)
-    place = regularised(cost, _BEND, _JUMP)
+    place = _without_specks(regularised(cost, _BEND, _JUMP))
     rough = cv2.medianBlur((labels[0] + place * step).astype(np.float32), 5)
     height, width = target.hole.shape
     full = cv2.resize(rough, (2 * rough.shape[1], 2 * rough.shape[0]))[:height, :width]
     return _refined(target, views, full, step / (2 * per_label))
+
+
+def _without_specks(labels: np.ndarray) -> np.ndarray:
+    """Labels [H, W] float32 where small islands take the label of the nearest pixel around them."""
+    rounded = np.rint(labels).astype(np.int16)
+    kept, _ = cv2.filterSpeckles(rounded, -1, round(_SPECK * labels.size), _SPECK_STEP)
+    _, (rows, columns) = distance_transform_edt(kept < 0, return_indices=True)
+    return np.asarray(labels[rows, columns])
 
 
 def _refined(target: Target, views: Sequence[View], rough: np.ndarray, pixel: float) -> np.ndarray:
