@@ -84,7 +84,7 @@ def test_the_page_can_be_read_aloud(album: Album) -> None:
 
 def test_the_page_shows_all_candidates_and_marks_the_best_and_the_delivered_one(album: Album) -> None:
     document = album.work("blend") / "blend.json"
-    document.write_text(json.dumps({"candidate": 0, "feather": 2}))
+    document.write_text(json.dumps(json.loads(document.read_text()) | {"candidate": 0}))
     reader = Reader(export.run(album, load_params()).page)
     text = " ".join(reader.text.split())
     assert "Candidate 1 best score" in text
@@ -177,7 +177,7 @@ def test_the_gallery_leads_to_every_album_those_that_need_a_look_first(album: Al
     places = [reader.text.index(name) for name in ("gone", "zoo", "a & b", "motorcycle")]
     assert places == sorted(places)
     assert "Not even <one> candidate fits the memory." in reader.text
-    assert "Done so far: validate, masks, finetune, sample, rank, blend" in reader.text
+    assert "Done so far: validate, masks, align, finetune, sample, rank, blend" in reader.text
     assert "../motorcycle/completed/page/index.html" in links(reader)
     told = json.loads((page.parent / "metrics.json").read_text())
     assert (told["albums"], told["finished"]) == (4, 2)
