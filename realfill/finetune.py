@@ -388,9 +388,10 @@ class Tuning:
 
 
 def _plain(config: LoraConfig) -> dict[str, Any]:
-    """PEFT's adapter_config.json, with its sets in order so that equal settings give equal bytes."""
+    """PEFT's adapter_config.json: sets in order and no folder of this machine, so equal settings give equal bytes."""
     values = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
-    plain: dict[str, Any] = json.loads(json.dumps(values | {"inference_mode": True}, default=str))
+    values |= {"inference_mode": True, "base_model_name_or_path": None}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return plain
 
 
