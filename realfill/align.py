@@ -21,7 +21,7 @@ import numpy as np
 from realfill.album import Album
 from realfill.artifacts import Placed, Window, accepted_references, canvas_path, mask_path, read_window
 from realfill.cameras import Camera, Lens, Reconstruction, reconstruct
-from realfill.depth import Target, View, inverse_depth, project
+from realfill.depth import Target, View, inverse_depth, project, visible
 from realfill.files import publishing, write_json
 from realfill.fusion import Part, Warp, believed, fused, lit
 from realfill.images import Pixels, lens_of, read_png, read_srgb, resize, write_png
@@ -201,10 +201,12 @@ def _through_depth(
     depth = inverse_depth(Target(_gray(part.working(part.canvas)), part.hole, rays, points), views)
 
     def warp_of(camera: Camera) -> Warp:
+        seen = visible(camera, rays, depth).astype(np.float32)
         def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             height, width = columns.shape
             inverse = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
-            return project(camera, target.rays(columns, rows), inverse)
+            x, y, before = project(camera, target.rays(columns, rows), inverse)
+            return x, y, before & (cv2.resize(seen, (width, height)) > 0.5)
 
         return Warp(maps, math.atan(float(np.linalg.norm(camera.translation) * np.median(points[:, 2]))))
 

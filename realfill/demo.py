@@ -13,6 +13,8 @@ from realfill.files import publishing
 from realfill.images import write_png
 
 HOLE = (0.36, 0.68, 0.33, 0.80)
+_FINE = 4  # times as many columns as the photo has, in which a view is rendered
+_SMOOTH = 2.0  # pixels of the photo: blur of what no pixel of it shows
 
 
 def write_album(folder: Path) -> Path:
@@ -59,24 +61,57 @@ def render(left: np.ndarray, disparity: np.ndarray, baseline: float) -> np.ndarr
         baseline: 0 = the left camera, 1 = the right one; outside as well.
 
     Returns:
-        [H, W, 3] uint8 sRGB; what no pixel of the left photo reaches is inpainted.
+        [H, W, 3] uint8 sRGB; what no pixel of the left photo reaches continues the farther of its neighbours in the row.
     """
     height, width = disparity.shape
-    known = np.isfinite(disparity)
-    fine = cv2.resize(left, (2 * width, height), interpolation=cv2.INTER_LINEAR)
-    depth = cv2.resize(np.where(known, disparity, 0), (2 * width, height), interpolation=cv2.INTER_NEAREST)
-    measured = cv2.resize(known.astype(np.uint8), (2 * width, height), interpolation=cv2.INTER_NEAREST) > 0
-    rows, columns = np.nonzero(measured)
-    nearest_last = np.argsort(depth[rows, columns], kind="stable")
-    rows, columns = rows[nearest_last], columns[nearest_last]
-    places = np.rint((columns - 0.5) / 2 - baseline * depth[rows, columns]).astype(int)
-    inside = (places >= 0) & (places < width)
-    view = np.zeros_like(left)
-    gaps = np.full((height, width), 255, np.uint8)
+    wide = width * _FINE
+    fine = cv2.resize(left, (wide, height), interpolation=cv2.INTER_LINEAR)
+    depth = cv2.resize(_completed(disparity, left), (wide, height), interpolation=cv2.INTER_NEAREST)
+    rows, columns = np.divmod(np.argsort(depth, axis=None, kind="stable"), wide)  # the nearest last
+    places = np.rint(columns - baseline * _FINE * depth[rows, columns]).astype(int)
+    inside = (places >= 0) & (places < wide)
+    view, drawn = np.zeros_like(fine), np.zeros((height, wide), np.float32)
     view[rows[inside], places[inside]] = fine[rows[inside], columns[inside]]
-    gaps[rows[inside], places[inside]] = 0
-    filled: np.ndarray = cv2.inpaint(view, gaps, 3, cv2.INPAINT_TELEA)
-    return filled
+    drawn[rows[inside], places[inside]] = depth[rows[inside], columns[inside]]
+    (before, after) = _neighbours(drawn > 0)
+    farther = np.where(_along(drawn, before) <= _along(drawn, after), before, after)
+    view = _smoothed(_along(view, farther), drawn == 0)
+    rendered: np.ndarray = cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)
+    return rendered
+
+
+def _completed(disparity: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Disparity [H, W] float32; where it was not measured, that of the row's neighbour with the more similar colour."""
+    known = np.isfinite(disparity)
+    colours = left.astype(np.float32)
+    before, after = _neighbours(known)
+    apart = [np.linalg.norm(_along(colours, ends) - colours, axis=-1) for ends in (before, after)]
+    return _along(np.where(known, disparity, 0).astype(np.float32), np.where(apart[0] <= apart[1], before, after))
+
+
+def _neighbours(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the next known pixel to the left and to the right, each [H, W]; the one for the other at the edges."""
+    width = known.shape[1]
+    columns = np.broadcast_to(np.arange(width), known.shape)
+    before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], axis=1)[:, ::-1]
+    before, after = np.where(before < 0, after, before), np.where(after == width, before, after)
+    return before.clip(0, width - 1), after.clip(0, width - 1)
+
+
+def _along(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    taken: np.ndarray = values[np.arange(len(values))[:, None], columns]
+    return taken
+
+
+def _smoothed(view: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Blur a view [H, W, 3] inside its gaps [H, W] bool only."""
+    weight = gaps.astype(np.float32)
+    blurred, total = (
+        cv2.GaussianBlur(plane, (0, 0), sigmaX=_FINE * _SMOOTH, sigmaY=_SMOOTH)
+        for plane in (view * weight[..., None], weight)
+    )
+    return np.where(gaps[..., None], np.rint(blurred / np.maximum(total, 1e-6)[..., None]), view).astype(np.uint8)
 
 
 def _warmer(image: np.ndarray) -> np.ndarray:

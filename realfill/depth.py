@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from realfill.cameras import Camera
 
+_SWEPT_SIDE = 400  # pixels along the longer side of the part in the first sweep
 _LABELS = (16, 128)
 _WINDOW = 7  # pixels
 _NOISE = 2e-4  # variance of brightness below which nothing can be told
@@ -33,6 +34,7 @@ _ROUNDS = 5
 _SPECK = 0.002  # of the part: an island of depths as small as this is a mistake
 _SPECK_STEP = 3  # labels by which an island lies apart from what is around it
 _REFINED = 3.0  # pixels that the second sweep looks to either side
+_HIDING = 8.0  # pixels by which a nearer point moves more than what it hides
 _STEP = 0.5  # pixels a label of the second sweep
 
 
@@ -92,6 +94,31 @@ def reaches(columns: np.ndarray, rows: np.ndarray, shape: Sequence[int]) -> np.n
     return inside
 
 
+def visible(camera: Camera, rays: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Which points of the target's view no nearer one hides from a reference, bool [H, W].
+
+    Every point is drawn into the reference with what is nearest on top (a z-buffer as coarse as the rays).
+
+    Args:
+        camera: Of the reference, seen from the target's.
+        rays: [H, W, 3] float32 directions.
+        inverse: Inverse depth, [H, W] float32.
+    """
+    shift = float(np.linalg.norm(camera.translation))
+    if shift == 0:
+        return np.ones(inverse.shape, bool)
+    columns, rows, before = project(camera, rays, inverse)
+    spacing = float(np.median(np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))))
+    x, y = np.rint(columns / spacing).astype(int), np.rint(rows / spacing).astype(int)
+    x, y = x - x.min(), y - y.min()
+    nearest = np.zeros((int(y.max()) + 1, int(x.max()) + 1), np.float32)
+    np.maximum.at(nearest, (y, x), np.where(before, inverse, 0))
+    nearest = cv2.morphologyEx(nearest, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    hidden_by = _HIDING * spacing / (camera.focal * shift)
+    shown: np.ndarray = before & (inverse >= nearest[y, x] - hidden_by)
+    return shown
+
+
 def inverse_depth(target: Target, views: Sequence[View]) -> np.ndarray:
     """Inverse depth of every pixel of the target's part, [H, W] float32.
 
@@ -101,7 +128,8 @@ def inverse_depth(target: Target, views: Sequence[View]) -> np.ndarray:
     """
     points = _consistent(target.points)
     target = Target(target.gray, target.hole, target.rays, points)
-    coarse, small = _halved(target), [_halved_view(view) for view in views]
+    shrink = min(1.0, _SWEPT_SIDE / max(target.hole.shape))
+    coarse, small = _shrunk(target, shrink), [_shrunk_view(view, shrink) for view in views]
     range_, pixels = _range(coarse, small)
     count = int(np.clip(pixels, *_LABELS))
     labels = np.linspace(*range_, count)
@@ -111,8 +139,8 @@ def inverse_depth(target: Target, views: Sequence[View]) -> np.ndarray:
     place = _without_specks(regularised(cost, _BEND, _JUMP))
     rough = cv2.medianBlur((labels[0] + place * step).astype(np.float32), 5)
     height, width = target.hole.shape
-    full = cv2.resize(rough, (2 * rough.shape[1], 2 * rough.shape[0]))[:height, :width]
-    return _refined(target, views, full, step / (2 * per_label))
+    full = cv2.resize(rough, (width, height))
+    return _refined(target, views, full, step * shrink / per_label)
 
 
 def _without_specks(labels: np.ndarray) -> np.ndarray:
@@ -140,21 +168,24 @@ def _refined(target: Target, views: Sequence[View], rough: np.ndarray, pixel: fl
     return refined
 
 
-def _halved(target: Target) -> Target:
-    points = target.points.copy()
-    points[:, :2] = (points[:, :2] + 0.5) / 2 - 0.5
-    gray, hole, rays = (_half(plane) for plane in (target.gray, target.hole.astype(np.float32), target.rays))
-    return Target(gray, hole > 0, rays, points)
+def _shrunk(target: Target, shrink: float) -> Target:
+    gray, hole, rays = (_area(plane, shrink) for plane in (target.gray, target.hole.astype(np.float32), target.rays))
+    scale = np.array(gray.shape[::-1]) / target.gray.shape[::-1]
+    places = (target.points[:, :2] + 0.5) * scale - 0.5
+    return Target(gray, hole > 0, rays, np.column_stack([places, target.points[:, 2]]))
 
 
-def _half(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    halved: np.ndarray = cv2.resize(image, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    return halved
+def _area(image: np.ndarray, shrink: float) -> np.ndarray:
+    if shrink == 1:
+        return image
+    size = (round(image.shape[1] * shrink), round(image.shape[0] * shrink))
+    shrunk: np.ndarray = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
-def _halved_view(view: View) -> View:
-    return View(_half(view.gray), view.camera.scaled(0.5))
+def _shrunk_view(view: View, shrink: float) -> View:
+    gray = _area(view.gray, shrink)
+    return View(gray, view.camera.scaled(gray.shape[1] / view.gray.shape[1]))
 
 
 def _consistent(points: np.ndarray) -> np.ndarray:
