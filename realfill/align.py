@@ -202,6 +202,7 @@ def _through_depth(
 
     def warp_of(camera: Camera) -> Warp:
         seen = visible(camera, rays, depth).astype(np.float32)
+
         def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             height, width = columns.shape
             inverse = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -61,11 +61,11 @@ def render(left: np.ndarray, disparity: np.ndarray, baseline: float) -> np.ndarr
         baseline: 0 = the left camera, 1 = the right one; outside as well.
 
     Returns:
-        [H, W, 3] uint8 sRGB; what no pixel of the left photo reaches continues the farther of its neighbours in the row.
+        [H, W, 3] uint8 sRGB; where no pixel of the left photo goes, the farther side is continued.
     """
     height, width = disparity.shape
     wide = width * _FINE
-    fine = cv2.resize(left, (wide, height), interpolation=cv2.INTER_LINEAR)
+    fine = cv2.resize(left, (wide, height), interpolation=cv2.INTER_NEAREST)
     depth = cv2.resize(_completed(disparity, left), (wide, height), interpolation=cv2.INTER_NEAREST)
     rows, columns = np.divmod(np.argsort(depth, axis=None, kind="stable"), wide)  # the nearest last
     places = np.rint(columns - baseline * _FINE * depth[rows, columns]).astype(int)
@@ -81,7 +81,7 @@ def render(left: np.ndarray, disparity: np.ndarray, baseline: float) -> np.ndarr
 
 
 def _completed(disparity: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Disparity [H, W] float32; where it was not measured, that of the row's neighbour with the more similar colour."""
+    """Disparity [H, W] float32; where it was not measured, that of the neighbour whose colour is more similar."""
     known = np.isfinite(disparity)
     colours = left.astype(np.float32)
     before, after = _neighbours(known)
@@ -90,7 +90,7 @@ def _completed(disparity: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns of the next known pixel to the left and to the right, each [H, W]; the one for the other at the edges."""
+    """Columns of the next known pixel to the left and right, each [H, W]; at the edges the one for the other."""
     width = known.shape[1]
     columns = np.broadcast_to(np.arange(width), known.shape)
     before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)

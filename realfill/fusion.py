@@ -17,6 +17,7 @@ import numpy as np
 from realfill import relight
 from realfill.depth import aggregated, correlation, reaches
 from realfill.images import Pixels, read_srgb, resize
+from realfill.levelling import seam_offsets
 
 _LEAST_LIKENESS = 0.15  # mean correlation with the target around the hole, below which a reference is not believed
 _FULL_LIKENESS = 0.5
@@ -198,10 +199,11 @@ def _mosaic(part: Part, candidates: Sequence[Lit], labels: np.ndarray) -> np.nda
     size = (right - left, bottom - top)
     full = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     base, layers = np.zeros((size[1], size[0], 3), np.float32), []
+    offsets = seam_offsets([c.colours for c in candidates], [c.valid for c in candidates], labels)
     for number in np.unique(labels).tolist():
         candidate = candidates[number]
         colours, valid = _sampled(read_srgb(candidate.path), *candidate.warp.maps(*part.grid(full=True)))
-        colours = candidate.light(colours, 1 / part.scale)
+        colours = candidate.light(colours, 1 / part.scale) + cv2.resize(offsets[number], size)
         base[full == number] = colours[full == number]
         layers.append((number, colours, valid))
     if len(layers) == 1:

@@ -13,10 +13,11 @@ from realfill import align, masks, relight, validate
 from realfill.album import Album
 from realfill.artifacts import Placed, mask_path
 from realfill.cameras import Camera
-from realfill.demo import write_album
-from realfill.depth import Target, View, inverse_depth, project
+from realfill.demo import render, write_album
+from realfill.depth import Target, View, inverse_depth, project, visible
 from realfill.files import digest
 from realfill.images import read_png, write_png
+from realfill.levelling import seam_offsets
 from realfill.metrics import psnr
 from realfill.params import load_params
 from realfill.proposal import Proposal, read_proposal
@@ -73,7 +74,7 @@ def test_with_depth_the_references_pixels_lie_where_they_belong(tmp_path: Path) 
     assert found.covered > 0.95
     assert found.certain > 0.4
     ours, truth = in_hole(album, read_png(root / "target" / "gt.png"))
-    assert psnr(ours, truth) > 19
+    assert psnr(ours, truth) > 20.5
     first = digest(album.work("align"))
     align.run(album, PARAMS)
     assert digest(album.work("align")) == first
@@ -160,6 +161,54 @@ def test_the_depth_of_a_slanted_plane_is_found_inside_the_hole() -> None:
     for camera in cameras:
         (x, y, _), (true_x, true_y, _) = (project(camera, rays, depth) for depth in (found, truth))
         assert np.median(np.hypot(x - true_x, y - true_y)[hole]) < 0.25  # pixels
+
+
+def test_what_a_near_box_hides_from_a_reference_is_known() -> None:
+    columns, rows = np.meshgrid(np.arange(120, dtype=np.float32), np.arange(80, dtype=np.float32))
+    target = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.zeros(3))
+    inverse = np.full((80, 120), 0.1, np.float32)
+    inverse[20:60, 40:70] = 0.5  # the box; a camera 1 to the left sees it 40 pixels farther right than the wall
+    seen = visible(
+        Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.array([1.0, 0, 0])), target.rays(columns, rows), inverse
+    )
+    assert seen[20:60, 40:70].all()  # the box itself
+    hidden = np.zeros((80, 120), bool)
+    hidden[20:60, 80:110] = True  # 40 pixels right of the box, where the wall was before
+    inner = cv2.erode(hidden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    outer = cv2.dilate(hidden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert not seen[inner].any()
+    assert seen[~outer].all()
+
+
+def test_a_step_of_light_between_two_pictures_is_levelled_and_one_of_content_is_not() -> None:
+    photo = cv2.resize(skimage.data.coffee(), (300, 200)).astype(np.float32) / 510 + 0.2
+    labels = np.zeros((200, 300), int)
+    labels[:, 150:] = 1
+    everywhere = np.ones((200, 300), bool)
+
+    def mosaic(other: np.ndarray) -> np.ndarray:
+        pictures = [photo, other]
+        offsets = seam_offsets(pictures, [everywhere, everywhere], labels)
+        lit = [picture + cv2.resize(offset, (300, 200)) for picture, offset in zip(pictures, offsets, strict=True)]
+        return np.where(labels[..., None] == 0, *lit)
+
+    brighter = mosaic(photo + np.float32(0.1)) - photo
+    assert np.abs(brighter[:, 149] - brighter[:, 150]).max() < 0.01  # was 0.1
+    assert np.abs(np.diff(brighter, axis=1)).max() < 0.02
+    other = photo + np.float32(0.4)
+    np.testing.assert_allclose(mosaic(other), np.where(labels[..., None] == 0, photo, other), atol=1e-6)
+
+
+def test_a_rendered_view_moves_near_things_more_and_leaves_no_gap() -> None:
+    left = np.full((40, 100, 3), 50, np.uint8)
+    left[10:30, 40:60] = (200, 30, 30)
+    disparity = np.full((40, 100), 4.0, np.float32)
+    disparity[10:30, 40:60] = 20
+    disparity[10:30, 60:64] = np.inf  # not measured beside the box
+    view = render(left, disparity, 0.5)
+    assert (view[12:28, 31:49] == (200, 30, 30)).all()
+    assert np.abs(view[12:28, 52:].astype(int) - 50).max() <= 1
+    assert np.abs(view[:8].astype(int) - 50).max() <= 1
 
 
 def test_light_is_learned_in_spite_of_what_moved() -> None:
