@@ -90,7 +90,7 @@ class Bank:
 def run(album: Album, params: Params, on_progress: Progress | None = None) -> FinetuneResult:
     """Tune, going on from the last checkpoint of the very same inputs, and publish the adapter.
 
-    Nothing is tuned where `params.finetune` says so, or the placed references leave nothing to generate.
+    Less is tuned, or nothing, where the placed references leave little to generate: see `shortened`.
 
     Raises:
         TuningError: The loss is no longer finite, or not even a single sample fits the memory.
@@ -98,8 +98,8 @@ def run(album: Album, params: Params, on_progress: Progress | None = None) -> Fi
         ModelError: The base model cannot be loaded.
     """
     folder = album.work("finetune")
-    placed = read_placed(album)
-    if params.finetune.steps == 0 or (params.finetune.when == "auto" and placed.certain >= params.finetune.certain):
+    params = params.model_copy(update={"finetune": shortened(params.finetune, read_placed(album).certain)})
+    if params.finetune.steps == 0:
         with publishing(folder) as beside:
             _write_log(beside, [], params.finetune)
         return FinetuneResult(None, 0, None)
@@ -114,6 +114,22 @@ def run(album: Album, params: Params, on_progress: Progress | None = None) -> Fi
             _write_log(beside, tuning.losses, params.finetune)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return FinetuneResult(folder, params.finetune.steps, _final(tuning.losses))
+
+
+def shortened(params: FinetuneParams, certain: float) -> FinetuneParams:
+    """The same with the steps that are worth their time.
+
+    With `when: auto` none where the placed references are certain of `params.certain` of the hole; below it twice the
+    uncertain share of the steps, and all of them where no more than half of the hole is certain.
+
+    Args:
+        params: What is asked for.
+        certain: Share of the hole that the placed references are certain of, 0 to 1.
+    """
+    if params.when == "always":
+        return params
+    share = 0.0 if certain >= params.certain else min(1.0, 2 * (1 - certain))
+    return params.model_copy(update={"steps": math.ceil(share * params.steps)})
 
 
 def random_mask(generator: np.random.Generator, side: int) -> np.ndarray:

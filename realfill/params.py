@@ -62,9 +62,11 @@ class FinetuneParams(_Section):
     """LoRA tuning on the album (RealFill, section 4.1)."""
 
     when: Literal["auto", "always"] = Field(
-        "auto", description="auto: not where the placed references are certain of nearly all of the hole."
+        "auto", description="auto: fewer steps, down to none, the more the placed references are certain of."
     )
-    certain: float = Field(0.95, gt=0, le=1, description="Share of the hole that has to be certain for that.")
+    certain: float = Field(
+        0.95, gt=0, le=1, description="auto tunes nothing where this share of the hole is certain."
+    )
     steps: int = Field(160, ge=0, le=100_000, description="Optimiser steps; 0 samples the base model as it is.")
     batch_size: int = Field(4, ge=1, le=256, description="Samples a step, whatever the number of photos.")
     micro_batch: int = Field(16, ge=1, le=256, description="Samples a pass; halved where memory does not suffice.")

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import PeftModel
 
 from finished_album import place_nothing
@@ -19,7 +21,7 @@ from realfill.artifacts import read_window
 from realfill.basemodel import load
 from realfill.errors import TuningError
 from realfill.files import digest
-from realfill.finetune import Bank, Tuning, encode_bank, random_mask
+from realfill.finetune import Bank, Tuning, encode_bank, random_mask, shortened
 from realfill.params import Params
 
 
@@ -34,6 +36,17 @@ def prepared(album_folder: Path, quick_params: Params) -> Album:
 
 def changed(params: Params, **values: object) -> Params:
     return params.model_copy(update={"finetune": params.finetune.model_copy(update=values)})
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_more_is_certain_the_less_is_tuned(one: float, other: float) -> None:
+    asked = Params().finetune.model_copy(update={"steps": 160, "when": "auto", "certain": 0.95})
+    steps = [shortened(asked, certain).steps for certain in sorted((one, other))]
+    assert 160 >= steps[0] >= steps[1] >= 0
+    assert shortened(asked, 0.3).steps == 160
+    assert shortened(asked, 0.8).steps == 64
+    assert shortened(asked, 0.95).steps == 0
+    assert shortened(asked.model_copy(update={"when": "always"}), 0.99).steps == 160
 
 
 def test_the_adapter_loads_with_peft_and_is_small(prepared: Album, quick_params: Params) -> None:
