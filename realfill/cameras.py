@@ -266,7 +266,9 @@ def _mapped(
     pycolmap.logging.minloglevel = 3
     pycolmap.set_random_seed(0)
     _write_database(folder, lenses, keypoints, pairs)
-    pycolmap.verify_matches(folder / "database.db", folder / "pairs.txt")
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = 0  # else it depends on which of its threads comes first
+    pycolmap.verify_matches(folder / "database.db", folder / "pairs.txt", verification)
     maps = pycolmap.incremental_mapping(
         folder / "database.db", folder, folder, options=_options(pycolmap, bent, focal)
     )

@@ -33,9 +33,10 @@ _NEIGHBOURS = 40  # points whose plane is continued beyond them
 _ROUNDS = 5
 _SPECK = 0.002  # of the part: an island of depths as small as this is a mistake
 _SPECK_STEP = 3  # labels by which an island lies apart from what is around it
-_REFINED = 3.0  # pixels that the second sweep looks to either side
+_REFINED = 3.0  # pixels that the last sweep looks to either side
+_OFFSETS = 13  # labels of the later sweeps
+_SMOOTHED, _RIPPLE, _SPREAD = 2, 1.5, 3.0  # rounds, pixels of a view, pixels of the part
 _HIDING = 8.0  # pixels by which a nearer point moves more than what it hides
-_STEP = 0.5  # pixels a label of the second sweep
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,17 @@ def inverse_depth(target: Target, views: Sequence[View]) -> np.ndarray:
     rough = cv2.medianBlur((labels[0] + place * step).astype(np.float32), 5)
     height, width = target.hole.shape
     full = cv2.resize(rough, (width, height))
-    return _refined(target, views, full, step * shrink / per_label)
+    pixel = step * shrink / per_label
+    middle = _refined(target, views, full, pixel, max(_REFINED, 1.2 * per_label / shrink))
+    return _smoothed(_refined(target, views, middle, pixel, _REFINED), pixel)
+
+
+def _smoothed(depth: np.ndarray, pixel: float) -> np.ndarray:
+    """Inverse depth [H, W] without the ripple of single pixels, its edges kept."""
+    smooth = depth / np.float32(pixel)
+    for _ in range(_SMOOTHED):
+        smooth = cv2.bilateralFilter(smooth, 0, sigmaColor=_RIPPLE, sigmaSpace=_SPREAD)
+    return np.asarray(smooth * np.float32(pixel))
 
 
 def _without_specks(labels: np.ndarray) -> np.ndarray:
@@ -151,20 +162,29 @@ def _without_specks(labels: np.ndarray) -> np.ndarray:
     return np.asarray(labels[rows, columns])
 
 
-def _refined(target: Target, views: Sequence[View], rough: np.ndarray, pixel: float) -> np.ndarray:
-    """Sweep again a few pixels around a depth; `pixel` is the inverse depth that moves a view by one."""
+def _refined(target: Target, views: Sequence[View], rough: np.ndarray, pixel: float, reach: float) -> np.ndarray:
+    """Sweep again some pixels around a depth.
+
+    Args:
+        target: At full size.
+        views: At full size.
+        rough: Inverse depth, [H, W] float32.
+        pixel: The inverse depth that moves a view by one pixel.
+        reach: Pixels that are looked to either side.
+    """
     base = cv2.GaussianBlur(rough, (0, 0), 1.0)
-    offsets = np.arange(-_REFINED, _REFINED + _STEP / 2, _STEP)
+    offsets = np.linspace(-reach, reach, _OFFSETS)
     cost = np.stack(
         [
             _matching_cost(target, views, np.maximum(base + np.float32(offset * pixel), 0))
-            + np.float32(0.1 * abs(offset) / _REFINED)
+            + np.float32(0.1 * abs(offset) / reach)
             for offset in offsets
         ],
         axis=-1,
     )
     place = regularised(cost, _BEND, _JUMP)
-    refined: np.ndarray = np.maximum(base + ((place * _STEP - _REFINED) * pixel).astype(np.float32), 0)
+    step = offsets[1] - offsets[0]
+    refined: np.ndarray = np.maximum(base + ((place * step - reach) * pixel).astype(np.float32), 0)
     return refined
 
 
@@ -230,7 +250,7 @@ def _matching_cost(target: Target, views: Sequence[View], inverse: np.ndarray | 
 
 
 def _better_half(costs: np.ndarray) -> np.ndarray:
-    half: np.ndarray = costs[: max(1, (len(costs) + 1) // 2)].mean(axis=0)
+    half: np.ndarray = costs[: max(1, (len(costs) + 2) // 3)].mean(axis=0)
     return half
 
 

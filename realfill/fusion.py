@@ -124,6 +124,7 @@ class Lit:
         colours: [h, w, 3] float32 sRGB in 0..1.
         valid: Where it shows anything, bool [h, w].
         likeness: Mean correlation with the target around the hole, -1 to 1.
+        gains: What its detail has to be multiplied with at full size, see `relight.detail_gains`.
     """
 
     path: Path
@@ -132,6 +133,7 @@ class Lit:
     colours: np.ndarray
     valid: np.ndarray
     likeness: float
+    gains: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,18 @@ class Fusion:
 
 def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     """Warp a reference and bring it into the target's light; None where it shows too little around the hole."""
-    colours, valid = _sampled(read_srgb(path), *warp.maps(*part.grid()))
+    image = read_srgb(path)
+    colours, valid = _sampled(image, *warp.maps(*part.grid()))
     target = part.working(part.canvas).astype(np.float32) / 255
     light = relight.learn(colours, target, valid & ~part.hole, part.hole)
     if light is None:
         return None
     colours = light(colours)
-    return Lit(path, warp, light, colours, valid, _likeness(colours, target, valid, part.hole))
+    likeness = _likeness(colours, target, valid, part.hole)
+    full, seen = _sampled(image, *warp.maps(*part.grid(full=True)))
+    known = seen & (part.cut(part.mask) == 0)
+    gains = relight.detail_gains(light(full), part.cut(part.canvas).astype(np.float32) / 255, known)
+    return Lit(path, warp, light, colours, valid, likeness, gains)
 
 
 def believed(candidates: Sequence[Lit | None]) -> list[Lit]:
@@ -203,7 +210,7 @@ def _mosaic(part: Part, candidates: Sequence[Lit], labels: np.ndarray) -> np.nda
     for number in np.unique(labels).tolist():
         candidate = candidates[number]
         colours, valid = _sampled(read_srgb(candidate.path), *candidate.warp.maps(*part.grid(full=True)))
-        colours = candidate.light(colours, 1 / part.scale) + cv2.resize(offsets[number], size)
+        colours = relight.with_detail(candidate.light(colours), candidate.gains) + cv2.resize(offsets[number], size)
         base[full == number] = colours[full == number]
         layers.append((number, colours, valid))
     if len(layers) == 1:
@@ -239,11 +246,13 @@ def _chosen(candidates: Sequence[Lit]) -> tuple[np.ndarray, np.ndarray]:
     best = min(candidate.light.error for candidate in candidates)
     closest = max(candidate.likeness for candidate in candidates)
     widest = max(candidate.warp.parallax for candidate in candidates) or 1.0
+    sharpest = min(candidate.gains[0] for candidate in candidates)
     cost = np.stack(
         [
             candidate.light.error / best
             + closest / candidate.likeness
             + 2 * candidate.warp.parallax / widest
+            + candidate.gains[0] / sharpest
             + 2 * np.minimum(off / _APART, 1)
             for candidate, off in zip(candidates, disagreement, strict=True)
         ],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
-from realfill.depth import correlation
 
 _BLUR = 2.0  # pixels; forgives small misplacement
 _REACH = 150.0  # pixels from the hole beyond which nothing is learned
@@ -15,8 +14,9 @@ _NEAR = 60.0  # pixels in which a measurement loses its weight
 _MOST = 20_000
 _ROUNDS = 8
 _RIDGE = 1e-4
-_DETAIL = 4.0  # pixels: what is finer is detail
-_SAME = 0.6  # correlation from which on both show the same
+_SCALES = (1.0, 2.0, 4.0)  # pixels of the full-size photo
+_LOCAL = 33  # pixels over which the strength of detail is told
+_FAINT = 0.002  # mean size of detail below which there is none
 _FEWEST = 500  # pixels of which anything is learned
 _SECTORS = 8
 _WORST = 0.25  # an error beyond this is not counted as more
@@ -28,25 +28,17 @@ class Light:
 
     Attributes:
         coefficients: float64 [10, 3].
-        contrast: Of fine detail: target / reference so lit.
         error: Mean distance of colours in the parts of the ring that were left out in turn, 0 to 1.
     """
 
     coefficients: np.ndarray
-    contrast: float
     error: float
 
-    def __call__(self, image: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """Bring an image [h, w, 3] sRGB in 0..1 into the target's light, float32.
-
-        `scale` says how many times larger than those it was learned from its pixels show the scene.
-        """
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Bring an image [h, w, 3] sRGB in 0..1 into the target's light, float32."""
         terms = _terms(image.reshape(-1, 3).astype(np.float32))
-        lit = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape).clip(0, 1)
-        if self.contrast == 1:
-            return np.asarray(lit, np.float32)
-        coarse = cv2.GaussianBlur(lit, (0, 0), _DETAIL * scale)
-        return np.asarray((coarse + self.contrast * (lit - coarse)).clip(0, 1), np.float32)
+        lit = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape)
+        return np.asarray(lit.clip(0, 1), np.float32)
 
 
 def learn(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.ndarray) -> Light | None:
@@ -81,18 +73,43 @@ def learn(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.n
         if test.any() and (~test).sum() > 200:
             guess = _terms(theirs[test]) @ _fitted(theirs[~test], ours[~test], weight[~test])
             errors[test] = np.minimum(np.linalg.norm(guess.clip(0, 1) - ours[test], axis=1), _WORST)
-    plain = Light(_fitted(theirs, ours, weight), 1.0, float((errors * weight).sum() / weight.sum()))
-    return replace(plain, contrast=_contrast(plain(placed), target, ring))
+    return Light(_fitted(theirs, ours, weight), float((errors * weight).sum() / weight.sum()))
 
 
-def _contrast(lit: np.ndarray, target: np.ndarray, ring: np.ndarray) -> float:
-    """How much stronger the target's fine detail is where both clearly show the same, 1 to 2."""
-    ours, theirs = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (target, lit))
-    same = ring & (correlation(ours, theirs) > _SAME)
-    fine = [np.abs(gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL))[same] for gray in (ours, theirs)]
-    if same.sum() < _FEWEST or not fine[1].any():
-        return 1.0
-    return float(np.clip(fine[0].mean() / fine[1].mean(), 1, 2))
+def detail_gains(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> tuple[float, ...]:
+    """How much stronger the target's detail is than a placed reference's, for each of `_SCALES`, 0.8 to 1.6.
+
+    Args:
+        placed: [H, W, 3] float32 sRGB in 0..1, at full size.
+        target: [H, W, 3] float32 sRGB in 0..1.
+        shared: Where both show the scene, bool [H, W].
+    """
+    ours, theirs = (_bands(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) for image in (target, placed))
+    inner = cv2.erode(shared.astype(np.uint8), np.ones((_LOCAL, _LOCAL), np.uint8)) > 0
+    gains = []
+    for own, their in zip(ours[:-1], theirs[:-1], strict=True):
+        strong, weak = (cv2.blur(np.abs(band), (_LOCAL, _LOCAL))[inner] for band in (own, their))
+        told = (strong > _FAINT) & (weak > _FAINT)
+        gains.append(float(np.clip(np.median(strong[told] / weak[told]), 0.8, 1.6)) if told.any() else 1.0)
+    return tuple(gains)
+
+
+def with_detail(image: np.ndarray, gains: Sequence[float]) -> np.ndarray:
+    """An image [H, W, 3] float32 with its detail at each of `_SCALES` times a gain."""
+    *fine, coarse = _bands(image)
+    for gain, band in zip(gains, fine, strict=True):
+        coarse = coarse + np.float32(gain) * band
+    return coarse
+
+
+def _bands(image: np.ndarray) -> list[np.ndarray]:
+    """What is finer than each of `_SCALES`, the finest first, and the rest."""
+    bands = []
+    for scale in _SCALES:
+        coarser = cv2.GaussianBlur(image, (0, 0), scale)
+        bands.append(image - coarser)
+        image = coarser
+    return [*bands, image]
 
 
 def _fitted(theirs: np.ndarray, ours: np.ndarray, weight: np.ndarray) -> np.ndarray:
