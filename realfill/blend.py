@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,18 @@ from scipy.sparse.linalg import spsolve
 
 from realfill import authenticity
 from realfill.album import Album
-from realfill.artifacts import Candidate, Ranked, Verified, Window, canvas_path, mask_path, read_rows, read_window
+from realfill.artifacts import (
+    Candidate,
+    Ranked,
+    Verified,
+    Window,
+    accepted_references,
+    canvas_path,
+    mask_path,
+    read_rows,
+    read_window,
+)
+from realfill.detail import detail_of
 from realfill.errors import AlbumError, ParamsError
 from realfill.files import publishing, write_json
 from realfill.images import Photo, from_srgb, read, read_png, resize, square, write_lossless, write_png
@@ -85,14 +97,16 @@ def run(album: Album, params: Params) -> BlendResult:
     """Write the completed photo as composite.tif.
 
     Raises:
-        StageError: `masks`, `sample` or `rank` has not run.
+        StageError: `validate`, `masks`, `sample` or `rank` has not run.
         ParamsError: There is no candidate of that number.
-        PhotoError: The target cannot be read any more.
-        AlbumError: The target changed since `masks` ran.
+        PhotoError: The target or a reference cannot be read any more.
+        AlbumError: The target changed since `masks` ran, or a reference went since `validate` ran.
     """
     row, candidate = _chosen(album, params.blend)
     window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
-    patch = patch_of(read_png(canvas_path(album)), mask, window, candidate, params.blend, proposal, row.kind)
+    references = accepted_references(album) if params.blend.detail else None
+    canvas = read_png(canvas_path(album))
+    patch = patch_of(canvas, mask, window, candidate, params.blend, proposal, row.kind, references)
     photo = read(album.target, max_megapixels=params.validate_.max_megapixels)
     if (photo.width, photo.height) != (window.photo_width, window.photo_height):
         raise AlbumError("The target changed since the mask was made.", "Run the album again.", album.target)
@@ -118,6 +132,7 @@ def compose(
     params: BlendParams,
     proposal: Proposal | None = None,
     kind: str = "noise",
+    references: Sequence[Path] | None = None,
 ) -> np.ndarray:
     """Complete a canvas.
 
@@ -129,11 +144,12 @@ def compose(
         params: Feather and colour matching.
         proposal: What `align` placed.
         kind: Of the candidate: "noise" shows nothing of the proposal, "guided" what is certain, "placed" all.
+        references: Photos to take detail from for what is not shown of the proposal; without them none is added.
 
     Returns:
         [H, W, 3] float32; identical to `canvas` beyond the feather.
     """
-    patch = patch_of(canvas, mask, window, candidate, params, proposal, kind)
+    patch = patch_of(canvas, mask, window, candidate, params, proposal, kind, references)
     completed = canvas.copy()
     completed[patch.place] = patch.over(canvas[patch.place], patch.colours)
     return completed
@@ -172,11 +188,12 @@ def patch_of(
     params: BlendParams,
     proposal: Proposal | None = None,
     kind: str = "noise",
+    references: Sequence[Path] | None = None,
 ) -> Patch:
     """What `compose` lays over the canvas, which may be uint8 here; one colour of one crop at a time is worked on.
 
     Where the candidate shows the proposal, the proposal's own pixels take the place of the candidate's upsampled
-    ones, in the colours that the candidate is brought to.
+    ones, in the colours that the candidate is brought to. With references the rest of it gets detail.
     """
     feather = feather_of(window, params)
     place = _place(mask, 3 * feather + 2)
@@ -188,18 +205,24 @@ def patch_of(
     if params.match_colour:
         fill = matched(canvas, mask, window, fill)
     colours = np.empty((*hole.shape, 3), np.float32)
-    detail = None if proposal is None or kind == "noise" else proposal.over(*_extent(place))
-    shown = None if detail is None else detail.weight(kind)
+    nearness = np.clip(1 - distance / (feather + 1), 0, 1)
+    weight = np.where(distance <= feather, nearness**2 * (3 - 2 * nearness), 0).astype(np.float32)
+    placed = None if proposal is None or kind == "noise" else proposal.over(*_extent(place))
+    shown = np.zeros(hole.shape, np.float32) if placed is None else placed.weight(kind)
+    added = None
+    if references is not None:
+        amount = np.where(weight > 0, 1 - shown, 0).astype(np.float32)
+        added = detail_of(fill, canvas, mask, window, place, amount, references)
     plain = candidate.astype(np.float32) / 255
     for channel in range(3):
         grown = _grown(fill[..., channel], window, place)
-        if detail is not None:
-            finer = _unit(detail.colours[..., channel]) - _grown(plain[..., channel], window, place)
+        if placed is not None:
+            finer = _unit(placed.colours[..., channel]) - _grown(plain[..., channel], window, place)
             grown += shown * finer
+        if added is not None:
+            grown += added[..., channel]
         difference = np.where(hole, 0, _unit(canvas[place][..., channel]) - grown)
         colours[..., channel] = grown + _banded(difference, known, levels)
-    nearness = np.clip(1 - distance / (feather + 1), 0, 1)
-    weight = np.where(distance <= feather, nearness**2 * (3 - 2 * nearness), 0).astype(np.float32)
     return Patch(place, np.clip(colours, 0, 1), weight)
 
 

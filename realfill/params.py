@@ -118,6 +118,7 @@ class BlendParams(_Section):
     )
     feather: float = Field(1.0, ge=0, le=20, description="Blend band around the hole, % of the window's side.")
     match_colour: bool = Field(True, description="Match the fill's colour to the ring around the hole.")
+    detail: bool = Field(True, description="Give what was generated the photos' detail and grain.")
 
 
 class ExportParams(_Section):

@@ -16,7 +16,7 @@ from skimage import data
 from finished_album import place_nothing
 from realfill import blend
 from realfill.album import Album
-from realfill.artifacts import Candidate, Ranked, Verified, Window, write_rows
+from realfill.artifacts import Candidate, Input, Ranked, Verified, Window, write_rows
 from realfill.blend import compose, feather_of
 from realfill.errors import AlbumError, ParamsError, StageError
 from realfill.files import digest, write_json
@@ -229,8 +229,10 @@ def prepare(root: Path, photo: Photo, mask: np.ndarray = MASK, window: Window = 
         iccprofile=photo.icc,
     )
     album = Album.open(root)
-    for stage in ("masks", "sample", "rank"):
+    for stage in ("validate", "masks", "sample", "rank"):
         album.work(stage).mkdir(parents=True)
+    reference = Input("reference", "ref/0.png", "", "PNG", 600, 400, "rgb", 8, 1, "", False, 1.0, "", "accepted", "")
+    write_rows(album.work("validate") / "inputs.parquet", Input, [reference])
     right = window.canvas_width - window.photo_left - window.photo_width
     pads = (0, 0), (window.photo_left, right)
     shown = to_srgb(photo)
@@ -333,6 +335,7 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
 def test_a_fill_is_brought_into_the_colour_space_of_the_photo(tmp_path: Path) -> None:
     photo = photo_of("adobe rgb 16")
     album = prepare(tmp_path / "album", photo)
-    black = blend.run(album, load_params(assignments=["blend.match_colour=false", "blend.feather=0"]))
+    as_it_is = ["blend.match_colour=false", "blend.feather=0", "blend.detail=false"]
+    black = blend.run(album, load_params(assignments=as_it_is))
     wanted = from_srgb(np.zeros((1, 1, 3), np.float32), photo)
     assert (read(black.composite).pixels[MASK > 0] == wanted[0, 0]).all()
