@@ -201,15 +201,14 @@ def _through_depth(
     depth = inverse_depth(Target(_gray(part.working(part.canvas)), part.hole, rays, points), views)
 
     def warp_of(camera: Camera) -> Warp:
-        seen = visible(camera, rays, depth).astype(np.float32)
 
         def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             height, width = columns.shape
             inverse = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
-            x, y, before = project(camera, target.rays(columns, rows), inverse)
-            return x, y, before & (cv2.resize(seen, (width, height)) > 0.5)
+            return project(camera, target.rays(columns, rows), inverse)
 
-        return Warp(maps, math.atan(float(np.linalg.norm(camera.translation) * np.median(points[:, 2]))))
+        parallax = math.atan(float(np.linalg.norm(camera.translation) * np.median(points[:, 2])))
+        return Warp(maps, parallax, visible(camera, rays, depth))
 
     return {number: warp_of(camera) for number, camera in cameras.items()}
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ _FEWEST_MATCHES = 15
 _ANGLE = 1.0  # degrees between the rays of a point that is kept
 _FOCAL = 1.2  # longer sides of the photo, where nothing is known
 _FOCALS = (0.4, 6.0)  # longer sides of the photo: what a lens can have
+_SEEDS = range(3)  # of the draws that are compared
+_AGREE = 0.1  # share of the focal length within which two draws found the same
 _BENT = 0.5  # distortion beyond which a lens is not believed
 
 
@@ -230,21 +233,33 @@ def _map(
     keypoints: Mapping[int, np.ndarray],
     pairs: Mapping[tuple[int, int], np.ndarray],
 ) -> Reconstruction | None:
-    """Free lenses first; where that runs away, without distortion, then without the references where it does.
+    """Free lenses first; where they run away, without distortion; at last with the focal lengths held too.
 
-    At last the focal lengths are held too.
+    Of several draws the one with most observations counts, if another one found the same focal length. References
+    whose lens ran away are left out of it.
     """
-    left = dict(pairs)
-    for attempt, (bent, focal) in enumerate([(True, True), (False, True), (False, True), (False, False)]):
-        found = _mapped(folder / str(attempt), lenses, keypoints, left, bent, focal)
-        if found is None:
+    for attempt, (bent, focal) in enumerate([(True, True), (False, True), (False, False)]):
+        draws = (
+            _mapped(folder / f"{attempt}-{seed}", lenses, keypoints, pairs, bent, focal, seed) for seed in _SEEDS
+        )
+        believed = [draw for draw in map(partial(_believed, lenses=lenses), draws) if draw is not None]
+        if not believed:
             continue
-        strange = {n for n in found.cameras if not _is_sane(found.cameras[n], lenses[n])}
-        if not strange:
-            return found
-        if not bent:
-            left = {pair: matches for pair, matches in pairs.items() if 0 in strange or not strange & set(pair)}
+        best = max(believed, key=lambda draw: int(draw.views.sum()))
+        focal_length = best.cameras[0].focal
+        if sum(abs(draw.cameras[0].focal / focal_length - 1) < _AGREE for draw in believed) > 1:
+            return best
     return None
+
+
+def _believed(found: Reconstruction | None, lenses: Sequence[Lens]) -> Reconstruction | None:
+    """Without the references whose lens is not to be believed; None if the target's is not, or too few are left."""
+    if found is None:
+        return None
+    sane = {number: camera for number, camera in found.cameras.items() if _is_sane(camera, lenses[number])}
+    if 0 not in sane or len(sane) < min(3, len(found.cameras)):
+        return None
+    return replace(found, cameras=sane)
 
 
 def _is_sane(camera: Camera, lens: Lens) -> bool:
@@ -259,18 +274,19 @@ def _mapped(
     pairs: Mapping[tuple[int, int], np.ndarray],
     bent: bool,
     focal: bool,
+    seed: int,
 ) -> Reconstruction | None:
     import pycolmap
 
     folder.mkdir()
     pycolmap.logging.minloglevel = 3
-    pycolmap.set_random_seed(0)
+    pycolmap.set_random_seed(seed)
     _write_database(folder, lenses, keypoints, pairs)
     verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = 0  # else it depends on which of its threads comes first
+    verification.ransac.random_seed = seed  # else it depends on which of its threads comes first
     pycolmap.verify_matches(folder / "database.db", folder / "pairs.txt", verification)
     maps = pycolmap.incremental_mapping(
-        folder / "database.db", folder, folder, options=_options(pycolmap, bent, focal)
+        folder / "database.db", folder, folder, options=_options(pycolmap, bent, focal, seed)
     )
     with_target = [found for found in maps.values() if "0" in {image.name for image in found.images.values()}]
     if not with_target:
@@ -278,11 +294,11 @@ def _mapped(
     return _unpacked(max(with_target, key=lambda found: (found.num_reg_images(), found.num_points3D())))
 
 
-def _options(pycolmap: Any, bent: bool, focal: bool) -> Any:
+def _options(pycolmap: Any, bent: bool, focal: bool, seed: int) -> Any:
     options = pycolmap.IncrementalPipelineOptions()
     options.min_model_size = 2
     options.num_threads = 1
-    options.random_seed = 0
+    options.random_seed = seed
     options.ba_refine_focal_length = focal
     options.ba_refine_extra_params = bent
     options.mapper.init_min_num_inliers = 40

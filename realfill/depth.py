@@ -250,7 +250,7 @@ def _matching_cost(target: Target, views: Sequence[View], inverse: np.ndarray | 
 
 
 def _better_half(costs: np.ndarray) -> np.ndarray:
-    half: np.ndarray = costs[: max(1, (len(costs) + 2) // 3)].mean(axis=0)
+    half: np.ndarray = costs[: max(1, (len(costs) + 1) // 2)].mean(axis=0)
     return half
 
 

@@ -21,6 +21,7 @@ from realfill.levelling import seam_offsets
 
 _LEAST_LIKENESS = 0.15  # mean correlation with the target around the hole, below which a reference is not believed
 _FULL_LIKENESS = 0.5
+_SAME = 0.6  # correlation from which on reference and target show the same
 _RING = (5.0, 100.0)  # pixels from the hole between which the likeness is measured
 _TEXTURED = 1e-3  # variance of brightness
 _FEWEST_TEXTURED = 200
@@ -29,6 +30,7 @@ _AS_NEAR = 1.5  # times the parallax of another reference
 _ALIKE = 0.08  # distance of colours within which two references confirm each other
 _ALONE = 0.4  # confidence where no other reference tells anything
 _ABSENT = 10.0
+_HIDDEN = 3.0  # cost of a reference from which something nearer hides the scene
 _SWITCH = 1.0  # cost of taking another reference than the neighbouring pixel
 _BAND = 0.1  # of the longer side: over which the light of one reference passes into that of the next
 
@@ -41,10 +43,12 @@ class Warp:
         maps: From columns and rows of the canvas, float32 [h, w], to those of the reference, and whether they are
             defined.
         parallax: Angle between the two cameras as seen from the scene, radians.
+        seen: Where nothing nearer hides the scene from the reference, bool at the working scale; None: everywhere.
     """
 
     maps: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
     parallax: float
+    seen: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Lit:
         light: How it is brought into the target's light.
         colours: [h, w, 3] float32 sRGB in 0..1.
         valid: Where it shows anything, bool [h, w].
+        seen: Where that is the scene, and not what hides it, bool [h, w].
         likeness: Mean correlation with the target around the hole, -1 to 1.
         gains: What its detail has to be multiplied with at full size, see `relight.detail_gains`.
     """
@@ -132,6 +137,7 @@ class Lit:
     light: relight.Light
     colours: np.ndarray
     valid: np.ndarray
+    seen: np.ndarray
     likeness: float
     gains: tuple[float, ...]
 
@@ -162,15 +168,17 @@ def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     image = read_srgb(path)
     colours, valid = _sampled(image, *warp.maps(*part.grid()))
     target = part.working(part.canvas).astype(np.float32) / 255
-    light = relight.learn(colours, target, valid & ~part.hole, part.hole)
+    seen = valid if warp.seen is None else valid & warp.seen
+    light = relight.learn(colours, target, seen & ~part.hole, part.hole)
     if light is None:
         return None
     colours = light(colours)
-    likeness = _likeness(colours, target, valid, part.hole)
-    full, seen = _sampled(image, *warp.maps(*part.grid(full=True)))
-    known = seen & (part.cut(part.mask) == 0)
+    likeness = _likeness(colours, target, seen, part.hole)
+    full, shown = _sampled(image, *warp.maps(*part.grid(full=True)))
+    alike = cv2.resize((_alike(colours, target) > _SAME).astype(np.float32), full.shape[1::-1]) > 0.5
+    known = shown & alike & (part.cut(part.mask) == 0)
     gains = relight.detail_gains(light(full), part.cut(part.canvas).astype(np.float32) / 255, known)
-    return Lit(path, warp, light, colours, valid, likeness, gains)
+    return Lit(path, warp, light, colours, valid, seen, likeness, gains)
 
 
 def believed(candidates: Sequence[Lit | None]) -> list[Lit]:
@@ -254,6 +262,7 @@ def _chosen(candidates: Sequence[Lit]) -> tuple[np.ndarray, np.ndarray]:
             + 2 * candidate.warp.parallax / widest
             + candidate.gains[0] / sharpest
             + 2 * np.minimum(off / _APART, 1)
+            + _HIDDEN * ~candidate.seen
             for candidate, off in zip(candidates, disagreement, strict=True)
         ],
         axis=-1,
@@ -272,13 +281,13 @@ def _contradicted(candidates: Sequence[Lit], number: int) -> np.ndarray:
     own = candidates[number].colours
     if len(others) < 2:
         return np.zeros(own.shape[:2], np.float32)
-    colours = np.stack([np.where(c.valid[..., None], c.colours, np.nan) for c in others])  # [K - 1, h, w, 3]
+    colours = np.stack([np.where(c.seen[..., None], c.colours, np.nan) for c in others])  # [K - 1, h, w, 3]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # places that no other reference shows
         middle = np.nanmedian(colours, axis=0)
     spread = np.nan_to_num(np.linalg.norm(colours - middle, axis=-1)).max(axis=0)
     apart = np.nan_to_num(np.linalg.norm(own - middle, axis=-1)) - 1.5 * spread
-    enough = np.sum([candidate.valid for candidate in others], axis=0) >= 2
+    enough = np.sum([candidate.seen for candidate in others], axis=0) >= 2
     return cv2.GaussianBlur(np.where(enough, np.maximum(apart, 0), 0).astype(np.float32), (0, 0), 2.0)
 
 
@@ -292,22 +301,29 @@ def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.
     support = np.full(labels.shape, _ALONE, np.float32)
     for number, candidate in enumerate(candidates):
         apart = cv2.GaussianBlur(np.linalg.norm(candidate.colours - colours, axis=-1), (0, 0), 2.0)
-        told = candidate.valid & (labels != number)
+        told = candidate.seen & (labels != number)
         support = np.where(told, np.maximum(support, np.exp(-((apart / _ALIKE) ** 2))), support)
     contradicted = np.take_along_axis(disagreement, labels[None], axis=0)[0]
     support *= np.exp(-((contradicted / _APART) ** 2))
+    seen = np.take_along_axis(np.stack([c.seen for c in candidates]), labels[None], axis=0)[0]
+    support = np.where(seen, support, np.minimum(support, _ALONE))
     trust = np.array([(c.likeness / _FULL_LIKENESS) for c in candidates]).clip(0, 1)[labels]
     return (support * trust).astype(np.float32)
 
 
 def _likeness(colours: np.ndarray, target: np.ndarray, valid: np.ndarray, hole: np.ndarray) -> float:
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    ours, theirs = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (target, colours))
+    ours = cv2.cvtColor(target, cv2.COLOR_RGB2GRAY)
     variance = cv2.blur(ours * ours, (9, 9)) - cv2.blur(ours, (9, 9)) ** 2
     judged = valid & (distance > _RING[0]) & (distance < _RING[1]) & (variance > _TEXTURED)
     if judged.sum() < _FEWEST_TEXTURED:
         return 0.0
-    return float(correlation(ours, theirs)[judged].mean())
+    return float(_alike(colours, target)[judged].mean())
+
+
+def _alike(colours: np.ndarray, target: np.ndarray) -> np.ndarray:
+    ours, theirs = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (target, colours))
+    return correlation(ours, theirs)
 
 
 def _sampled(

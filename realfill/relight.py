@@ -16,6 +16,7 @@ _ROUNDS = 8
 _RIDGE = 1e-4
 _SCALES = (1.0, 2.0, 4.0)  # pixels of the full-size photo
 _LOCAL = 33  # pixels over which the strength of detail is told
+_GAINS = (0.8, 2.0)  # what detail is multiplied with, least and most
 _FAINT = 0.002  # mean size of detail below which there is none
 _FEWEST = 500  # pixels of which anything is learned
 _SECTORS = 8
@@ -77,7 +78,7 @@ def learn(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.n
 
 
 def detail_gains(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> tuple[float, ...]:
-    """How much stronger the target's detail is than a placed reference's, for each of `_SCALES`, 0.8 to 1.6.
+    """How much stronger the target's detail is than a placed reference's, for each of `_SCALES`, within `_GAINS`.
 
     Args:
         placed: [H, W, 3] float32 sRGB in 0..1, at full size.
@@ -85,12 +86,11 @@ def detail_gains(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> 
         shared: Where both show the scene, bool [H, W].
     """
     ours, theirs = (_bands(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) for image in (target, placed))
-    inner = cv2.erode(shared.astype(np.uint8), np.ones((_LOCAL, _LOCAL), np.uint8)) > 0
     gains = []
     for own, their in zip(ours[:-1], theirs[:-1], strict=True):
-        strong, weak = (cv2.blur(np.abs(band), (_LOCAL, _LOCAL))[inner] for band in (own, their))
+        strong, weak = (cv2.blur(np.abs(band), (_LOCAL, _LOCAL))[shared] for band in (own, their))
         told = (strong > _FAINT) & (weak > _FAINT)
-        gains.append(float(np.clip(np.median(strong[told] / weak[told]), 0.8, 1.6)) if told.any() else 1.0)
+        gains.append(float(np.clip(np.median(strong[told] / weak[told]), *_GAINS)) if told.any() else 1.0)
     return tuple(gains)
 
 
