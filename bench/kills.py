@@ -1,8 +1,8 @@
 """Kill one album's run at random moments, again and again: always the same bytes, never a half-written file.
 
-The run is the flow of one album, in a process apart, killed with SIGKILL after a random time and started again until
-it has been killed as often as asked; then it may end. After every kill each file in completed/ must be one of an
-undisturbed run, whole, and no stage may have published a part of its folder.
+The run is the flow of one album, in a process apart, killed with SIGKILL after a random time and started again; when
+it ends, the album is made anew, until it has been killed as often as asked. After every kill each file in completed/
+must be one of an undisturbed run, whole, and no stage may have published a part of its folder.
 
 usage: PYTHONPATH=tests python bench/kills.py FOLDER [KILLS]     (50 by default)
 """
@@ -35,12 +35,14 @@ def main() -> None:
     disturbed, draw = library(folder / "disturbed"), random.Random(0)
     moments: list[float] = []
     while len(moments) < kills:
-        moment = draw.uniform(0.2, 1.0) * seconds
+        moment = draw.uniform(0.1, 0.9) * seconds
         if not killed(disturbed, moment):
-            forget(disturbed, draw)  # it ended: make some of it stale again
+            assert digests(disturbed) == expected, "the bytes differ"
+            forget(disturbed)
             continue
         moments.append(moment)
         check(disturbed, expected)
+        print(f"{len(moments)} kills, the last after {moment:.1f} s", flush=True)
     run_to_the_end(disturbed)
     assert digests(disturbed) == expected, "the bytes differ"
     print(f"{kills} kills between {min(moments):.1f} and {max(moments):.1f} s: the same bytes")
@@ -75,9 +77,13 @@ def killed(of: Library, moment: float) -> bool:
         return True
 
 
-def forget(of: Library, draw: random.Random) -> None:
-    """Remove a stage's output, as if it had never run."""
-    shutil.rmtree(draw.choice(STAGES).output(of.album("album")))
+def forget(of: Library) -> None:
+    """Make the album as if it had never been completed, in DVC's cache too."""
+    album = of.album("album")
+    for stage in STAGES:
+        shutil.rmtree(stage.output(album), ignore_errors=True)
+    for made in (of.folder("album") / "dvc.lock", of.root / ".dvc" / "cache"):
+        shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
 
 
 def digests(of: Library) -> dict[str, str]:
