@@ -86,7 +86,7 @@ def test_a_changed_photo_reruns_its_album_alone(library: Path) -> None:
         darker = ImageEnhance.Brightness(image).enhance(0.9)
     darker.save(path)
     stale = {target.removeprefix("data/albums/") for target in json.loads(call(library, "dvc", "status", "--json"))}
-    stages = ("validate", "align", "finetune", "rank", "export")
+    stages = ("validate", "align", "finetune", "rank", "blend", "export")
     assert stale == {"gallery", "first/ref.dvc", *(f"first/dvc.yaml:{name}" for name in stages)}
     assert ran(call(library, "dvc", "repro", "data/albums/first/dvc.yaml:validate")) == ["first validate"]
     assert "up to date" in call(library, "dvc", "status", "data/albums/first/ref.dvc")
