@@ -107,16 +107,20 @@ def _in_pixels(focal: float | None, diagonal: float) -> float | None:
 def _warps(
     part: Part, references: Sequence[Path], lenses: Sequence[Lens], params: AlignParams
 ) -> tuple[dict[int, Warp], str]:
-    """How the part's pixels lie in the references, by their numbers from 1, and the model that says so."""
+    """How the part's pixels lie in the references, by their numbers from 1, and the model that says so.
+
+    With guessed focal lengths a camera that only turned seems to have moved: what planes explain is left to them.
+    """
     photos = [_small(part.canvas), *(_small(read_srgb(path)) for path in references)]
     matches = _matches(photos, lenses, part.mask, params.references)
     scales = [min(1.0, _LEARNED_SIDE / max(lens.width, lens.height)) for lens in lenses]
+    planes = _through_planes(matches, scales)
     found = reconstruct(lenses, matches, scales)
-    if found is not None:
+    if found is not None and not (found.guessed and found.cameras.keys() - {0} <= planes.keys()):
         points = _points(part, found)
         if len(points) >= _FEWEST_POINTS:
             return _through_depth(part, found, points, photos, lenses), "depth"
-    return _through_planes(matches, scales), "plane"
+    return planes, "plane"
 
 
 def _matches(
@@ -201,7 +205,6 @@ def _through_depth(
     depth = inverse_depth(Target(_gray(part.working(part.canvas)), part.hole, rays, points), views)
 
     def warp_of(camera: Camera) -> Warp:
-
         def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             height, width = columns.shape
             inverse = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)

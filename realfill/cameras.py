@@ -9,9 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 _FEWEST_MATCHES = 15
 _ANGLE = 1.0  # degrees between the rays of a point that is kept
-_FOCAL = 1.2  # longer sides of the photo, where nothing is known
+_FOCAL = 1.2  # longer sides of the photo, to begin with where nothing is known
+_HELD = (0.8, 1.2, 1.8, 2.7)  # longer sides of the photo, tried where it cannot be found
 _FOCALS = (0.4, 6.0)  # longer sides of the photo: what a lens can have
 _SEEDS = range(3)  # of the draws that are compared
 _AGREE = 0.1  # share of the focal length within which two draws found the same
@@ -108,12 +108,14 @@ class Reconstruction:
         points: World coordinates, float64 [N, 3].
         errors: Mean reprojection error of each point, pixels of the photos that were matched, [N].
         views: How many photos see each point, int [N].
+        guessed: Focal lengths could not be found, and were held at values that fit best.
     """
 
     cameras: dict[int, Camera]
     points: np.ndarray
     errors: np.ndarray
     views: np.ndarray
+    guessed: bool = False
 
 
 def reconstruct(
@@ -172,7 +174,7 @@ def _apart(
             int(number): Camera(float(focal), (float(x), float(y)), float(bend), rotation, translation)
             for number, (focal, x, y, bend), rotation, translation in posed
         }
-        return Reconstruction(cameras, found["points"], found["errors"], found["views"])
+        return Reconstruction(cameras, found["points"], found["errors"], found["views"], bool(found["guessed"]))
 
 
 def main(folder: Path) -> None:
@@ -197,6 +199,7 @@ def main(folder: Path) -> None:
         points=found.points,
         errors=found.errors,
         views=found.views,
+        guessed=np.array(found.guessed),
     )
 
 
@@ -235,25 +238,33 @@ def _map(
 ) -> Reconstruction | None:
     """Free lenses first; where they run away, without distortion; at last with the focal lengths held too.
 
-    Of several draws the one with most observations counts, if another one found the same focal length. References
-    whose lens ran away are left out of it.
+    Of several draws the one with most observations counts, if another one found the same focal length. Held ones
+    need no second: they are tried in turn, and observations tell which fits.
     """
-    for attempt, (bent, focal) in enumerate([(True, True), (False, True), (False, False)]):
-        draws = (
-            _mapped(folder / f"{attempt}-{seed}", lenses, keypoints, pairs, bent, focal, seed) for seed in _SEEDS
-        )
-        believed = [draw for draw in map(partial(_believed, lenses=lenses), draws) if draw is not None]
-        if not believed:
-            continue
-        best = max(believed, key=lambda draw: int(draw.views.sum()))
-        focal_length = best.cameras[0].focal
-        if sum(abs(draw.cameras[0].focal / focal_length - 1) < _AGREE for draw in believed) > 1:
-            return best
-    return None
+    for attempt, bent in enumerate([True, False]):
+        draws = (_mapped(folder / f"{attempt}-{seed}", lenses, keypoints, pairs, bent, None, seed) for seed in _SEEDS)
+        found = _most_observed(draws, lenses)
+        if found and found[1] > 1:
+            return found[0]
+    held = (_mapped(folder / f"held-{focal}", lenses, keypoints, pairs, False, focal, _SEEDS[0]) for focal in _HELD)
+    found = _most_observed(held, lenses)
+    return replace(found[0], guessed=True) if found else None
+
+
+def _most_observed(
+    draws: Iterable[Reconstruction | None], lenses: Sequence[Lens]
+) -> tuple[Reconstruction, int] | None:
+    """The draw with most observations, and how many have about its focal length."""
+    believed = [draw for draw in (_believed(draw, lenses) for draw in draws) if draw is not None]
+    if not believed:
+        return None
+    best = max(believed, key=lambda draw: int(draw.views.sum()))
+    focal = best.cameras[0].focal
+    return best, sum(abs(draw.cameras[0].focal / focal - 1) < _AGREE for draw in believed)
 
 
 def _believed(found: Reconstruction | None, lenses: Sequence[Lens]) -> Reconstruction | None:
-    """Without the references whose lens is not to be believed; None if the target's is not, or too few are left."""
+    """Without the references whose lens ran away; None if the target's did, or too few are left."""
     if found is None:
         return None
     sane = {number: camera for number, camera in found.cameras.items() if _is_sane(camera, lenses[number])}
@@ -273,20 +284,21 @@ def _mapped(
     keypoints: Mapping[int, np.ndarray],
     pairs: Mapping[tuple[int, int], np.ndarray],
     bent: bool,
-    focal: bool,
+    held: float | None,
     seed: int,
 ) -> Reconstruction | None:
+    """Map with radial distortion or without, and with the focal lengths found, or unknown ones held at a value."""
     import pycolmap
 
     folder.mkdir()
     pycolmap.logging.minloglevel = 3
     pycolmap.set_random_seed(seed)
-    _write_database(folder, lenses, keypoints, pairs)
+    _write_database(folder, lenses, keypoints, pairs, held or _FOCAL)
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed  # else it depends on which of its threads comes first
     pycolmap.verify_matches(folder / "database.db", folder / "pairs.txt", verification)
     maps = pycolmap.incremental_mapping(
-        folder / "database.db", folder, folder, options=_options(pycolmap, bent, focal, seed)
+        folder / "database.db", folder, folder, options=_options(pycolmap, bent, held is None, seed)
     )
     with_target = [found for found in maps.values() if "0" in {image.name for image in found.images.values()}]
     if not with_target:
@@ -315,6 +327,7 @@ def _write_database(
     lenses: Sequence[Lens],
     keypoints: Mapping[int, np.ndarray],
     pairs: Mapping[tuple[int, int], np.ndarray],
+    guess: float,
 ) -> None:
     import pycolmap
 
@@ -324,7 +337,7 @@ def _write_database(
     for number, lens in enumerate(lenses):
         name = lens.camera or f"photo {number}"
         if name not in rigs:
-            rigs[name] = _write_camera(pycolmap, database, lens)
+            rigs[name] = _write_camera(pycolmap, database, lens, guess)
         camera, rig = rigs[name]
         image = pycolmap.Image(name=str(number), camera_id=camera)
         images[number] = image.image_id = database.write_image(image)
@@ -339,8 +352,8 @@ def _write_database(
     (folder / "pairs.txt").write_text("\n".join(f"{i} {j}" for i, j in pairs))
 
 
-def _write_camera(pycolmap: Any, database: Any, lens: Lens) -> tuple[int, int]:
-    focal = lens.focal or _FOCAL * max(lens.width, lens.height)
+def _write_camera(pycolmap: Any, database: Any, lens: Lens, guess: float) -> tuple[int, int]:
+    focal = lens.focal or guess * max(lens.width, lens.height)
     camera = pycolmap.Camera(
         model="SIMPLE_RADIAL", width=lens.width, height=lens.height, params=[focal, *lens.centre, 0.0]
     )

@@ -73,7 +73,7 @@ def render(left: np.ndarray, disparity: np.ndarray, baseline: float) -> np.ndarr
     view, drawn = np.zeros_like(fine), np.zeros((height, wide), np.float32)
     view[rows[inside], places[inside]] = fine[rows[inside], columns[inside]]
     drawn[rows[inside], places[inside]] = depth[rows[inside], columns[inside]]
-    (before, after) = _neighbours(drawn > 0)
+    before, after = _neighbours(drawn > 0)
     farther = np.where(_along(drawn, before) <= _along(drawn, after), before, after)
     view = _smoothed(_along(view, farther), drawn == 0)
     rendered: np.ndarray = cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)

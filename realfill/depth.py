@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from realfill.cameras import Camera
+from realfill.images import nearest_known
 
 _SWEPT_SIDE = 400  # pixels along the longer side of the part in the first sweep
 _LABELS = (16, 128)
@@ -158,8 +158,7 @@ def _without_specks(labels: np.ndarray) -> np.ndarray:
     """Labels [H, W] float32 where small islands take the label of the nearest pixel around them."""
     rounded = np.rint(labels).astype(np.int16)
     kept, _ = cv2.filterSpeckles(rounded, -1, round(_SPECK * labels.size), _SPECK_STEP)
-    _, (rows, columns) = distance_transform_edt(kept < 0, return_indices=True)
-    return np.asarray(labels[rows, columns])
+    return nearest_known(labels, kept >= 0)
 
 
 def _refined(target: Target, views: Sequence[View], rough: np.ndarray, pixel: float, reach: float) -> np.ndarray:

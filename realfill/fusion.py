@@ -173,10 +173,11 @@ def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     if light is None:
         return None
     colours = light(colours)
-    likeness = _likeness(colours, target, seen, part.hole)
+    alike = correlation(_gray(target), _gray(colours))
+    likeness = _likeness(alike, target, seen, part.hole)
     full, shown = _sampled(image, *warp.maps(*part.grid(full=True)))
-    alike = cv2.resize((_alike(colours, target) > _SAME).astype(np.float32), full.shape[1::-1]) > 0.5
-    known = shown & alike & (part.cut(part.mask) == 0)
+    same = cv2.resize((alike > _SAME).astype(np.float32), full.shape[1::-1]) > 0.5
+    known = shown & same & (part.cut(part.mask) == 0)
     gains = relight.detail_gains(light(full), part.cut(part.canvas).astype(np.float32) / 255, known)
     return Lit(path, warp, light, colours, valid, seen, likeness, gains)
 
@@ -311,19 +312,19 @@ def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.
     return (support * trust).astype(np.float32)
 
 
-def _likeness(colours: np.ndarray, target: np.ndarray, valid: np.ndarray, hole: np.ndarray) -> float:
+def _likeness(alike: np.ndarray, target: np.ndarray, valid: np.ndarray, hole: np.ndarray) -> float:
+    """Mean correlation [H, W] where the target has texture around the hole; 0 where that says too little."""
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    ours = cv2.cvtColor(target, cv2.COLOR_RGB2GRAY)
+    ours = _gray(target)
     variance = cv2.blur(ours * ours, (9, 9)) - cv2.blur(ours, (9, 9)) ** 2
     judged = valid & (distance > _RING[0]) & (distance < _RING[1]) & (variance > _TEXTURED)
     if judged.sum() < _FEWEST_TEXTURED:
         return 0.0
-    return float(_alike(colours, target)[judged].mean())
+    return float(alike[judged].mean())
 
 
-def _alike(colours: np.ndarray, target: np.ndarray) -> np.ndarray:
-    ours, theirs = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (target, colours))
-    return correlation(ours, theirs)
+def _gray(image: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
 def _sampled(

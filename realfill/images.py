@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pillow_heif
 import tifffile
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from scipy.ndimage import distance_transform_edt
 
 from realfill.errors import PhotoError
 
@@ -413,6 +414,14 @@ def resize(image: Pixels, width: int, height: int) -> Pixels:
     shrinks = width <= image.shape[1] and height <= image.shape[0]
     scaled: Pixels = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return scaled.reshape(height, width, *image.shape[2:])
+
+
+def nearest_known(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Values [H, W, ...]; elsewhere than known [H, W] those of the nearest known place, zeros if there is none."""
+    if not known.any():
+        return np.zeros_like(values)
+    _, (rows, columns) = distance_transform_edt(~known, return_indices=True)
+    return np.asarray(values[rows, columns])
 
 
 def square(image: Pixels, window: Window, fill: int | None = None) -> Pixels:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
+
+from realfill.images import nearest_known
 
 _SIDE = 160  # cells along the longer side of the grid that is solved on
 _REACH = 30.0  # cells over which an offset fades
@@ -35,7 +36,7 @@ def seam_offsets(pictures: Sequence[np.ndarray], valid: Sequence[np.ndarray], la
     taken = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     small = np.stack([_extended(picture, seen, size) for picture, seen in zip(pictures, valid, strict=True)])
     shift = _solved(*_steps(small, taken), taken.shape)
-    return [_everywhere(shift, taken == number) for number in range(len(pictures))]
+    return [nearest_known(shift, taken == number) for number in range(len(pictures))]
 
 
 def _extended(picture: np.ndarray, valid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -43,15 +44,7 @@ def _extended(picture: np.ndarray, valid: np.ndarray, size: tuple[int, int]) -> 
     share = cv2.resize(valid.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     small = cv2.resize(picture * valid[..., None].astype(np.float32), size, interpolation=cv2.INTER_AREA)
     small = small / np.maximum(share, 1e-3)[..., None]
-    return _everywhere(small, share > 0.5)
-
-
-def _everywhere(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Values [h, w, 3], elsewhere those of the nearest known place; zeros where nothing is known."""
-    if not known.any():
-        return np.zeros_like(values)
-    _, (rows, columns) = distance_transform_edt(~known, return_indices=True)
-    return np.asarray(values[rows, columns])
+    return nearest_known(small, share > 0.5)
 
 
 def _steps(pictures: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,8 +64,7 @@ def _solved(first: np.ndarray, second: np.ndarray, wanted: np.ndarray, shape: tu
     """Offsets [h, w, 3] float32 that minimise sum |o_first - o_second - wanted|² + sum |o|² / reach²."""
     count, edges = shape[0] * shape[1], np.arange(len(first))
     signs = np.ones(len(first))
-    slope = csc_array((signs, (edges, first)), (len(first), count)) - csc_array(
-        (signs, (edges, second)), (len(first), count)
-    )
+    ends = (np.concatenate([signs, -signs]), (np.concatenate([edges, edges]), np.concatenate([first, second])))
+    slope = csc_array(ends, (len(first), count))
     normal = csc_array(slope.T @ slope + diags_array(np.full(count, _REACH**-2)))
     return np.asarray(splu(normal).solve(slope.T @ wanted.astype(np.float64)), np.float32).reshape(*shape, 3)
