@@ -68,4 +68,4 @@ class RemoteError(TransientError):
 
 
 class SpaceError(TransientError):
-    """The disk is too full to begin."""
+    """The disk is too full to begin, or to go on."""

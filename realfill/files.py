@@ -27,13 +27,17 @@ def digest_json(value: Any) -> str:
 def write_whole(path: Path, data: bytes | str) -> None:
     """Write `data` to `path` so that a reader sees the old file or the whole new one.
 
-    Writes beside, flushes to disk, renames; missing parent folders are made.
+    Writes beside, flushes to disk, renames; missing parent folders are made. Nothing is left beside if that fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
-    beside.write_bytes(data.encode() if isinstance(data, str) else data)
-    _flush([beside])
-    beside.replace(path)
+    try:
+        beside.write_bytes(data.encode() if isinstance(data, str) else data)
+        _flush([beside])
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     _flush([path.parent])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from filelock import FileLock, Timeout
 from realfill import __version__
 from realfill.album import Album
 from realfill.artifacts import read_document
-from realfill.errors import AlbumError
+from realfill.errors import AlbumError, SpaceError
 from realfill.files import digest, digest_json, write_json
 from realfill.params import Params
 from realfill.progress import Progress
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -107,12 +111,17 @@ def run_stage(name: str, album: Album, params: Params, on_progress: Progress | N
         on_progress: Called as tuning and sampling go on.
 
     Raises:
+        SpaceError: The disk takes no more; what the stage wrote before is still there.
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
     run = import_module(f"realfill.{name}").run
-    if stage(name).uses_model:
-        return run(album, params, on_progress)
-    return run(album, params)
+    try:
+        return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        problem = f"The disk takes no more ({os.strerror(error.errno)}): {name} could not be written."
+        raise SpaceError(problem, "Make room and run again; it goes on with this stage.", album.out) from error
 
 
 def complete(

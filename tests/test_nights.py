@@ -301,14 +301,15 @@ def _complete_at(agent: Library, library: Library, tmp_path: Path) -> None:
     assert (library.folder("first") / "completed" / "first.png").read_bytes() == b"first"
 
 
-def test_a_remote_that_is_away_is_told_and_nothing_is_lost(library: Library) -> None:
-    remote = library.root.parent / "remote"
-    remote.rmdir()
-    remote.write_text("a disk that is not mounted")
+@pytest.mark.parametrize("blocked", ["remote", "remote/files"], ids=["away", "not to be written"])
+def test_a_remote_that_cannot_be_used_is_told_and_nothing_is_lost(library: Library, blocked: str) -> None:
+    place = library.root.parent / blocked
+    shutil.rmtree(place, ignore_errors=True)
+    place.write_text("no folder, even root cannot write into it")
     with library.tracked("first") as known, pytest.raises(RemoteError, match="dvc push"):
         known.push()
-    remote.unlink()
-    remote.mkdir()
+    place.unlink()
+    place.mkdir()
     with library.tracked("first") as known:
         known.push()
         assert known.is_whole_on_remote()

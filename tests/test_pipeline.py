@@ -1,6 +1,7 @@
 """From an album folder to a finished photo, with the command a user types."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from realfill import pipeline
 from realfill.album import Album
 from realfill.artifacts import Candidate, read_rows
 from realfill.cli import app
-from realfill.errors import AlbumError, StageError
+from realfill.errors import AlbumError, SpaceError, StageError
 from realfill.files import digest
 from realfill.images import read_png, write_png
 from realfill.params import Params, load_params
@@ -87,6 +88,23 @@ def test_a_stage_alone_says_what_must_run_before_it(album_folder: Path, quick_pa
         with pytest.raises(StageError, match="Run `realfill "):
             run_stage(stage.name, album, quick_params)
     assert not (album.out / "completed").exists()
+
+
+def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(album_folder: Path, quick_params: Params) -> None:
+    album = Album.open(album_folder)
+    complete(album, quick_params)
+    before = digest(album.root)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for stage in STAGES:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        try:
+            with pytest.raises(SpaceError, match=f"disk takes no more.*{stage.name}"):
+                run_stage(stage.name, album, quick_params)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert digest(album.root) == before, stage.name
+    run_stage("export", album, quick_params)
+    assert digest(album.root) == before
 
 
 def test_two_runs_do_not_work_on_one_album(album_folder: Path, quick_params: Params) -> None:
