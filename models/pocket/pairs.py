@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from parts import FACTOR
-from photos import SIDE, to_images
+from photos import SIDE
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
@@ -22,7 +22,9 @@ from training import SEED, autocast, metadata, save
 
 from realfill.randomness import numpy_generator
 
-REPAIRS = 0.6  # share of the pairs whose hole carries a placed reference
+REPAIRS = 0.7  # share of the pairs whose hole carries a placed reference
+TAPER = 28.0  # pixels from the rim over which a repair passes from the photo's place to the reference's
+RECIPE = 2  # of what `draw_pair` draws; a bank drawn otherwise is drawn anew
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Pairs:
     def at(self, epoch: int) -> Tensor:
         """The bank of an epoch: latents, mask, masked latents, [P, 64, 64, 9] float16."""
         if self.data is None or epoch != self.epoch:
-            tag = f"{self.encoder.tag} {len(self.crops)} {self.count} {epoch}"
+            tag = f"{self.encoder.tag} {len(self.crops)} {self.count} {epoch} {RECIPE}"
             data = _cached(self.path, tag, lambda: _make_pairs(self.crops, self.encoder, self.count, epoch))
             self.data = data.to(self.crops.device).permute(0, 2, 3, 1).contiguous()
             self.epoch = epoch
@@ -83,16 +85,20 @@ def _make_pairs(crops: Tensor, encoder: Encoder, count: int, epoch: int) -> Tens
             generators = [numpy_generator(SEED, "pair", epoch, i) for i in range(first, min(first + 32, count))]
             pixels = crops[[int(rng.integers(len(crops))) for rng in generators]]  # [B, 256, 256, 3]
             drawn = list(pool.map(draw_pair, pixels.cpu().numpy(), generators, [REPAIRS] * len(generators)))
-            parts.append(torch.cat([encoder(to_images(pixels)), *condition(drawn, encoder)], 1).half())
+            wanted = encoder(_images([pair.wanted for pair in drawn]))
+            parts.append(torch.cat([wanted, *condition(drawn, encoder)], 1).half())
     return torch.cat(parts)
 
 
-def condition(drawn: list[tuple[np.ndarray, np.ndarray]], encoder: Encoder) -> tuple[Tensor, Tensor]:
+def condition(drawn: list[Pair], encoder: Encoder) -> tuple[Tensor, Tensor]:
     """Masks [B, 1, 64, 64], taken at the nearest pixel, and latents of the masked images [B, 4, 64, 64]."""
-    masked = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in drawn])
-    masks = torch.stack([torch.from_numpy(mask)[None, ::FACTOR, ::FACTOR] for _, mask in drawn])
-    latents = encoder(masked)
+    masks = torch.stack([torch.from_numpy(pair.mask)[None, ::FACTOR, ::FACTOR] for pair in drawn])
+    latents = encoder(_images([pair.masked for pair in drawn]))
     return masks.to(latents.device), latents
+
+
+def _images(pictures: list[np.ndarray]) -> Tensor:
+    return torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
 
 
 def _cached(path: Path, tag: str, build: Callable[[], Tensor]) -> Tensor:
@@ -102,12 +108,38 @@ def _cached(path: Path, tag: str, build: Callable[[], Tensor]) -> Tensor:
     return load_file(path)["tensor"]
 
 
-def draw_pair(pixels: np.ndarray, rng: np.random.Generator, repairs: float) -> tuple[np.ndarray, np.ndarray]:
-    """Masked image [256, 256, 3] in [-1, 1] and mask [256, 256], float32, of a crop [256, 256, 3] uint8."""
+@dataclass(frozen=True)
+class Pair:
+    """What the UNet is shown and what it is to make of it.
+
+    Attributes:
+        masked: [256, 256, 3] float32 in [-1, 1]; the hole is mid-grey, or carries a placed reference.
+        mask: [256, 256] float32, 1 = hole.
+        wanted: [256, 256, 3] float32 in [-1, 1].
+    """
+
+    masked: np.ndarray
+    mask: np.ndarray
+    wanted: np.ndarray
+
+
+def draw_pair(pixels: np.ndarray, rng: np.random.Generator, repairs: float) -> Pair:
+    """A pair of a crop [256, 256, 3] uint8; `repairs` is the share of those whose hole carries a reference.
+
+    How far a reference is displaced deep in the hole cannot be known, and the mean of all places is a blur. So what
+    is wanted there is the photo where the reference has it, in the photo's light, and towards the rim the photo where
+    it is: a repair joins up, and keeps what it is given.
+    """
     image = pixels.astype(np.float32) / 127.5 - 1
     mask = _draw_mask(rng)
-    filling = _place_reference(image, rng) if rng.random() < repairs else np.zeros_like(image)
-    return np.where(mask[..., None] > 0, filling, image), mask
+    if rng.random() >= repairs:
+        return Pair(np.where(mask[..., None] > 0, np.float32(0), image), mask, image)
+    shift = _smooth_noise(rng, 2, int(rng.integers(3, 9))) * rng.uniform(0, 5)  # [256, 256, 2] pixels
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    near = np.clip(inside / TAPER, 0, 1)
+    wanted = _moved(image, shift * (near**2 * (3 - 2 * near))[..., None])
+    reference = _relit(_moved(image, shift), rng)
+    return Pair(np.where(mask[..., None] > 0, reference, image), mask, wanted)
 
 
 def _draw_mask(rng: np.random.Generator) -> np.ndarray:
@@ -147,17 +179,18 @@ def _draw_stroke(mask: np.ndarray, rng: np.random.Generator) -> None:
     cv2.polylines(mask, [np.int32(points)], False, 1.0, int(rng.uniform(12, 50)))
 
 
-def _place_reference(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The photo as another view of the scene would place it: misaligned, in other light, noisy, with gaps.
+def _moved(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """An image [256, 256, 3] whose pixels are taken as far away as `shift` [256, 256, 2] says, columns and rows."""
+    rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    places = columns + shift[..., 0], rows + shift[..., 1]
+    return np.asarray(cv2.remap(image, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)).clip(-1, 1)
 
-    Takes and returns [256, 256, 3] float32 in [-1, 1]; what no reference shows is mid-grey, 0.
-    """
-    shift = _smooth_noise(rng, 2, int(rng.integers(3, 9))) * rng.uniform(0, 5)  # [256, 256, 2] pixels
-    grid = np.mgrid[:SIDE, :SIDE].astype(np.float32)[::-1].transpose(1, 2, 0) + shift
-    placed = cv2.remap(image, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    placed = cv2.GaussianBlur(placed, (0, 0), rng.uniform(0.3, 1.5)) if rng.random() < 0.6 else placed
+
+def _relit(placed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A reference [256, 256, 3] float32 in [-1, 1] in other light, noisy, with gaps of mid-grey, 0."""
+    placed = cv2.GaussianBlur(placed, (0, 0), rng.uniform(0.3, 0.8)) if rng.random() < 0.4 else placed
     light = ((placed + 1) / 2).clip(0, 1) ** np.exp(rng.normal(0, 0.15)) * np.exp(rng.normal(0, 0.15))
-    placed = light * np.exp(rng.normal(0, 0.05, 3)) * 2 - 1 + rng.normal(0, rng.uniform(0, 0.03), image.shape)
+    placed = light * np.exp(rng.normal(0, 0.05, 3)) * 2 - 1 + rng.normal(0, rng.uniform(0, 0.03), placed.shape)
     unknown = _smooth_noise(rng, 1, int(rng.integers(4, 17)))[..., 0]
     placed[unknown > np.quantile(unknown, 1 - rng.uniform(0, 0.3))] = 0
     reference: np.ndarray = placed.clip(-1, 1).astype(np.float32)

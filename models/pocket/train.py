@@ -278,8 +278,8 @@ def _picture(
         drawn = [
             draw_pair(heldout[crop].cpu().numpy(), numpy_generator(SEED, "sample", crop), repairs) for crop in chosen
         ]
-        masked = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in drawn]).to(photos.device)
-        masks = torch.stack([torch.from_numpy(mask)[None] for _, mask in drawn]).to(photos.device)
+        masked = torch.stack([torch.from_numpy(pair.masked).permute(2, 0, 1) for pair in drawn]).to(photos.device)
+        masks = torch.stack([torch.from_numpy(pair.mask)[None] for pair in drawn]).to(photos.device)
         fills = encoder.decode(_sample(model, *condition(drawn, encoder), prompts[:1], steps))
         for label, images in ((f"{skill}: before", masked), (f"{skill}: after", fills)):
             columns[label] = torch.where(masks > 0, images, photos)
