@@ -31,6 +31,8 @@ _ALIKE = 0.08  # distance of colours within which two references confirm each ot
 _ALONE = 0.4  # confidence where no other reference tells anything
 _ABSENT = 10.0
 _HIDDEN = 3.0  # cost of a reference from which something nearer hides the scene
+_STRETCHED = 2.0  # cost of each octave by which a reference shows a place coarser than it mostly does
+_MOST_STRETCHED = 3.0  # octaves
 _SWITCH = 1.0  # cost of taking another reference than the neighbouring pixel
 _BAND = 0.1  # of the longer side: over which the light of one reference passes into that of the next
 
@@ -128,6 +130,7 @@ class Lit:
         colours: [h, w, 3] float32 sRGB in 0..1.
         valid: Where it shows anything, bool [h, w].
         seen: Where that is the scene, and not what hides it, bool [h, w].
+        stretch: How much coarser it shows a place than most, in the worst direction, octaves, float32 [h, w].
         likeness: Mean correlation with the target around the hole, -1 to 1.
         gains: What its detail has to be multiplied with at full size, see `relight.detail_gains`.
     """
@@ -138,6 +141,7 @@ class Lit:
     colours: np.ndarray
     valid: np.ndarray
     seen: np.ndarray
+    stretch: np.ndarray
     likeness: float
     gains: tuple[float, ...]
 
@@ -166,7 +170,8 @@ class Fusion:
 def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     """Warp a reference and bring it into the target's light; None where it shows too little around the hole."""
     image = read_srgb(path)
-    colours, valid = _sampled(image, *warp.maps(*part.grid()))
+    columns, rows, defined = warp.maps(*part.grid())
+    colours, valid = _sampled(image, columns, rows, defined)
     target = part.working(part.canvas).astype(np.float32) / 255
     seen = valid if warp.seen is None else valid & warp.seen
     light = relight.learn(colours, target, seen & ~part.hole, part.hole)
@@ -179,7 +184,7 @@ def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     same = cv2.resize((alike > _SAME).astype(np.float32), full.shape[1::-1]) > 0.5
     known = shown & same & (part.cut(part.mask) == 0)
     gains = relight.detail_gains(light(full), part.cut(part.canvas).astype(np.float32) / 255, known)
-    return Lit(path, warp, light, colours, valid, seen, likeness, gains)
+    return Lit(path, warp, light, colours, valid, seen, _stretch(columns, rows, valid), likeness, gains)
 
 
 def believed(candidates: Sequence[Lit | None]) -> list[Lit]:
@@ -264,6 +269,7 @@ def _chosen(candidates: Sequence[Lit]) -> tuple[np.ndarray, np.ndarray]:
             + candidate.gains[0] / sharpest
             + 2 * np.minimum(off / _APART, 1)
             + _HIDDEN * ~candidate.seen
+            + _STRETCHED * candidate.stretch
             for candidate, off in zip(candidates, disagreement, strict=True)
         ],
         axis=-1,
@@ -340,6 +346,17 @@ def _sampled(
         image = resize(image, *size)
     sampled = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return sampled.astype(np.float32) / 255, valid
+
+
+def _stretch(columns: np.ndarray, rows: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """See `Lit.stretch`: by the smaller singular value of the map's derivative."""
+    slopes = [cv2.GaussianBlur(part, (0, 0), 2.0) for field in (columns, rows) for part in np.gradient(field)]
+    (a, b), (c, d) = slopes[:2], slopes[2:]
+    size, twist = a * a + b * b + c * c + d * d, 2 * np.abs(a * d - b * c)
+    finest = (np.sqrt(np.maximum(size + twist, 0)) - np.sqrt(np.maximum(size - twist, 0))) / 2
+    usual = float(np.median(finest[valid])) if valid.any() else 1.0
+    octaves = np.log2(max(usual, 1e-6) / np.maximum(finest, 1e-6))
+    return np.asarray(np.nan_to_num(octaves).clip(0, _MOST_STRETCHED), np.float32)
 
 
 def _spacing(columns: np.ndarray, rows: np.ndarray, valid: np.ndarray) -> float:
