@@ -16,6 +16,7 @@ from realfill.cameras import Camera
 from realfill.demo import render, write_album
 from realfill.depth import Target, View, inverse_depth, project, visible
 from realfill.files import digest
+from realfill.fusion import Part, Warp, fused, lit
 from realfill.images import read_png, write_png
 from realfill.levelling import seam_offsets
 from realfill.metrics import psnr
@@ -221,6 +222,35 @@ def test_light_is_learned_in_spite_of_what_moved() -> None:
     light = relight.learn(photo, moved, ~hole, hole)
     assert light is not None
     assert np.abs(light(photo) - target)[hole].mean() < 0.02
+
+
+def test_the_reference_that_faces_a_wall_is_taken_not_the_one_that_sees_it_edge_on(tmp_path: Path) -> None:
+    photo = cv2.resize(skimage.data.coffee(), (300, 200))
+    mask = np.zeros((200, 300), np.uint8)
+    mask[60:140, 100:200] = 255
+    part = Part.around(photo, mask, 0.4, 300)
+    for name in ("edge-on.png", "facing.png"):
+        write_png(tmp_path / name, photo)
+
+    def edge_on(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        off = columns - 150  # the middle 40 columns are seen as 4, those beside them wider
+        narrow = np.interp(off, [-45, -20, 20, 45], [-45, -2, 2, 45]).astype(np.float32)
+        inside = (np.abs(off) < 45) & (np.abs(rows - 100) < 35)
+        return np.where(inside, 150 + narrow, columns), rows, np.ones(rows.shape, bool)
+
+    def facing(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return columns, rows, np.ones(rows.shape, bool)
+
+    near = lit(part, tmp_path / "edge-on.png", Warp(edge_on, parallax=0.10))
+    far = lit(part, tmp_path / "facing.png", Warp(facing, parallax=0.12))
+    assert near
+    assert far
+    assert near.stretch.max() > 2
+    assert far.stretch.max() < 0.1
+    colours = fused(part, [near, far]).proposal.astype(int)
+    wall = np.s_[75:125, 135:165]
+    left, top, _, _ = part.box
+    assert np.abs(colours[75 - top : 125 - top, 135 - left : 165 - left] - photo[wall]).mean() < 3
 
 
 def test_nothing_is_learned_from_nothing() -> None:
