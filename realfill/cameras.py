@@ -85,8 +85,8 @@ class Camera:
         """Directions of pixels in the camera's own coordinates, float32 [..., 3] with z = 1."""
         x, y = (np.asarray(columns) - self.centre[0]) / self.focal, (np.asarray(rows) - self.centre[1]) / self.focal
         straight_x, straight_y = x, y
-        for _ in range(8):  # fixed point of x (1 + bend |x|²)
-            stretch = 1 + self.bend * (straight_x**2 + straight_y**2)
+        for _ in range(8 if self.bend else 0):  # fixed point of x (1 + bend |x|²)
+            stretch = 1 + self.bend * (straight_x * straight_x + straight_y * straight_y)
             straight_x, straight_y = x / stretch, y / stretch
         return np.stack([straight_x, straight_y, np.ones_like(straight_x)], axis=-1).astype(np.float32)
 
