@@ -13,7 +13,6 @@ _REACH = 150.0  # pixels from the hole beyond which nothing is learned
 _NEAR = 60.0  # pixels in which a measurement loses its weight
 _MOST = 20_000
 _ROUNDS = 8
-_ROWS = 16  # of an image that are brought into light at a time, so that they stay in the processor's cache
 _RIDGE = 1e-4
 _SCALES = (1.0, 2.0, 4.0)  # pixels of the full-size photo
 _LOCAL = 33  # pixels over which the strength of detail is told
@@ -38,11 +37,9 @@ class Light:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Bring an image [h, w, 3] sRGB in 0..1 into the target's light, float32."""
-        lit, coefficients = np.empty(image.shape, np.float32), self.coefficients.astype(np.float32)
-        for row in range(0, len(image), _ROWS):
-            rows = image[row : row + _ROWS].astype(np.float32)
-            lit[row : row + _ROWS] = (_terms(rows.reshape(-1, 3)) @ coefficients).reshape(rows.shape)
-        return lit.clip(0, 1, out=lit)
+        terms = _terms(image.reshape(-1, 3).astype(np.float32))
+        lit = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape)
+        return np.asarray(lit.clip(0, 1), np.float32)
 
 
 def learn(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.ndarray) -> Light | None:

@@ -85,7 +85,7 @@ def _make_pairs(crops: Tensor, encoder: Encoder, count: int, epoch: int) -> Tens
             generators = [numpy_generator(SEED, "pair", epoch, i) for i in range(first, min(first + 32, count))]
             pixels = crops[[int(rng.integers(len(crops))) for rng in generators]]  # [B, 256, 256, 3]
             drawn = list(pool.map(draw_pair, pixels.cpu().numpy(), generators, [REPAIRS] * len(generators)))
-            wanted = encoder(_images([pair.wanted for pair in drawn]))
+            wanted = encoder(stacked([pair.wanted for pair in drawn]))
             parts.append(torch.cat([wanted, *condition(drawn, encoder)], 1).half())
     return torch.cat(parts)
 
@@ -93,11 +93,12 @@ def _make_pairs(crops: Tensor, encoder: Encoder, count: int, epoch: int) -> Tens
 def condition(drawn: list[Pair], encoder: Encoder) -> tuple[Tensor, Tensor]:
     """Masks [B, 1, 64, 64], taken at the nearest pixel, and latents of the masked images [B, 4, 64, 64]."""
     masks = torch.stack([torch.from_numpy(pair.mask)[None, ::FACTOR, ::FACTOR] for pair in drawn])
-    latents = encoder(_images([pair.masked for pair in drawn]))
+    latents = encoder(stacked([pair.masked for pair in drawn]))
     return masks.to(latents.device), latents
 
 
-def _images(pictures: list[np.ndarray]) -> Tensor:
+def stacked(pictures: list[np.ndarray]) -> Tensor:
+    """Pictures [256, 256, 3] in [-1, 1] as a batch [B, 3, 256, 256]."""
     return torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
 
 

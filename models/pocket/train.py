@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 import typer
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
-from pairs import Encoder, Pairs, condition, draw_pair
+from pairs import Encoder, Pairs, condition, draw_pair, stacked
 from parts import SCHEDULE, autoencoder, denoiser, embed, publish, write_frame
 from photos import cut_all, load_crops, sources, to_images, windows
 from PIL import Image
@@ -278,7 +278,7 @@ def _picture(
         drawn = [
             draw_pair(heldout[crop].cpu().numpy(), numpy_generator(SEED, "sample", crop), repairs) for crop in chosen
         ]
-        masked = torch.stack([torch.from_numpy(pair.masked).permute(2, 0, 1) for pair in drawn]).to(photos.device)
+        masked = stacked([pair.masked for pair in drawn]).to(photos.device)
         masks = torch.stack([torch.from_numpy(pair.mask)[None] for pair in drawn]).to(photos.device)
         fills = encoder.decode(_sample(model, *condition(drawn, encoder), prompts[:1], steps))
         for label, images in ((f"{skill}: before", masked), (f"{skill}: after", fills)):
