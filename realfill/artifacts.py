@@ -117,7 +117,7 @@ class Placed:
         box: Left, top, right, bottom (exclusive) of the proposal, pixels of the canvas.
         references: Names of the references that were used.
         covered: Share of the hole that the proposal covers, 0 to 1.
-        certain: Share of the hole where its confidence is at least one half, 0 to 1.
+        certain: Share of the hole where its confidence is at least `proposal.CERTAIN`, 0 to 1.
     """
 
     model: str

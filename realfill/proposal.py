@@ -11,7 +11,7 @@ from realfill.album import Album
 from realfill.artifacts import Placed, read_placed
 from realfill.images import Pixels, read_png
 
-CERTAIN = 128  # confidence from which on a reference is believed to show what was there
+CERTAIN = 144  # confidence from which on a reference is believed to show what was there
 _SOFT = 0.004  # of the box's longer side: over which proposal and generated content pass into each other
 
 
