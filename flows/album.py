@@ -38,7 +38,7 @@ from realfill.artifacts import Ranked, canvas_path, mask_path, read_document, re
 from realfill.errors import AlbumError, RealFillError, TransientError
 from realfill.library import Library
 from realfill.params import Params
-from realfill.pipeline import STAGES, Stage, alone, run_stage
+from realfill.pipeline import STAGES, Stage, alone, full_disk_told, run_stage
 from realfill.progress import Progress, Step
 from realfill.tracking import Tracking
 
@@ -84,7 +84,8 @@ def complete_stage(
     started = time.monotonic()
     run_stage(stage, album, params, _sharing(progress, album, known, shared) if shared else progress)
     seconds = round(time.monotonic() - started, 2)
-    known.record(album.root / "dvc.yaml", stage)
+    with full_disk_told(stage, album.root):
+        known.record(album.root / "dvc.yaml", stage)
     if shared:
         known.push()
         known.send(album.root / "dvc.lock", f"{shared}/dvc.lock")

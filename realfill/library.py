@@ -141,16 +141,16 @@ class Library:
             known.record(file, stage)
 
     def update_gallery(self, rows: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Write the page that lists the albums, and record it, unless DVC finds it up to date.
+        """Write the page that lists the albums, and record it, unless there is no news and DVC finds it up to date.
 
         Args:
-            rows: What became of albums in their last run, as `write_gallery` takes it.
+            rows: News: what became of albums in their last run, as `write_gallery` takes it.
         """
         from realfill.gallery import write_gallery
 
         file = self.root / "dvc.yaml"
         with tracking(self.root, file) as known:
-            if known.is_current(file, "gallery"):
+            if not rows and known.is_current(file, "gallery"):
                 return
             albums, problems = open_albums(self.root / "data" / "albums")
             write_gallery(albums, self.root / "data" / "gallery", problems, rows)

@@ -115,13 +115,20 @@ def run_stage(name: str, album: Album, params: Params, on_progress: Progress | N
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
     run = import_module(f"realfill.{name}").run
-    try:
+    with full_disk_told(name, album.out):
         return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
+
+
+@contextmanager
+def full_disk_told(stage: str, folder: Path) -> Iterator[None]:
+    """Raise a SpaceError where the disk takes no more of what a stage, or the record of it, writes below a folder."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        problem = f"The disk takes no more ({os.strerror(error.errno)}): {name} could not be written."
-        raise SpaceError(problem, "Make room and run again; it goes on with this stage.", album.out) from error
+        problem = f"The disk takes no more ({os.strerror(error.errno)}): {stage} could not be written."
+        raise SpaceError(problem, "Make room and run again; it goes on with this stage.", folder) from error
 
 
 def complete(
@@ -155,7 +162,8 @@ def complete(
                 on_stage(step, skipped)
             if not skipped:
                 run_stage(step.name, album, params, on_progress)
-                write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
+                with full_disk_told(step.name, album.out):
+                    write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
     return album.completed / str(read_document(album.completed / f"{album.name}.json")["photo"])
 
 

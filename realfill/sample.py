@@ -21,6 +21,7 @@ from realfill import __version__
 from realfill.album import Album
 from realfill.artifacts import Candidate, canvas_path, mask_path, read_document, read_window, write_rows
 from realfill.basemodel import BaseModel, load
+from realfill.depth import correlation
 from realfill.errors import ModelError
 from realfill.files import digest, publishing
 from realfill.images import read_png, resize, square, write_png
@@ -257,7 +258,28 @@ def _draw_batch(
                 kept = schedule.add_noise(kept, noise, moments[place + 1 : place + 2].expand(len(noise)))
             latents = hold * kept + (1 - hold) * latents
         report(len(latents))
-    return model.decode(latents)
+    pictures = model.decode(latents)  # [b, R, R, 3]
+    if guide is None:
+        return pictures
+    passed = model.decode(start)[0]  # [R, R, 3]
+    return np.stack([_sharpened(picture, guide, passed, mask) for picture in pictures])
+
+
+def _sharpened(picture: np.ndarray, guide: Guide, passed: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Give a fill back what the autoencoder loses of the placed reference, as far as it still shows the same.
+
+    Args:
+        picture: [R, R, 3] uint8.
+        guide: What was placed.
+        passed: That as it comes out of the autoencoder, [R, R, 3] uint8.
+        mask: [R, R] bool, True = fill.
+    """
+    lost = guide.start.astype(np.float32) - passed
+    same = correlation(
+        *(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255 for shown in (picture, passed))
+    )
+    weight = cv2.GaussianBlur(same.clip(0, 1) * (mask & guide.placed), (0, 0), 1.0)[..., None]
+    return np.rint((picture + weight * lost).clip(0, 255)).astype(np.uint8)
 
 
 def _latent_weight(weight: np.ndarray, factor: int) -> Tensor:

@@ -190,6 +190,15 @@ def test_the_table_tells_the_last_of_every_album_and_what_changed(library: Libra
     ]
 
 
+def test_the_gallery_tells_of_a_failure_though_no_album_changed(library: Library) -> None:
+    library.update_gallery()
+    failed = {"album": library.albums[0], "outcome": "failed", "reason": "The remote is away."}
+    library.update_gallery([failed])
+    assert "The remote is away." in (library.root / "data" / "gallery" / "index.html").read_text()
+    with tracking(library.root, library.root / "dvc.yaml") as known:
+        assert known.is_current(library.root / "dvc.yaml", "gallery")
+
+
 def test_the_table_is_a_dataset_that_others_can_read(library: Library) -> None:
     import pyarrow.dataset as ds
 

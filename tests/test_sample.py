@@ -72,6 +72,18 @@ def test_guidance_changes_the_picture(model: BaseModel, scene: tuple[np.ndarray,
     assert not np.array_equal(plain, guided)
 
 
+def test_what_was_placed_and_is_held_keeps_the_detail_that_the_autoencoder_loses(
+    model: BaseModel, scene: tuple[np.ndarray, np.ndarray]
+) -> None:
+    image, mask = scene
+    guide = sample.Guide(image, np.ones_like(mask), np.ones(mask.shape, np.float32), strength=0.5)
+    drawn = sample.draw(model, image, mask, 1, SampleParams(steps=4), "", guide=guide).images[0]
+    passed = model.decode(model.encode(image[None])[0])[0]
+    inside = (slice(20, 44), slice(20, 44))
+    assert np.abs(passed[inside].astype(int) - image[inside]).mean() > 20
+    assert np.abs(drawn[inside].astype(int) - image[inside]).mean() < 2
+
+
 def test_a_missing_model_is_told_with_how_to_get_it(tmp_path: Path) -> None:
     from realfill.params import BaseParams
 
