@@ -109,10 +109,9 @@ def complete_album(album: str, library: str = ".", gallery: bool = True, shared:
     shelf = Library.open(Path(library))
     opened = shelf.album(album)
     params = shelf.params(opened)
-    with _alone(opened):
-        shelf.record_photos(album)
-        with shelf.tracked(album) as known:
-            stages = [_complete(stage, opened, params, known, shared) for stage in STAGES]
+    with _alone(opened), shelf.tracked(album) as known:
+        known.take_up()
+        stages = [_complete(stage, opened, params, known, shared) for stage in STAGES]
     if gallery:
         shelf.update_gallery()
     photo = opened.completed / str(read_document(opened.completed / f"{album}.json")["photo"])
@@ -189,13 +188,15 @@ def _summary(stage: str, *, cached: bool, seconds: float) -> dict[str, Any]:
 
 
 def _progress(album: Album) -> Progress:
-    """A callback that shows a stage's steps in Prefect's UI, as a progress bar each."""
+    """A callback that shows the steps of a stage that takes a while in Prefect's UI, as a progress bar each."""
     bars: dict[str, tuple[Any, float]] = {}
+    began = time.monotonic()
 
     def show(step: Step) -> None:
         percent = 100 * step.done / step.total
-        bar, updated = bars.get(step.stage, (None, -SECONDS_BETWEEN_UPDATES))
-        if step.done < step.total and time.monotonic() - updated < SECONDS_BETWEEN_UPDATES:
+        bar, updated = bars.get(step.stage, (None, began))
+        is_last = bar is not None and step.done == step.total
+        if not is_last and time.monotonic() - updated < SECONDS_BETWEEN_UPDATES:
             return
         with whatever_the_server_says():
             if bar is None:

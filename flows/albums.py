@@ -29,6 +29,7 @@ from realfill.files import digest_json
 from realfill.library import Library
 from realfill.orders import Order
 from realfill.pipeline import stage as stage_named
+from realfill.tracking import tracking
 
 OUTCOME = "realfill-outcome"
 LOG_LINES = 60
@@ -109,15 +110,14 @@ def _completed(shelf: Library, wanted: Order, terms: dict[str, str], share_progr
     name = str(wanted["album"])
     own, first = orders.is_own(shelf, terms), orders.accept(shelf, wanted, terms)
     shared = f"{name}/{digest_json(wanted)[:16]}" if share_progress else ""
-    with shelf.tracked(name) as known:
-        remote = known.has_remote
-        if first and shared:
+    if first and shared:
+        with shelf.tracked(name) as known:
             known.receive(shared, shelf.folder(name))
     space.check(shelf, name)
     if not own:
         pull(shelf, name)
     stages = complete_album(name, str(shelf.root), gallery=False, shared=shared)["stages"]
-    if remote or not own:
+    if _has_remote(shelf) or not own:
         push(shelf, name)
     if shared:
         with shelf.tracked(name) as known:
@@ -136,6 +136,11 @@ def _completed(shelf: Library, wanted: Order, terms: dict[str, str], share_progr
         },
         **nights.result(shelf.album(name)),
     }
+
+
+def _has_remote(shelf: Library) -> bool:
+    with tracking(shelf.root) as known:
+        return known.has_remote
 
 
 def _trace(error: Exception) -> list[str]:

@@ -122,11 +122,8 @@ class Library:
 
     def record_photos(self, name: str) -> None:
         """Let DVC take up photos that were changed, added or removed."""
-        files = self.photos(name)
-        with tracking(self.root, *files) as known:
-            for file in files:
-                if file.with_suffix("").is_dir() and not known.is_current(file):
-                    known.record(file)
+        with tracking(self.root, *self.photos(name)) as known:
+            known.take_up()
 
     def is_current(self, album: Album, stage: str) -> bool:
         """Whether DVC finds a stage's photos, parameters, inputs and outputs as they were recorded."""

@@ -69,6 +69,8 @@ class Seals:
 
     def is_current(self, name: str) -> bool:
         """Whether DVC finds all of an album up to date: photos, pipeline and outputs."""
+        if not (self.library.folder(name) / "dvc.lock").is_file():
+            return False
         try:
             with self.library.tracked(name) as known:
                 return all(known.is_current(file, stage) for file, stage in known.stages)

@@ -70,6 +70,12 @@ class Tracking:
             entries |= _entries(dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}))
             write_whole(lock, "schema: '2.0'\nstages:\n" + "".join(entries.values()))
 
+    def take_up(self) -> None:
+        """Record what was added, changed or removed in the folders that `.dvc` files track, where they are here."""
+        for file, name in self.stages:
+            if not name and file.with_suffix("").is_dir() and not self.is_current(file):
+                self.record(file)
+
     @property
     def has_remote(self) -> bool:
         """Whether the repository has a default remote."""
