@@ -14,7 +14,7 @@ demo: env
 	$(BIN)/realfill evaluate $(DEMO) --untuned 4
 
 test: env lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 lint: env
 	$(BIN)/ruff check
