@@ -87,7 +87,7 @@ def _path(library: Library) -> Path:
 
 def _common(library: Library) -> str:
     texts = [digest(library.root / "params.yaml"), digest(library.root / PIPELINE)]
-    weights = sorted(library.root.glob("models/pocket/*/*"))
+    weights = sorted(path for path in library.root.glob("models/pocket/*/*") if path.is_file())
     return digest_json([__version__, texts, [_stat(str(file), file.stat()) for file in weights]])
 
 

@@ -234,6 +234,7 @@ def _denoising_loss(model: Any, data: Tensor, prompts: Tensor, draws: torch.Gene
 def export(
     work_dir: WorkDir,
     model_dir: ModelDir = HERE,
+    denoiser_too: Annotated[bool, typer.Option("--denoiser/--no-denoiser", help="Write the denoiser too.")] = True,
 ) -> None:
     """Write the diffusers folder, in float16, from the averaged weights of the checkpoints that are there."""
     write_frame(model_dir)
@@ -244,7 +245,7 @@ def export(
         deviation = Encoder(codec, "")(to_images(crops)).std()
         codec.register_to_config(scaling_factor=round(1 / float(deviation), 4))
         publish(codec.half(), model_dir / "vae")
-    if (work_dir / "unet.safetensors").exists():
+    if denoiser_too and (work_dir / "unet.safetensors").exists():
         publish(averaged(work_dir / "unet.safetensors", "conv_in.weight", denoiser).half(), model_dir / "unet")
 
 
