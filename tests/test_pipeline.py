@@ -1,6 +1,7 @@
 """From an album folder to a finished photo, with the command a user types."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -148,7 +149,8 @@ def test_help_lists_every_command() -> None:
 
 
 def test_the_doctor_looks_at_everything() -> None:
-    told = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"}).output
+    command, wide = [sys.executable, "-m", "realfill", "doctor"], os.environ | {"COLUMNS": "200"}
+    told = subprocess.run(command, env=wide, capture_output=True, text=True, check=False).stdout
     for part in ("torch", "model pocket", "model sd2-inpainting", "matcher xfeat", "dvc", "prefect"):
         assert part in told
     assert "realfill fetch sd2-inpainting" in told
