@@ -11,8 +11,9 @@ import os
 import shutil
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
+
+from fleet import cost
 
 from libraries import make_library
 from realfill import nights
@@ -42,12 +43,6 @@ def main() -> None:
     print(f"{albums} albums in {seconds:.1f} s: {stages:.1f} s in stages; beside them, seconds an album:")
     print(f"from its beginning to its end {costs[len(costs) // 2]:.2f} (median), {costs[-1]:.2f} (most)")
     print(f"of the whole night {(seconds - stages) / albums:.2f}")
-
-
-def cost(row: nights.Row) -> float:
-    """Seconds between an album's beginning and end that no stage took."""
-    whole = datetime.fromisoformat(row.ended) - datetime.fromisoformat(row.began)
-    return whole.total_seconds() - sum(row.seconds.values())
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def _completed(shelf: Library, wanted: Order, terms: dict[str, str], share_progr
     if not own:
         pull(shelf, name)
     stages = complete_album(name, str(shelf.root), gallery=False, shared=shared)["stages"]
-    if _has_remote(shelf) or not own:
+    if not own or _has_remote(shelf):
         push(shelf, name)
     if shared:
         with shelf.tracked(name) as known:

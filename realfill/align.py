@@ -24,7 +24,7 @@ from realfill.cameras import Camera, Lens, Reconstruction, reconstruct
 from realfill.depth import Target, View, inverse_depth, project, visible
 from realfill.files import publishing, write_json
 from realfill.fusion import Part, Warp, believed, fused, lit
-from realfill.images import Pixels, lens_of, read_png, read_srgb, resize, write_png
+from realfill.images import Pixels, gray, lens_of, read_png, read_srgb, resize, write_png
 from realfill.matching import AlikedMatcher, Matcher, Matches, SiftMatcher, fit
 from realfill.params import AlignParams, Params
 from realfill.proposal import CERTAIN
@@ -200,9 +200,9 @@ def _through_depth(
     views = []
     for number, camera in cameras.items():
         shrunk = _at_most(photos[number], round(side))
-        views.append(View(_gray(shrunk), camera.scaled(shrunk.shape[1] / lenses[number].width)))
+        views.append(View(gray(shrunk), camera.scaled(shrunk.shape[1] / lenses[number].width)))
     rays = target.rays(*part.grid())
-    depth = inverse_depth(Target(_gray(part.working(part.canvas)), part.hole, rays, points), views)
+    depth = inverse_depth(Target(gray(part.working(part.canvas)), part.hole, rays, points), views)
 
     def warp_of(camera: Camera) -> Warp:
         def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -239,8 +239,3 @@ def _homography_warp(homography: np.ndarray) -> Warp:
         return x / safe, y / safe, before
 
     return Warp(maps, 0.0)
-
-
-def _gray(image: Pixels) -> np.ndarray:
-    gray: np.ndarray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    return gray

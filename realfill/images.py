@@ -416,6 +416,12 @@ def resize(image: Pixels, width: int, height: int) -> Pixels:
     return scaled.reshape(height, width, *image.shape[2:])
 
 
+def gray(picture: Pixels) -> np.ndarray:
+    """Luma of a picture [H, W, 3] uint8 sRGB, [H, W] float32 in 0..1."""
+    luma: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    return luma
+
+
 def nearest_known(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Values [H, W, ...]; elsewhere than known [H, W] those of the nearest known place, zeros if there is none."""
     if not known.any():

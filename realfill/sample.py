@@ -24,7 +24,7 @@ from realfill.basemodel import BaseModel, load
 from realfill.depth import correlation
 from realfill.errors import ModelError
 from realfill.files import digest, publishing
-from realfill.images import read_png, resize, square, write_png
+from realfill.images import gray, read_png, resize, square, write_png
 from realfill.params import Params, SampleParams
 from realfill.progress import Progress, Step
 from realfill.proposal import read_proposal
@@ -275,10 +275,8 @@ def _sharpened(picture: np.ndarray, guide: Guide, passed: np.ndarray, mask: np.n
         mask: [R, R] bool, True = fill.
     """
     lost = guide.start.astype(np.float32) - passed
-    same = correlation(
-        *(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255 for shown in (picture, passed))
-    )
-    weight = cv2.GaussianBlur(same.clip(0, 1) * (mask & guide.placed), (0, 0), 1.0)[..., None]
+    same = correlation(gray(picture), gray(passed))
+    weight = cv2.GaussianBlur(same * (mask & guide.placed), (0, 0), 1.0)[..., None]
     return np.rint((picture + weight * lost).clip(0, 255)).astype(np.uint8)
 
 
