@@ -175,17 +175,19 @@ def _order(shelf: Library, name: str, terms: dict[str, str]) -> Order:
 def _table(shelf: Library, names: list[str], rows: dict[str, Row], night: str) -> list[Row]:
     """A row for each album: what was done, what is still in quarantine, and what is as it was."""
     last = nights.latest(shelf)
-    return [rows.get(name) or _unchanged(shelf, name, last.get(name), night) for name in names]
+    return [rows.get(name) or _as_it_was(shelf, name, last.get(name), night) for name in names]
 
 
-def _unchanged(shelf: Library, name: str, last: Row | None, night: str) -> Row:
+def _as_it_was(shelf: Library, name: str, last: Row | None, night: str) -> Row:
+    """The row of an album of which nothing came this time; a photo that the table has not told yet is told now."""
     note = quarantine.read(shelf, name)
     if note is not None:
         known = last or Row(name, "quarantined", note.error, note.reason, note.inputs)
         return replace(known.unchanged(), outcome="quarantined", night=night)
-    if last is None:
-        last = Row(name, "unchanged", **nights.result(shelf.album(name)))
-    return replace(last.unchanged(), night=night)
+    if last is not None and last.digest == nights.delivered(shelf, name):
+        return replace(last.unchanged(), night=night)
+    inputs = quarantine.inputs(shelf, name)
+    return Row(name, "completed", inputs=inputs, night=night, **nights.result(shelf.album(name)))
 
 
 def _commit(root: Path, message: str) -> None:

@@ -61,7 +61,7 @@ class Row:
     Attributes:
         album: Its name.
         outcome: "quarantined" (its own fault: not tried again until it changes), "failed" (something around it:
-            tried again the next night), "completed", or "unchanged" since it was completed.
+            tried again the next night), "completed" since the table told of it last, or "unchanged".
         error: Type of the error, e.g. "PhotoError"; empty otherwise.
         reason: What went wrong and how to mend it; empty otherwise.
         inputs: Digest of photos, settings, parameters, pipeline and version.
@@ -100,6 +100,11 @@ class Row:
     def unchanged(self) -> Row:
         """The row of a night in which nothing was to do."""
         return replace(self, outcome="unchanged", seconds={}, gpu_seconds={}, gigabytes=0.0, gpu_gigabytes=0.0)
+
+
+def delivered(library: Library, name: str) -> str:
+    """SHA-256 of the photo that an album's provenance tells of, hex."""
+    return str(read_document(library.folder(name) / "completed" / f"{name}.json")["digest"])
 
 
 def result(album: Album) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,6 +189,18 @@ def test_the_table_tells_the_last_of_every_album_and_what_changed(library: Libra
         ("2026-05-01", []),
         ("2026-05-03", ["photo: aa -> bb", "rank.score: 1 -> 2"]),
     ]
+
+
+def test_a_photo_that_a_killed_night_took_in_is_told_by_the_next_one(library: Library) -> None:
+    known = Row("second", "completed", digest=nights.delivered(library, "second"))
+    nights.write(library, "2026-05-01", "010000-a", [Row("first", "completed", digest="old"), known])
+    call(library.root, sys.executable, "-c", "from flows.library import complete_library; complete_library()")
+    assert {name: row.outcome for name, row in nights.latest(library).items()} == {
+        "first": "completed",
+        "second": "unchanged",
+    }
+    told = call(library.root, "realfill", "history", "first")
+    assert f"photo: old -> {nights.delivered(library, 'first')[:12]}" in told
 
 
 def test_the_gallery_tells_of_a_failure_though_no_album_changed(library: Library) -> None:
