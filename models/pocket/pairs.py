@@ -15,11 +15,13 @@ import torch
 from diffusers import AutoencoderKL
 from parts import FACTOR
 from photos import SIDE
+from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
-from training import SEED, autocast, metadata, save
+from training import SEED, autocast
 
+from realfill.files import write_whole
 from realfill.randomness import numpy_generator
 
 REPAIRS = 0.7  # share of the pairs whose hole carries a placed reference
@@ -104,9 +106,14 @@ def stacked(pictures: list[np.ndarray]) -> Tensor:
 
 def _cached(path: Path, tag: str, build: Callable[[], Tensor]) -> Tensor:
     """The tensor that `build` makes, kept in a file for the next start; `tag` says what it was made from."""
-    if not path.exists() or metadata(path)["tag"] != tag:
-        save(path, {"tensor": build()}, tag=tag)
+    if not path.exists() or _tag(path) != tag:
+        write_whole(path, serialise({"tensor": build().contiguous().cpu()}, {"tag": tag}))
     return load_file(path)["tensor"]
+
+
+def _tag(path: Path) -> str:
+    with safe_open(path, "pt") as file:
+        return str(file.metadata()["tag"])
 
 
 @dataclass(frozen=True)

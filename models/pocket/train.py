@@ -33,7 +33,7 @@ from parts import SCHEDULE, autoencoder, denoiser, embed, publish, write_frame
 from photos import cut_all, load_crops, sources, to_images, windows
 from PIL import Image
 from torch import Tensor
-from training import SEED, Training, autocast, averaged, device_here, draws_for, train
+from training import SEED, Training, autocast, averaged, device_here, draws_for, last, train
 
 from realfill.files import publishing
 from realfill.randomness import numpy_generator
@@ -99,7 +99,7 @@ def vae(
     crops = load_crops(work_dir / "crops.npy", device)
     heldout = load_crops(work_dir / "heldout.npy", device)
     torch.manual_seed(SEED)
-    training = Training.start(autoencoder(width), device, work_dir / "vae.safetensors")
+    training = Training.start(autoencoder(width), device, work_dir / "vae")
     if decoder_only:
         for name in ("encoder", "quant_conv"):
             kept = getattr(training.average, name).state_dict()
@@ -178,7 +178,7 @@ def unet(
     encoder = Encoder.load(model_dir, device)
     crops = load_crops(work_dir / "crops.npy", device)
     torch.manual_seed(SEED)
-    training = Training.start(denoiser(width), device, work_dir / "unet.safetensors")
+    training = Training.start(denoiser(width), device, work_dir / "unet")
     prompts = embed(model_dir).to(device)  # [2, 77, D]
     pairs = Pairs(crops, encoder, work_dir / "bank.safetensors", bank)
 
@@ -238,15 +238,15 @@ def export(
 ) -> None:
     """Write the diffusers folder, in float16, from the averaged weights of the checkpoints that are there."""
     write_frame(model_dir)
-    if (work_dir / "vae.safetensors").exists():
-        codec = averaged(work_dir / "vae.safetensors", "encoder.conv_in.weight", autoencoder)
+    if last(work_dir / "vae"):
+        codec = averaged(work_dir / "vae", "encoder.conv_in.weight", autoencoder)
         codec.register_to_config(scaling_factor=1.0)
         crops = load_crops(work_dir / "crops.npy", torch.device("cpu"))[::16]
         deviation = Encoder(codec, "")(to_images(crops)).std()
         codec.register_to_config(scaling_factor=round(1 / float(deviation), 4))
         publish(codec.half(), model_dir / "vae")
-    if denoiser_too and (work_dir / "unet.safetensors").exists():
-        publish(averaged(work_dir / "unet.safetensors", "conv_in.weight", denoiser).half(), model_dir / "unet")
+    if denoiser_too and last(work_dir / "unet"):
+        publish(averaged(work_dir / "unet", "conv_in.weight", denoiser).half(), model_dir / "unet")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -13,15 +14,15 @@ from typing import Any
 
 import torch
 import typer
-from safetensors import safe_open
+from huggingface_hub import save_torch_state_dict
 from safetensors.torch import load_file
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from realfill.files import write_whole
+from realfill.files import publishing
 from realfill.randomness import key
 
 SEED = 0
+SHARD = "15MB"  # at most, of a file of a checkpoint: they have to travel
 
 
 @dataclass
@@ -34,25 +35,28 @@ class Training:
     step: int
 
     @classmethod
-    def start(cls, model: Any, device: torch.device, checkpoint: Path) -> Training:
-        """Begin anew, or go on from the checkpoint if there is one."""
+    def start(cls, model: Any, device: torch.device, checkpoints: Path) -> Training:
+        """Begin anew, or go on from the last checkpoint in a folder if there is one."""
         model = model.to(device, memory_format=torch.channels_last).train()
         average = deepcopy(model).requires_grad_(False).eval()
         training = cls(model, average, torch.optim.AdamW(model.parameters(), weight_decay=0.01), 0)
-        if checkpoint.exists():
-            training._load(checkpoint)
+        if last(checkpoints):
+            training._load(checkpoints)
         return training
 
-    def save(self, checkpoint: Path) -> None:
-        """Write the checkpoint, whole or not at all."""
+    def save(self, checkpoints: Path) -> None:
+        """Write a checkpoint in small files, whole or not at all, and remove those before it."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             tensors |= {f"{slot}.{name}": value for slot, value in self.optimizer.state[parameter].items()}
-        save(checkpoint, tensors, step=str(self.step))
+        with publishing(checkpoints / f"step-{self.step:07d}") as folder:
+            save_torch_state_dict(tensors, folder, max_shard_size=SHARD)
+        for older in sorted(checkpoints.glob("step-*"))[:-1]:
+            shutil.rmtree(older)
 
-    def _load(self, checkpoint: Path) -> None:
-        tensors = load_file(checkpoint)
+    def _load(self, checkpoints: Path) -> None:
+        tensors = read(checkpoints)
         for name, module in (("model", self.model), ("average", self.average)):
             prefix = f"{name}."
             found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -63,7 +67,7 @@ class Training:
                 "exp_avg": torch.empty_like(parameter).copy_(tensors[f"exp_avg.{name}"]),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"exp_avg_sq.{name}"]),
             }
-        self.step = int(metadata(checkpoint)["step"])
+        self.step = int(last(checkpoints).removeprefix("step-"))
 
     def advance(self, loss: Tensor, rate: float, decay: float) -> None:
         """Take one optimizer step."""
@@ -92,7 +96,6 @@ def train(
     on_checkpoint: Callable[[], None],
 ) -> None:
     """Train up to `steps`: warm-up, then a cosine down to 2 % of `rate`; a checkpoint `every` so many minutes."""
-    checkpoint = work_dir / f"{name}.safetensors"
     started = saved = time.monotonic()
     logged, losses = training.step, torch.zeros(())
     while training.step < steps:
@@ -108,7 +111,7 @@ def train(
             _log(work_dir / f"{name}.csv", training.step, mean, now - started)
             logged, losses = training.step, torch.zeros(())
         if over or now - saved > 60 * every:
-            training.save(checkpoint)
+            training.save(work_dir / name)
             saved = now
             on_checkpoint()
         if over:
@@ -125,28 +128,26 @@ def _log(path: Path, step: int, loss: float, seconds: float) -> None:
     typer.echo(f"step {step:6d}  loss {loss:.4f}  {seconds / 60:5.1f} min")
 
 
-def averaged(checkpoint: Path, first: str, build: Callable[[int], Any]) -> Any:
-    """The averaged model in a checkpoint; `build` takes the width, the length of the tensor called `first`."""
+def last(checkpoints: Path) -> str:
+    """Name of the last checkpoint in a folder; empty where there is none."""
+    return max((path.name for path in checkpoints.glob("step-*")), default="")
+
+
+def read(checkpoints: Path) -> dict[str, Tensor]:
+    """The tensors of the last checkpoint in a folder."""
+    files = sorted((checkpoints / last(checkpoints)).glob("*.safetensors"))
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def averaged(checkpoints: Path, first: str, build: Callable[[int], Any]) -> Any:
+    """The averaged model in the last checkpoint; `build` takes the width, the length of the tensor called `first`."""
     prefix = "average."
     tensors = {
-        name.removeprefix(prefix): tensor for name, tensor in load_file(checkpoint).items() if name.startswith(prefix)
+        name.removeprefix(prefix): tensor for name, tensor in read(checkpoints).items() if name.startswith(prefix)
     }
     model = build(len(tensors[first]))
     model.load_state_dict(tensors)
     return model.requires_grad_(False).eval()
-
-
-def save(path: Path, tensors: dict[str, Tensor], **metadata: str) -> None:
-    """Write tensors and strings about them as safetensors, whole or not at all."""
-    whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    write_whole(path, serialise(whole, metadata))
-
-
-def metadata(path: Path) -> dict[str, str]:
-    """The strings in a safetensors file."""
-    with safe_open(path, "pt") as file:
-        strings: dict[str, str] = file.metadata()
-    return strings
 
 
 def device_here() -> torch.device:
