@@ -105,7 +105,7 @@ def test_training_goes_on_exactly_where_it_stopped(script: ModuleType, tmp_path:
         np.save(folder / "heldout.npy", crops[:1])
     tiny = {
         "vae": {"steps": 3, "batch": 1, "side": 32, "width": 8},
-        "unet": {"steps": 3, "batch": 1, "window": 16, "width": 16, "bank": 2, "refresh": 2},
+        "unet": {"steps": 3, "batch": 1, "window": 16, "width": 16, "bank": 2, "refresh": 2, "pictures": False},
     }
     for name, options in tiny.items():
         train = getattr(script, name)

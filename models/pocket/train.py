@@ -171,7 +171,7 @@ def unet(
     refresh: Annotated[int, typer.Option(help="Steps after which there are new pairs.")] = 1500,
     minutes: Minutes = math.inf,
     every: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 4.0,
-    pictures: Annotated[bool, typer.Option(help="Sample held-out photos at every checkpoint.")] = False,
+    pictures: Annotated[bool, typer.Option(help="Sample held-out photos at every checkpoint.")] = True,
 ) -> None:
     """Train the denoiser on latents of the exported autoencoder."""
     device = device_here()
@@ -190,7 +190,7 @@ def unet(
 
     def show() -> None:
         if pictures:
-            _picture(training.average, encoder, prompts, work_dir, f"step-{training.step:06d}", 4)
+            _picture(training.average, encoder, prompts, work_dir, f"step-{training.step:07d}", count=4, steps=8)
 
     train(
         training,

@@ -1,0 +1,99 @@
+"""A model of Stable Diffusion 2's size, tuned and sampled: time of a step and peak memory.
+
+What a step costs does not depend on the weights, and the weights need a download. So this writes a folder with the
+configuration of SD2 inpainting and random weights (2.6 GB) and runs the stages on an album as `realfill` does.
+
+usage: python bench/sd2.py FOLDER ALBUM [--tuned 3] [--sampled 3] [--set finetune.batch_size=16]
+"""
+
+import argparse
+import itertools
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from realfill import memory
+from realfill.album import Album
+from realfill.basemodel import FILES, load, locate
+from realfill.params import BaseParams, load_params
+from realfill.pipeline import run_stage
+from realfill.progress import Step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("album", type=Path)
+    parser.add_argument("--tuned", type=int, default=3)
+    parser.add_argument("--sampled", type=int, default=3)
+    parser.add_argument("--set", dest="assignments", nargs="+", default=[])
+    given = parser.parse_args()
+    folder = given.folder.resolve() / "sd2-random"
+    if not all((folder / name).is_file() for name in FILES):
+        write_model(folder)
+    steps = [f"finetune.steps={given.tuned}", f"sample.steps={given.sampled}", "sample.candidates=1"]
+    quick = ["align.enabled=false", "finetune.bank=4", "finetune.batch_size=1", f"base.model={folder}", *steps]
+    params = load_params(assignments=[*quick, *given.assignments])
+    album = Album.open(given.album, given.folder / given.album.resolve().name)
+    for stage in ("validate", "masks", "align"):
+        run_stage(stage, album, params)
+    model = load(BaseParams(model=str(folder)))
+    count = sum(parameter.numel() for parameter in model.unet.parameters())
+    print(f"UNet of {count / 1e6:.0f} M parameters, {model.resolution} px, {model.device}, batch", end=" ")
+    print(params.finetune.batch_size, f"({torch.get_num_threads()} threads)")
+    for stage in ("finetune", "sample"):
+        memory.restart()
+        seconds = timed(partial(run_stage, stage, album, params))
+        peaks = ", ".join(f"{name} {value:.1f}" for name, value in memory.peaks().items())
+        print(f"{stage}: {seconds:.1f} s a step; {peaks}", flush=True)
+
+
+def timed(work: Callable[[Callable[[Step], None]], object]) -> float:
+    """Median seconds between the steps that `work` tells."""
+    moments: list[float] = []
+    work(lambda step: moments.append(time.perf_counter()))
+    return statistics.median(after - before for before, after in itertools.pairwise(moments))
+
+
+def write_model(folder: Path) -> None:
+    """Write a model folder with the configuration of Stable Diffusion 2 inpainting and random weights, float16."""
+    torch.manual_seed(0)
+    UNet2DConditionModel(
+        sample_size=64,
+        in_channels=9,
+        attention_head_dim=[5, 10, 20, 20],
+        cross_attention_dim=1024,
+        use_linear_projection=True,
+    ).half().save_pretrained(folder / "unet")
+    AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+        sample_size=512,
+    ).half().save_pretrained(folder / "vae")
+    text = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=23,
+        num_attention_heads=16,
+        hidden_act="gelu",
+    )
+    CLIPTextModel(text).half().save_pretrained(folder / "text_encoder")
+    shutil.copytree(locate("pocket") / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    DDPMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, clip_sample=False
+    ).save_pretrained(folder / "scheduler")
+
+
+if __name__ == "__main__":
+    main()
