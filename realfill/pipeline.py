@@ -53,7 +53,7 @@ STAGES = (
         "masks",
         "Build the mask, the canvas and the window the model sees.",
         ("validate",),
-        ("masks", "validate", "base"),
+        ("masks", "validate"),
     ),
     Stage(
         "align",
