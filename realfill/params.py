@@ -93,7 +93,7 @@ class SampleParams(_Section):
 
     candidates: int = Field(4, ge=1, le=1024, description="How many candidates are drawn from pure noise.")
     guided: int = Field(2, ge=0, le=1024, description="How many are drawn around placed references, where there are.")
-    strength: float = Field(0.5, gt=0, le=1, description="Share of the noise that guided candidates start with.")
+    strength: float = Field(0.15, gt=0, le=1, description="Share of the noise that guided candidates start with.")
     steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
     scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Sampler.")
     guidance: float = Field(1.0, ge=1.0, le=20.0, description="Classifier-free guidance; 1 = none, as in the paper.")
