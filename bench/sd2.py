@@ -22,7 +22,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from realfill import memory
 from realfill.album import Album
 from realfill.basemodel import FILES, load, locate
-from realfill.params import BaseParams, load_params
+from realfill.params import load_params
 from realfill.pipeline import run_stage
 from realfill.progress import Step
 
@@ -44,7 +44,7 @@ def main() -> None:
     album = Album.open(given.album, given.folder / given.album.resolve().name)
     for stage in ("validate", "masks", "align"):
         run_stage(stage, album, params)
-    model = load(BaseParams(model=str(folder)))
+    model = load(params.base)
     count = sum(parameter.numel() for parameter in model.unet.parameters())
     print(f"UNet of {count / 1e6:.0f} M parameters, {model.resolution} px, {model.device}, batch", end=" ")
     print(params.finetune.batch_size, f"({torch.get_num_threads()} threads)")

@@ -34,7 +34,7 @@ from prefect.utilities.slugify import slugify
 from flows.gpu import gpu_turn
 from realfill import images
 from realfill.album import Album
-from realfill.artifacts import Ranked, canvas_path, mask_path, read_document, read_rows
+from realfill.artifacts import Ranked, canvas_path, finished_photo, mask_path, read_rows
 from realfill.errors import AlbumError, RealFillError, TransientError
 from realfill.library import Library
 from realfill.params import Params
@@ -114,7 +114,7 @@ def complete_album(album: str, library: str = ".", gallery: bool = True, shared:
         stages = [_complete(stage, opened, params, known, shared) for stage in STAGES]
     if gallery:
         shelf.update_gallery()
-    photo = opened.completed / str(read_document(opened.completed / f"{album}.json")["photo"])
+    photo = finished_photo(opened)
     with whatever_the_server_says():
         show_ranking(opened)
         show_result(opened, photo)

@@ -87,6 +87,11 @@ class Album:
         """The folder of the finished photo, its provenance and its page."""
         return self.out / "completed"
 
+    @property
+    def provenance(self) -> Path:
+        """The document beside the finished photo that says how it came about."""
+        return self.completed / f"{self.name}.json"
+
 
 def _target(root: Path) -> Path:
     found = _one(root, "target")

@@ -240,6 +240,15 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
+def finished_photo(album: Album) -> Path:
+    """The photo that `export` wrote.
+
+    Raises:
+        StageError: `export` has not run.
+    """
+    return album.completed / str(read_document(album.provenance)["photo"])
+
+
 def read_inputs(album: Album) -> list[Input]:
     """The photos that `validate` looked at.
 

@@ -290,10 +290,9 @@ def _scorer(album: Album) -> Scorer:
 
 
 def _delivered(album: Album) -> str:
-    document = album.completed / f"{album.name}.json"
-    if not document.is_file():
+    if not album.provenance.is_file():
         raise StageError("The album is not finished.", "Run `realfill complete` first.", album.root)
-    return str(read_document(document)["photo"])
+    return str(read_document(album.provenance)["photo"])
 
 
 def _fills(

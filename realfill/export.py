@@ -74,12 +74,12 @@ def run(album: Album, params: Params) -> ExportResult:
         name = album.name + SUFFIXES[form]
         write_whole(folder / name, data)
         document = provenance(album, params, folder / name, chosen)
-        write_json(folder / f"{album.name}.json", document)
+        write_json(folder / album.provenance.name, document)
         write_whole(folder / "authenticity.png", (album.work("blend") / "authenticity.png").read_bytes())
         page.write(album, picture, document, folder / "page")
     return ExportResult(
         photo=album.completed / name,
-        provenance=album.completed / f"{album.name}.json",
+        provenance=album.provenance,
         page=album.completed / "page" / "index.html",
     )
 

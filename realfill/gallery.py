@@ -132,12 +132,11 @@ def _html(cards: Sequence[Card]) -> str:
 def _card(album: Album, problem: str, run: Mapping[str, Any], out: Path) -> Card:
     outcome = str(run.get("outcome", ""))
     page = album.completed / "page"
-    document = album.completed / f"{album.name}.json"
-    if not (page / "index.html").is_file() or not document.is_file():
+    if not (page / "index.html").is_file() or not album.provenance.is_file():
         return Card(album.name, None, outcome, problem, "" if problem else _progress(album), ())
     relative = Path(os.path.relpath(page, out)).as_posix()
     try:
-        scores = _own_scores(album, read_document(document))
+        scores = _own_scores(album, read_document(album.provenance))
     except (ValueError, LookupError, TypeError):
         unreadable = "What the finished photo was made from cannot be read. Export it again."
         return Card(album.name, relative, outcome, problem or unreadable, "", ())

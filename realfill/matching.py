@@ -20,6 +20,7 @@ from kornia.feature import ALIKED, LightGlue, LoFTR, XFeat
 from torch.nn import functional
 
 from realfill.errors import ModelError
+from realfill.images import gray
 
 Features = TypeVar("Features")
 _KEYPOINTS = 1024
@@ -168,8 +169,8 @@ class LoftrMatcher(Matcher[dict[str, torch.Tensor]]):
     @torch.inference_mode()
     def detect(self, image: np.ndarray) -> dict[str, torch.Tensor]:
         """See `Matcher.detect`."""
-        gray = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[None, None].float() / 255  # [1, 1, H, W]
-        features: dict[str, torch.Tensor] = self._loftr.extract_features(gray)
+        luma = torch.from_numpy(gray(image))[None, None]  # [1, 1, H, W] float32
+        features: dict[str, torch.Tensor] = self._loftr.extract_features(luma)
         return features
 
     @torch.inference_mode()

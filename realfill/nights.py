@@ -109,7 +109,7 @@ def delivered(library: Library, name: str) -> str:
 
 def result(album: Album) -> dict[str, Any]:
     """What the row of a finished album says of its result: photo, digest, scores, versions."""
-    document = read_document(album.completed / f"{album.name}.json")
+    document = read_document(album.provenance)
     return {
         "photo": f"completed/{document['photo']}",
         "digest": str(document["digest"]),

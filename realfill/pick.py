@@ -41,7 +41,7 @@ def pick(album: Album, candidate: str) -> None:
 
 
 def _check(album: Album, candidate: str) -> None:
-    ranking = read_document(album.completed / f"{album.name}.json")["ranking"]
+    ranking = read_document(album.provenance)["ranking"]
     numbers = [str(number) for number in sorted(row["candidate"] for row in ranking)]
     if candidate not in (*numbers, "best"):
         problem = f"There is no candidate {candidate[:20]!r}."

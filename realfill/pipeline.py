@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from realfill import __version__
 from realfill.album import Album
-from realfill.artifacts import read_document
+from realfill.artifacts import finished_photo, read_document
 from realfill.errors import AlbumError, SpaceError
 from realfill.files import digest, digest_json, write_json
 from realfill.params import Params
@@ -164,7 +164,7 @@ def complete(
                 run_stage(step.name, album, params, on_progress)
                 with full_disk_told(step.name, album.out):
                     write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
-    return album.completed / str(read_document(album.completed / f"{album.name}.json")["photo"])
+    return finished_photo(album)
 
 
 @contextmanager

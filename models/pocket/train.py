@@ -238,15 +238,17 @@ def export(
 ) -> None:
     """Write the diffusers folder, in float16, from the averaged weights of the checkpoints that are there."""
     write_frame(model_dir)
-    if last(work_dir / "vae"):
-        codec = averaged(work_dir / "vae", "encoder.conv_in.weight", autoencoder)
+    trained = last(work_dir / "vae")
+    if trained:
+        codec = averaged(trained, "encoder.conv_in.weight", autoencoder)
         codec.register_to_config(scaling_factor=1.0)
         crops = load_crops(work_dir / "crops.npy", torch.device("cpu"))[::16]
         deviation = Encoder(codec, "")(to_images(crops)).std()
         codec.register_to_config(scaling_factor=round(1 / float(deviation), 4))
         publish(codec.half(), model_dir / "vae")
-    if denoiser_too and last(work_dir / "unet"):
-        publish(averaged(work_dir / "unet", "conv_in.weight", denoiser).half(), model_dir / "unet")
+    trained = last(work_dir / "unet")
+    if denoiser_too and trained:
+        publish(averaged(trained, "conv_in.weight", denoiser).half(), model_dir / "unet")
 
 
 @app.command()

@@ -40,8 +40,9 @@ class Training:
         model = model.to(device, memory_format=torch.channels_last).train()
         average = deepcopy(model).requires_grad_(False).eval()
         training = cls(model, average, torch.optim.AdamW(model.parameters(), weight_decay=0.01), 0)
-        if last(checkpoints):
-            training._load(checkpoints)
+        checkpoint = last(checkpoints)
+        if checkpoint:
+            training._load(checkpoint)
         return training
 
     def save(self, checkpoints: Path) -> None:
@@ -55,8 +56,8 @@ class Training:
         for older in sorted(checkpoints.glob("step-*"))[:-1]:
             shutil.rmtree(older)
 
-    def _load(self, checkpoints: Path) -> None:
-        tensors = read(checkpoints)
+    def _load(self, checkpoint: Path) -> None:
+        tensors = read(checkpoint)
         for name, module in (("model", self.model), ("average", self.average)):
             prefix = f"{name}."
             found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -67,7 +68,7 @@ class Training:
                 "exp_avg": torch.empty_like(parameter).copy_(tensors[f"exp_avg.{name}"]),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"exp_avg_sq.{name}"]),
             }
-        self.step = int(last(checkpoints).removeprefix("step-"))
+        self.step = int(checkpoint.name.removeprefix("step-"))
 
     def advance(self, loss: Tensor, rate: float, decay: float) -> None:
         """Take one optimizer step."""
@@ -128,22 +129,22 @@ def _log(path: Path, step: int, loss: float, seconds: float) -> None:
     typer.echo(f"step {step:6d}  loss {loss:.4f}  {seconds / 60:5.1f} min")
 
 
-def last(checkpoints: Path) -> str:
-    """Name of the last checkpoint in a folder; empty where there is none."""
-    return max((path.name for path in checkpoints.glob("step-*")), default="")
+def last(checkpoints: Path) -> Path | None:
+    """The last checkpoint in a folder, if there is one."""
+    return max(checkpoints.glob("step-*"), default=None)
 
 
-def read(checkpoints: Path) -> dict[str, Tensor]:
-    """The tensors of the last checkpoint in a folder."""
-    files = sorted((checkpoints / last(checkpoints)).glob("*.safetensors"))
+def read(checkpoint: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint."""
+    files = sorted(checkpoint.glob("*.safetensors"))
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
-def averaged(checkpoints: Path, first: str, build: Callable[[int], Any]) -> Any:
-    """The averaged model in the last checkpoint; `build` takes the width, the length of the tensor called `first`."""
+def averaged(checkpoint: Path, first: str, build: Callable[[int], Any]) -> Any:
+    """The averaged model in a checkpoint; `build` takes the width, the length of the tensor called `first`."""
     prefix = "average."
     tensors = {
-        name.removeprefix(prefix): tensor for name, tensor in read(checkpoints).items() if name.startswith(prefix)
+        name.removeprefix(prefix): tensor for name, tensor in read(checkpoint).items() if name.startswith(prefix)
     }
     model = build(len(tensors[first]))
     model.load_state_dict(tensors)
