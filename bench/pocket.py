@@ -2,8 +2,9 @@
 
 On the squares of albums that the model sees, at its own size. The placed reference is the truth, moved by 2 to 5
 pixels, in other light, a fifth of it unknown, drawn anew for each seed. Each way to fill the hole is told as
-`PSNR dB / recall of keypoints / colour / gradient`; the last two are the distance from the truth just inside the rim,
-8-bit levels. "pasted" is the reference as it is, the unknown inpainted (Telea); "blended" the same without the model.
+`PSNR dB / recall of keypoints / colour / gradient off the truth / jump of colour / of gradient`. The last four are
+8-bit levels: how far from the truth it is just inside the rim, and how much more than the truth it jumps across the
+rim. "pasted" is the reference as it is, the unknown inpainted (Telea); "blended" the same without the model.
 
 usage: python bench/pocket.py FOLDER ALBUM... [--seeds 0 1 2] [--set sample.strength=0.5] [--picture FILE]
 """
@@ -30,20 +31,24 @@ from realfill.sample import Guide, draw, window_of
 UNKNOWN = 0.2  # of the placed reference
 MOVED = (2.0, 5.0)  # pixels, on average over the reference
 RIM = 3  # pixels inside the hole
+NEAR = 2.0  # sigma, in pixels, of what counts as one side of the rim
 WAYS = ("pasted", "blended", "mended")
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A fill against the truth: dB, share of keypoints, levels of colour and of gradient inside the rim."""
+    """A fill against the truth: dB, share of keypoints, levels of colour and of gradient at the rim."""
 
     psnr: float
     recall: float
     colour: float
     gradient: float
+    colour_jump: float
+    gradient_jump: float
 
     def __str__(self) -> str:
-        return f"{self.psnr:.2f} / {self.recall:.2f} / {self.colour:.1f} / {self.gradient:.1f}"
+        levels = self.colour, self.gradient, self.colour_jump, self.gradient_jump
+        return f"{self.psnr:.2f} / {self.recall:.2f} / {' / '.join(f'{level:.1f}' for level in levels)}"
 
 
 def main() -> None:
@@ -142,11 +147,28 @@ def quality(truth: Pixels, mask: Pixels, picture: Pixels) -> Quality:
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
     rim = (inside > 0) & (inside <= RIM)
     colour = np.linalg.norm(cv2.GaussianBlur(error, (0, 0), 1.0), axis=-1)[rim].mean()
-    gray = error.mean(axis=-1)
-    gradient = np.hypot(
-        cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=1 / 8)
-    )
-    return Quality(score.psnr, score.recall or 0.0, float(colour), float(gradient[rim].mean()))
+    gradient = np.linalg.norm(slopes(error), axis=-1)[rim].mean()
+    filled, true = picture.astype(np.float32), truth.astype(np.float32)
+    colour_jump = jump(filled, mask) - jump(true, mask)
+    gradient_jump = jump(slopes(filled), mask) - jump(slopes(true), mask)
+    return Quality(score.psnr, score.recall or 0.0, float(colour), float(gradient), colour_jump, gradient_jump)
+
+
+def slopes(image: Pixels) -> Pixels:
+    """[R, R, 3] float32 -> [R, R, 2]: the gradient of the grey picture, levels a pixel."""
+    gray = image.mean(axis=-1)
+    return np.dstack([cv2.Sobel(gray, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1))])
+
+
+def jump(values: Pixels, mask: Pixels) -> float:
+    """How much the local means of [R, R, C] float32 on both sides of the rim of [R, R] bool differ, on average."""
+    sides = []
+    for side in (mask, ~mask):
+        weight = cv2.GaussianBlur(side.astype(np.float32), (0, 0), NEAR)[..., None]
+        mean = cv2.GaussianBlur(values * side[..., None], (0, 0), NEAR).reshape(values.shape)
+        sides.append(mean / np.maximum(weight, 1e-6))
+    rim = mask & cv2.dilate((~mask).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return float(np.linalg.norm(sides[0] - sides[1], axis=-1)[rim].mean())
 
 
 def row(name: str, codec: float, found: Sequence[Sequence[Quality]]) -> str:

@@ -67,8 +67,8 @@ class FinetuneParams(_Section):
     certain: float = Field(
         0.95, gt=0, le=1, description="auto tunes nothing where this share of the hole is certain."
     )
-    steps: int = Field(160, ge=0, le=100_000, description="Optimiser steps; 0 samples the base model as it is.")
-    batch_size: int = Field(4, ge=1, le=256, description="Samples a step, whatever the number of photos.")
+    steps: int = Field(250, ge=0, le=100_000, description="Optimiser steps; 0 samples the base model as it is.")
+    batch_size: int = Field(2, ge=1, le=256, description="Samples a step, whatever the number of photos.")
     micro_batch: int = Field(16, ge=1, le=256, description="Samples a pass; halved where memory does not suffice.")
     bank: int = Field(64, ge=1, le=65_536, description="Pre-encoded (crop, mask) pairs the batches are drawn from.")
     rank: int = Field(32, ge=1, le=512, description="LoRA rank.")
@@ -93,7 +93,7 @@ class SampleParams(_Section):
 
     candidates: int = Field(4, ge=1, le=1024, description="How many candidates are drawn from pure noise.")
     guided: int = Field(2, ge=0, le=1024, description="How many are drawn around placed references, where there are.")
-    strength: float = Field(0.15, gt=0, le=1, description="Share of the noise that guided candidates start with.")
+    strength: float = Field(0.125, gt=0, le=1, description="Share of the noise that guided candidates start with.")
     steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
     scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Sampler.")
     guidance: float = Field(1.0, ge=1.0, le=20.0, description="Classifier-free guidance; 1 = none, as in the paper.")
