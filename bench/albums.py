@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from realfill.album import Album
-from realfill.artifacts import canvas_path, mask_path, read_document
+from realfill.artifacts import canvas_path, finished_photo, mask_path, read_document
 from realfill.images import Pixels, read_png, read_srgb, resize, write_png
 
 HEIGHT = 600
@@ -138,8 +138,7 @@ def shown(measure: str, value: float) -> str:
 def picture(album: Album) -> Pixels:
     """Hole, result and, where it is known, truth: [600, W, 3] uint8 sRGB."""
     canvas, hole = read_png(canvas_path(album)), read_png(mask_path(album)) > 0
-    document = read_document(album.completed / f"{album.name}.json")
-    shown = [np.where(hole[..., None], np.uint8(255), canvas), read_srgb(album.completed / str(document["photo"]))]
+    shown = [np.where(hole[..., None], np.uint8(255), canvas), read_srgb(finished_photo(album))]
     if album.truth:
         shown.append(read_srgb(album.truth))
     return np.hstack([resize(image, round(image.shape[1] * HEIGHT / len(image)), HEIGHT) for image in shown])

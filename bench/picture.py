@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from realfill.album import Album
-from realfill.artifacts import accepted_references, canvas_path, mask_path, read_document
+from realfill.artifacts import accepted_references, canvas_path, finished_photo, mask_path
 from realfill.images import Pixels, read_png, read_srgb, resize
 
 HEIGHT, GAP = 320, 8
@@ -19,10 +19,9 @@ HEIGHT, GAP = 320, 8
 def main() -> None:
     album, out = Album.open(Path(sys.argv[1])), Path(sys.argv[2])
     hole = read_png(mask_path(album))[..., None] > 0
-    result = album.completed / read_document(album.completed / f"{album.name}.json")["photo"]
     shown = [np.where(hole, np.uint8(255), read_png(canvas_path(album)))]
     shown += [read_srgb(path) for path in accepted_references(album)[:1]]
-    shown.append(read_srgb(result))
+    shown.append(read_srgb(finished_photo(album)))
     Image.fromarray(row(shown)).save(out, quality=88)
 
 

@@ -68,7 +68,7 @@ def main() -> None:
         codec.append(round_trip(model, album))
         if album.truth is None:
             continue
-        truth, mask = seen(album, params, model.resolution)
+        truth, _, mask = seen(album, params, model.resolution)
         drawn = [filled(model, params, truth, mask, seed) for seed in given.seeds]
         found = [[quality(truth, mask, picture) for picture in pictures] for pictures in drawn]
         rows += [np.hstack([truth, *pictures]) for pictures in drawn]
@@ -91,15 +91,15 @@ def round_trip(model: BaseModel, album: Album) -> float:
     return float(np.mean(decibels))
 
 
-def seen(album: Album, params: Params, side: int) -> tuple[Pixels, Pixels]:
-    """The truth [side, side, 3] and the hole [side, side] bool in the window that the model sees."""
+def seen(album: Album, params: Params, side: int) -> tuple[Pixels, Pixels, Pixels]:
+    """Truth and photo [side, side, 3] and the hole [side, side] bool in the window that the model sees."""
     for stage in ("validate", "masks"):
         run_stage(stage, album, params)
     assert album.truth is not None
     window = read_window(album)
     truth = read_srgb(album.truth)
     height, width = window.canvas_height, window.canvas_width
-    return resize(square(resize(truth, width, height), window), side, side), window_of(album, side)[1]
+    return resize(square(resize(truth, width, height), window), side, side), *window_of(album, side)
 
 
 def filled(model: BaseModel, params: Params, truth: Pixels, mask: Pixels, seed: int) -> list[Pixels]:
@@ -165,8 +165,7 @@ def jump(values: Pixels, mask: Pixels) -> float:
     sides = []
     for side in (mask, ~mask):
         weight = cv2.GaussianBlur(side.astype(np.float32), (0, 0), NEAR)[..., None]
-        mean = cv2.GaussianBlur(values * side[..., None], (0, 0), NEAR).reshape(values.shape)
-        sides.append(mean / np.maximum(weight, 1e-6))
+        sides.append(cv2.GaussianBlur(values * side[..., None], (0, 0), NEAR) / np.maximum(weight, 1e-6))
     rim = mask & cv2.dilate((~mask).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     return float(np.linalg.norm(sides[0] - sides[1], axis=-1)[rim].mean())
 

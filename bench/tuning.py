@@ -19,8 +19,9 @@ from realfill.album import Album
 from realfill.basemodel import BaseModel, load
 from realfill.finetune import Tuning, encode_bank
 from realfill.images import Pixels, write_png
+from realfill.metrics import psnr
 from realfill.params import Params, load_params
-from realfill.sample import draw, window_of
+from realfill.sample import draw
 
 
 def main() -> None:
@@ -38,14 +39,16 @@ def main() -> None:
     for setting in settings:
         told, seconds, pictures = [], [], []
         for album in albums:
-            decibels = []
+            params = load_params(assignments=setting.split())
+            model, decibels = load(params.base), []
+            truth, photo, mask = seen(album, params, model.resolution)
             for seed in given.seeds:
                 seeded = [f"finetune.seed={seed}", f"sample.seed={seed}"]
                 params = load_params(assignments=[*setting.split(), *seeded])
-                found, drawn, spent = tuned(load(params.base), album, params)
-                decibels.append(found)
+                candidates, spent = tuned(model, album, photo, mask, params)
+                decibels += [psnr(candidate[mask], truth[mask]) for candidate in candidates]
                 seconds.append(spent)
-            pictures.append(np.hstack(list(drawn)))
+            pictures.append(np.hstack([truth, *candidates]))
             told.append(float(np.mean(decibels)))
         cells = [f"{value:.2f}" for value in [*told, float(np.mean(told))]]
         print(f"| {setting or 'as they are'} | {' | '.join(cells)} | {np.mean(seconds):.0f} |", flush=True)
@@ -53,10 +56,8 @@ def main() -> None:
         write_png(given.picture, np.vstack(pictures))
 
 
-def tuned(model: BaseModel, album: Album, params: Params) -> tuple[float, Pixels, float]:
-    """Mean PSNR of the candidates inside the hole, dB; truth and candidates [1 + K, R, R, 3]; seconds of tuning."""
-    truth, mask = seen(album, params, model.resolution)
-    image, _ = window_of(album, model.resolution)
+def tuned(model: BaseModel, album: Album, photo: Pixels, mask: Pixels, params: Params) -> tuple[Pixels, float]:
+    """Candidates [K, R, R, 3] for the hole [R, R] bool of the photo [R, R, 3], and seconds that tuning took."""
     with Tuning(model, encode_bank(album, params.finetune, model), params.finetune) as tuning:
         started = time.perf_counter()
         for step in range(params.finetune.steps):
@@ -64,10 +65,8 @@ def tuned(model: BaseModel, album: Album, params: Params) -> tuple[float, Pixels
         seconds = time.perf_counter() - started
         for part in (model.unet, model.text_encoder):
             part.eval()
-        images = draw(model, image, mask, params.sample.candidates, params.sample, params.finetune.prompt).images
-    errors = (images[:, mask].astype(np.float64) - truth[mask]) ** 2  # [K, P, 3]
-    decibels = 10 * np.log10(255**2 / errors.mean(axis=(1, 2)))
-    return float(decibels.mean()), np.stack([truth, *images]), seconds
+        drawn = draw(model, photo, mask, params.sample.candidates, params.sample, params.finetune.prompt)
+    return drawn.images, seconds
 
 
 if __name__ == "__main__":

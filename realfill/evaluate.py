@@ -35,6 +35,7 @@ from realfill.artifacts import (
     Ranked,
     accepted_references,
     canvas_path,
+    finished_photo,
     mask_path,
     read_document,
     read_rows,
@@ -195,7 +196,7 @@ def evaluate(album: Album, params: Params, untuned: int = 0) -> Evaluation:
         StageError: The album is not finished.
         ModelError: The base model cannot be loaded.
     """
-    scorer, result = _scorer(album), read_srgb(album.completed / _delivered(album))
+    scorer, result = _scorer(album), read_srgb(finished_photo(album))
     scored: list[Fill] = []
     pictures: list[tuple[str, Picture]] = []
     with publishing(album.work("evaluate")) as folder:
@@ -278,7 +279,8 @@ def _scorer(album: Album) -> Scorer:
         raise AlbumError(
             "There is no ground truth to compare with.", "Add it as target/gt.jpg or gt.png.", album.root
         )
-    _delivered(album)
+    if not album.provenance.is_file():
+        raise StageError("The album is not finished.", "Run `realfill complete` first.", album.root)
     truth, mask = read_srgb(album.truth), read_png(mask_path(album))
     if abs(truth.shape[1] * mask.shape[0] / (truth.shape[0] * mask.shape[1]) - 1) > 0.01:
         raise AlbumError(
@@ -287,12 +289,6 @@ def _scorer(album: Album) -> Scorer:
             album.truth,
         )
     return Scorer(truth, mask)
-
-
-def _delivered(album: Album) -> str:
-    if not album.provenance.is_file():
-        raise StageError("The album is not finished.", "Run `realfill complete` first.", album.root)
-    return str(read_document(album.provenance)["photo"])
 
 
 def _fills(

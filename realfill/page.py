@@ -82,7 +82,7 @@ def write(album: Album, completed: Pixels, provenance: dict[str, Any], folder: P
         hole=read_window(album).hole,
         used=sum(row.verdict == "accepted" for row in inputs),
         photo=provenance["photo"],
-        document=f"{album.name}.json",
+        document=album.provenance.name,
         views=_views(mask, {"before": before, "after": completed, "authenticity": layer}, folder),
         legend=None if kinds is None else _legend(kinds, mask),
         candidates=_candidates(album, int(provenance["candidate"]), folder),

@@ -59,7 +59,7 @@ def add_authenticity(album: Album) -> None:
     mask = read_png(mask_path(album))
     stripes = np.array([85, 170, 255, 255], np.uint8)[np.arange(mask.shape[1]) * 4 // mask.shape[1]]
     write_png(album.completed / "authenticity.png", np.where(mask > 0, stripes, np.uint8(0)))
-    document = read_document(album.completed / f"{album.name}.json")
+    document = read_document(album.provenance)
     shutil.rmtree(album.completed / "page")
     page.write(album, read_srgb(album.completed / document["photo"]), document, album.completed / "page")
 
