@@ -21,13 +21,14 @@ from realfill.cameras import Camera
 from realfill.images import nearest_known
 
 _SWEPT_SIDE = 400  # pixels along the longer side of the part in the first sweep
-_LABELS = (16, 128)
+_LABELS = (16, 192)
 _WINDOW = 7  # pixels
 _NOISE = 2e-4  # variance of brightness below which nothing can be told
 _ABSENT = 1.001  # cost where a view does not reach
 _BEND, _JUMP = 0.12, 1.2  # costs of a step of one label, and of any larger one
+_FARTHEST, _STRAYS = 0.5, 3  # percent of the points, points: what the range leaves out; near things have few points
 _MARGIN = 0.1  # of the points' range: what may lie beyond them
-_GUIDE = 0.3  # cost of lying far from the sparse points' surface
+_GUIDE, _NEAR = 0.3, 6.0  # cost of lying off the sparse points' surface, pixels of a view from which it flattens
 _ANCHOR = 0.6  # cost of lying far from a sparse point, at it
 _NEIGHBOURS = 40  # points whose plane is continued beyond them
 _ROUNDS = 5
@@ -220,7 +221,9 @@ def _consistent(points: np.ndarray) -> np.ndarray:
 
 def _range(target: Target, views: Sequence[View]) -> tuple[tuple[float, float], float]:
     """Nearest and farthest inverse depth, and by how many pixels they lie apart in the views."""
-    low, high = np.percentile(target.points[:, 2], [0.5, 99.5])
+    depths = target.points[:, 2]
+    nearest = 100 * max(1 - _STRAYS / len(depths), 1 - _FARTHEST / 100)
+    low, high = np.percentile(depths, [_FARTHEST, nearest])
     span = high - low + 0.01 * high
     low, high = max(0.0, float(low - _MARGIN * span)), float(high + _MARGIN * span)
     apart = [1.0]
@@ -302,7 +305,7 @@ def _guidance(target: Target, labels: np.ndarray, per_label: float) -> np.ndarra
     step = labels[1] - labels[0]
     trust = _GUIDE * (0.35 + 0.65 * np.exp(-distance / (0.06 * max(height, width))))
     off = np.abs(numbers - ((surface - labels[0]) / step)[..., None]) * per_label
-    cost = (trust[..., None] * np.minimum(off / 6, 1)).astype(np.float32)
+    cost = (trust[..., None] * np.log1p(off / _NEAR)).astype(np.float32)
     for x, y, depth in target.points:
         column, row = round(float(x)), round(float(y))
         if 0 <= column < width and 0 <= row < height:

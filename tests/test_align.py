@@ -164,6 +164,38 @@ def test_the_depth_of_a_slanted_plane_is_found_inside_the_hole() -> None:
         assert np.median(np.hypot(x - true_x, y - true_y)[hole]) < 0.25  # pixels
 
 
+def test_a_near_thing_with_few_points_is_found_too() -> None:
+    columns, rows = np.meshgrid(np.arange(240, dtype=np.float32), np.arange(180, dtype=np.float32))
+    target = Camera(100.0, (119.5, 89.5), 0.0, np.eye(3), np.zeros(3))
+    paint = cv2.resize(skimage.data.gravel(), (480, 360)).astype(np.float32) / 255
+    box = (slice(70, 110), slice(100, 150))
+
+    def seen(shift: float) -> np.ndarray:
+        """A wall at inverse depth 0.1 and the box before it at 0.6, from a camera moved along the columns."""
+        view = cv2.remap(paint, columns + 100 - 10 * shift, rows + 100, cv2.INTER_LINEAR)
+        aside = round(60 * shift)
+        view[box[0], box[1].start + aside : box[1].stop + aside] = paint[:40, :50]
+        return np.asarray(view)
+
+    rng = np.random.default_rng(0)
+    wall = np.column_stack([rng.uniform(0, 239, 6000), rng.uniform(0, 179, 6000), np.full(6000, 0.1)])
+    before = (wall[:, 0] > 95) & (wall[:, 0] < 155) & (wall[:, 1] > 65) & (wall[:, 1] < 115)
+    on_box = np.column_stack([rng.uniform(100, 149, 20), rng.uniform(70, 109, 20), np.full(20, 0.6)])
+    hole = np.zeros((180, 240), bool)
+    hole[50:130, 80:170] = True
+    found = inverse_depth(
+        Target(
+            np.where(hole, 0, seen(0)).astype(np.float32),
+            hole,
+            target.rays(columns, rows),
+            np.concatenate([wall[~before], on_box]),
+        ),
+        [View(seen(x), Camera(100.0, (119.5, 89.5), 0.0, np.eye(3), np.array([x, 0, 0]))) for x in (0.4, -0.4, 0.7)],
+    )
+    assert np.median(found[75:105, 105:145]) == pytest.approx(0.6, abs=0.01)
+    assert np.median(found[52:60, 85:165]) == pytest.approx(0.1, abs=0.01)
+
+
 def test_what_a_near_box_hides_from_a_reference_is_known() -> None:
     columns, rows = np.meshgrid(np.arange(120, dtype=np.float32), np.arange(80, dtype=np.float32))
     target = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.zeros(3))
