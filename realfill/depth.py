@@ -26,7 +26,8 @@ _WINDOW = 7  # pixels
 _NOISE = 2e-4  # variance of brightness below which nothing can be told
 _ABSENT = 1.001  # cost where a view does not reach
 _BEND, _JUMP = 0.12, 1.2  # costs of a step of one label, and of any larger one
-_FARTHEST, _STRAYS = 0.5, 3  # percent of the points, points: what the range leaves out; near things have few points
+_OUTLIERS = 0.5  # percent of the points: what the range leaves out at either end
+_STRAYS = 3  # points: the most it leaves out at the near end, where things have few points
 _MARGIN = 0.1  # of the points' range: what may lie beyond them
 _GUIDE, _NEAR = 0.3, 6.0  # cost of lying off the sparse points' surface, pixels of a view from which it flattens
 _ANCHOR = 0.6  # cost of lying far from a sparse point, at it
@@ -222,8 +223,8 @@ def _consistent(points: np.ndarray) -> np.ndarray:
 def _range(target: Target, views: Sequence[View]) -> tuple[tuple[float, float], float]:
     """Nearest and farthest inverse depth, and by how many pixels they lie apart in the views."""
     depths = target.points[:, 2]
-    nearest = 100 * max(1 - _STRAYS / len(depths), 1 - _FARTHEST / 100)
-    low, high = np.percentile(depths, [_FARTHEST, nearest])
+    nearest = 100 * max(1 - _STRAYS / len(depths), 1 - _OUTLIERS / 100)
+    low, high = np.percentile(depths, [_OUTLIERS, nearest])
     span = high - low + 0.01 * high
     low, high = max(0.0, float(low - _MARGIN * span)), float(high + _MARGIN * span)
     apart = [1.0]
