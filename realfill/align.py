@@ -1,9 +1,10 @@
 """Place the references' own pixels in the hole, by the geometry of the scene, at the photo's own resolution.
 
 Cameras of target and references come from structure from motion, the depth of the target's view from how the
-references agree; where the camera only turned, or the scene is flat, a homography for each reference does. Every
-reference is warped into the target's view and brought into its light; the best one at each place makes the proposal,
-and its confidence says how far that is to be believed.
+references agree; where the camera only turned, or the scene is flat, a homography for each reference does. Where none
+of this makes anything certain, as when what is shown moved, references are laid about right, and nothing is called
+certain. Every reference is warped into the target's view and brought into its light; the best one at each place makes
+the proposal, and its confidence says how far that is to be believed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ import numpy as np
 from realfill.album import Album
 from realfill.artifacts import Placed, Window, accepted_references, canvas_path, mask_path, read_window
 from realfill.cameras import Camera, Lens, Reconstruction, reconstruct
+from realfill.deformation import deformations
 from realfill.depth import Target, View, inverse_depth, project, visible
 from realfill.files import publishing, write_json
-from realfill.fusion import Part, Warp, believed, fused, lit
+from realfill.fusion import Fusion, Lit, Part, Warp, believed, fused, lit
 from realfill.images import Pixels, gray, lens_of, read_png, read_srgb, resize, write_png
 from realfill.matching import AlikedMatcher, Matcher, Matches, SiftMatcher, fit
 from realfill.params import AlignParams, Params
@@ -63,16 +65,10 @@ def run(album: Album, params: Params) -> AlignResult:
     window = read_window(album)
     part = Part.around(read_png(canvas_path(album)), read_png(mask_path(album)), _MARGIN, _WORKING_SIDE)
     references = accepted_references(album)
-    warps: dict[int, Warp] = {}
-    model = "none"
-    if params.align.enabled:
-        warps, model = _warps(part, references, [_target_lens(album, window), *map(_lens, references)], params.align)
-    candidates = believed([lit(part, references[number - 1], warp) for number, warp in sorted(warps.items())])
-    fusion = fused(part, candidates) if candidates else None
-    if fusion and fusion.share(CERTAIN) < _LEAST_CERTAIN:
-        fusion = None
+    lenses = [_target_lens(album, window), *map(_lens, references)]
+    model, fusion = _fusion(part, references, lenses, params.align) if params.align.enabled else ("none", None)
     placed = Placed(
-        model=model if fusion else "none",
+        model=model,
         box=part.box,
         references=tuple(fusion.references) if fusion else (),
         covered=fusion.share(1) if fusion else 0.0,
@@ -104,15 +100,50 @@ def _in_pixels(focal: float | None, diagonal: float) -> float | None:
     return None if focal is None else focal / _FILM_DIAGONAL * diagonal
 
 
-def _warps(
+def _fusion(
     part: Part, references: Sequence[Path], lenses: Sequence[Lens], params: AlignParams
+) -> tuple[str, Fusion | None]:
+    """The model that says how the references lie over the part, and what they say; "none" and None if none does."""
+    photos = [_small(part.canvas), *(_small(read_srgb(path)) for path in references)]
+    matches = _matches(photos, lenses, part.mask, params.references)
+
+    warps, model = _warps(part, matches, photos, lenses)
+    candidates = _lit(part, references, warps)
+    fusion = fused(part, candidates) if candidates else None
+    if fusion and fusion.share(CERTAIN) >= _LEAST_CERTAIN:
+        return model, fusion
+    near, far = deformations(matches, [max(lens.width, lens.height) for lens in lenses])
+    fusion = _loosely(part, references, near, far)
+    return ("loose", fusion) if fusion else ("none", None)
+
+
+def _lit(part: Part, references: Sequence[Path], warps: dict[int, Warp]) -> list[Lit]:
+    return believed([lit(part, references[number - 1], warp) for number, warp in sorted(warps.items())])
+
+
+def _loosely(part: Part, references: Sequence[Path], near: dict[int, Warp], far: dict[int, Warp]) -> Fusion | None:
+    """The references that share something with the part, and in what they leave open those that do with them."""
+    candidates = _lit(part, references, near)
+    if not candidates:
+        return None
+    fusion = fused(part, candidates)
+    beyond = part.filled(fusion)
+    if not far or not beyond.mask.any():
+        return fusion
+    others = [replace(one, seen=one.seen & beyond.hole) for one in _lit(beyond, references, far)]
+    return fused(part, [*candidates, *others])
+
+
+def _warps(
+    part: Part,
+    matches: dict[tuple[int, int], Matches],
+    photos: Sequence[Pixels],
+    lenses: Sequence[Lens],
 ) -> tuple[dict[int, Warp], str]:
     """How the part's pixels lie in the references, by their numbers from 1, and the model that says so.
 
     With guessed focal lengths a camera that only turned seems to have moved: what planes explain is left to them.
     """
-    photos = [_small(part.canvas), *(_small(read_srgb(path)) for path in references)]
-    matches = _matches(photos, lenses, part.mask, params.references)
     scales = [min(1.0, _LEARNED_SIDE / max(lens.width, lens.height)) for lens in lenses]
     planes = _through_planes(matches, scales)
     found = reconstruct(lenses, matches, scales)

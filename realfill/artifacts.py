@@ -113,7 +113,8 @@ class Placed:
     """What geometry says about the hole.
 
     Attributes:
-        model: "depth" (structure from motion and a depth map), "plane" (a homography a reference) or "none".
+        model: "depth" (structure from motion and a depth map), "plane" (a homography a reference), "loose" (laid
+            about right, none of it certain) or "none".
         box: Left, top, right, bottom (exclusive) of the proposal, pixels of the canvas.
         references: Names of the references that were used.
         covered: Share of the hole that the proposal covers, 0 to 1.

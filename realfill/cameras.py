@@ -30,6 +30,7 @@ _FOCALS = (0.4, 6.0)  # longer sides of the photo: what a lens can have
 _SEEDS = range(3)  # of the draws that are compared
 _AGREE = 0.1  # share of the focal length within which two draws found the same
 _BENT = 0.5  # distortion beyond which a lens is not believed
+_FORWARD = (0.95, 1.0)  # how far the first two photos may lie one behind the other; 1 where nothing else is found
 
 
 @dataclass(frozen=True)
@@ -297,16 +298,16 @@ def _mapped(
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed  # else it depends on which of its threads comes first
     pycolmap.verify_matches(folder / "database.db", folder / "pairs.txt", verification)
-    maps = pycolmap.incremental_mapping(
-        folder / "database.db", folder, folder, options=_options(pycolmap, bent, held is None, seed)
-    )
-    with_target = [found for found in maps.values() if "0" in {image.name for image in found.images.values()}]
-    if not with_target:
-        return None
-    return _unpacked(max(with_target, key=lambda found: (found.num_reg_images(), found.num_points3D())))
+    for forward in _FORWARD:
+        options = _options(pycolmap, bent, held is None, seed, forward)
+        maps = pycolmap.incremental_mapping(folder / "database.db", folder, folder, options=options)
+        with_target = [found for found in maps.values() if "0" in {image.name for image in found.images.values()}]
+        if with_target:
+            return _unpacked(max(with_target, key=lambda found: (found.num_reg_images(), found.num_points3D())))
+    return None
 
 
-def _options(pycolmap: Any, bent: bool, focal: bool, seed: int) -> Any:
+def _options(pycolmap: Any, bent: bool, focal: bool, seed: int, forward: float) -> Any:
     options = pycolmap.IncrementalPipelineOptions()
     options.min_model_size = 2
     options.num_threads = 1
@@ -315,6 +316,7 @@ def _options(pycolmap: Any, bent: bool, focal: bool, seed: int) -> Any:
     options.ba_refine_extra_params = bent
     options.mapper.init_min_num_inliers = 40
     options.mapper.init_min_tri_angle = 4.0
+    options.mapper.init_max_forward_motion = forward
     options.mapper.abs_pose_min_num_inliers = _FEWEST_MATCHES
     options.mapper.filter_min_tri_angle = _ANGLE
     options.triangulation.min_angle = _ANGLE

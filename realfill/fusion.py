@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -46,11 +46,13 @@ class Warp:
             defined.
         parallax: Angle between the two cameras as seen from the scene, radians.
         seen: Where nothing nearer hides the scene from the reference, bool at the working scale; None: everywhere.
+        exact: Whether the geometry of the scene says so; what is laid only about right is never certain.
     """
 
     maps: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
     parallax: float
     seen: np.ndarray | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,14 @@ class Part:
     def working(self, image: Pixels) -> Pixels:
         """The part of a canvas-sized picture at the working scale."""
         return resize(self.cut(image), *self.size)
+
+    def filled(self, fusion: Fusion) -> Part:
+        """The same with the hole filled as far as anything is proposed."""
+        canvas, mask = self.canvas.copy(), self.mask.copy()
+        shown = fusion.hole & (fusion.confidence > 0)
+        self.cut(canvas)[shown] = fusion.proposal[shown]
+        self.cut(mask)[shown] = 0
+        return replace(self, canvas=canvas, mask=mask)
 
     def grid(self, *, full: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Columns and rows of the canvas that the part's pixels show, float32 [h, w] each."""
@@ -174,7 +184,8 @@ def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     colours, valid = _sampled(image, columns, rows, defined)
     target = part.working(part.canvas).astype(np.float32) / 255
     seen = valid if warp.seen is None else valid & warp.seen
-    light = relight.learn(colours, target, seen & ~part.hole, part.hole)
+    learn = relight.learn if warp.exact else relight.learn_roughly
+    light = learn(colours, target, seen & ~part.hole, part.hole)
     if light is None:
         return None
     colours = light(colours)
@@ -314,6 +325,8 @@ def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.
     support *= np.exp(-((contradicted / _APART) ** 2))
     seen = np.take_along_axis(np.stack([c.seen for c in candidates]), labels[None], axis=0)[0]
     support = np.where(seen, support, np.minimum(support, _ALONE))
+    exact = np.array([c.warp.exact for c in candidates])[labels]
+    support = np.where(exact, support, np.minimum(support, _ALONE))
     trust = np.array([(c.likeness / _FULL_LIKENESS) for c in candidates]).clip(0, 1)[labels]
     return (support * trust).astype(np.float32)
 

@@ -30,7 +30,7 @@ from realfill.files import publishing, write_json
 from realfill.images import read_png, read_srgb, resize, square, write_png
 from realfill.matching import Geometry, Matcher, Matches, fit, matcher, verify
 from realfill.params import Params
-from realfill.proposal import Proposal, read_proposal
+from realfill.proposal import CERTAIN, Proposal, read_proposal
 
 SIDE = 640  # of the window, pixels
 _LONGEST = 1024  # of a reference, pixels
@@ -131,12 +131,15 @@ class Judgement:
     Attributes:
         evidence: One a reference.
         rim_error: See `rim_error`.
-        reference_error: See `placed_error` where anything was placed, else `reference_error`.
+        reference_error: See `placed_error` where what was placed is certain, else `reference_error`.
+        loose: What was placed is certain nowhere: what is shown may have moved, so that right matches contradict the
+            geometry of the known part.
     """
 
     evidence: tuple[Evidence, ...]
     rim_error: float
     reference_error: float
+    loose: bool = False
 
     @property
     def inliers(self) -> int:
@@ -144,13 +147,20 @@ class Judgement:
         return sum(int(e.verified.sum()) for e in self.evidence)
 
     @property
-    def score(self) -> float:
-        """log(1 + inliers / 16) - (rim_error + reference_error) / 20.
+    def matches(self) -> int:
+        """Matches inside the hole, verified or not, over all references."""
+        return sum(len(e.matches) for e in self.evidence)
 
-        Matches decide between fills that have any: twice as many are worth 0.7 at most, 14 levels of error. The few
-        that come about by chance weigh little, and fills without any are told apart by their errors.
+    @property
+    def score(self) -> float:
+        """log(1 + n / 16) - (rim_error + reference_error) / 20.
+
+        n counts the inliers, or, as in the paper, all matches where `loose`. They decide between fills that have any:
+        twice as many are worth 0.7 at most, 14 levels of error. The few that come about by chance weigh little, and
+        fills without any are told apart by their errors.
         """
-        return math.log1p(self.inliers / 16) - (self.rim_error + self.reference_error) / 20
+        counted = self.matches if self.loose else self.inliers
+        return math.log1p(counted / 16) - (self.rim_error + self.reference_error) / 20
 
 
 def run(album: Album, params: Params) -> RankResult:
@@ -229,13 +239,15 @@ def judge(
         expected: What was placed, [h, w, 3] uint8 sRGB, and its confidence, [h, w] uint8.
     """
     features = found.detect(picture)
+    certain = expected is not None and expected[1].max() >= CERTAIN
     inside = cv2.erode(hole.astype(np.uint8), np.ones((2 * _INSET + 1,) * 2)) > 0
     return Judgement(
         tuple(_evidence(found.pair(features, r.features), r.geometry, inside) for r in references),
         rim_error(picture, hole),
         placed_error(picture, hole, *expected)
-        if expected is not None
+        if expected is not None and certain
         else reference_error(picture, hole, [r.laid for r in references if r.laid is not None]),
+        loose=expected is not None and not certain,
     )
 
 
@@ -357,7 +369,7 @@ def _row(rank: int, number: int, judged: Judgement, references: Sequence[Referen
         candidate=number,
         score=round(judged.score, 6),
         inliers=judged.inliers,
-        matches=sum(len(e.matches) for e in judged.evidence),
+        matches=judged.matches,
         rim_error=round(judged.rim_error, 3),
         reference_error=round(judged.reference_error, 3),
         best_reference=references[best].name if judged.evidence[best].verified.any() else "",

@@ -21,6 +21,7 @@ _FAINT = 0.002  # mean size of detail below which there is none
 _FEWEST = 500  # pixels of which anything is learned
 _SECTORS = 8
 _WORST = 0.25  # an error beyond this is not counted as more
+_FLAT = 0.03  # deviation of colours below which contrast is not told
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,37 @@ def learn(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.n
             guess = _terms(theirs[test]) @ _fitted(theirs[~test], ours[~test], weight[~test])
             errors[test] = np.minimum(np.linalg.norm(guess.clip(0, 1) - ours[test], axis=1), _WORST)
     return Light(_fitted(theirs, ours, weight), float((errors * weight).sum() / weight.sum()))
+
+
+def learn_roughly(placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.ndarray) -> Light | None:
+    """Like `learn`, for a reference that lies only about right: palettes are compared instead of pixels.
+
+    The linear map that takes one palette's mean and covariance to the other's with the least change of colours
+    (Pitié and Kokaram, CVMP 2007).
+    """
+    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
+    ring = shared & (distance < _REACH)
+    if ring.sum() < _FEWEST:
+        return None
+    theirs, ours = (image[ring].astype(np.float64) for image in (placed, target))  # [N, 3]
+    spreads = (np.cov(colours.T) + _FLAT**2 * np.eye(3) for colours in (theirs, ours))
+    coefficients = np.zeros((10, 3))
+    coefficients[1:4] = _transport(*spreads)
+    coefficients[0] = ours.mean(axis=0) - theirs.mean(axis=0) @ coefficients[1:4]
+    lit = _terms(theirs) @ coefficients
+    return Light(coefficients, float(np.minimum(np.linalg.norm(lit - ours, axis=1), _WORST).mean()))
+
+
+def _transport(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The symmetric map [3, 3] that takes one covariance to the other."""
+    root = _root(given)
+    inverse = np.linalg.inv(root)
+    return np.asarray(inverse @ _root(root @ wanted @ root) @ inverse)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
 def detail_gains(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> tuple[float, ...]:

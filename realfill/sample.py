@@ -70,16 +70,17 @@ def run(album: Album, params: Params, on_progress: Progress | None = None) -> Sa
     image, mask = window_of(album, model.resolution)
     guide = guide_of(album, model.resolution, params.sample)
     adapter = _adapter(album)
-    counts = {"noise": params.sample.candidates, "guided": params.sample.guided if guide else 0}
+    held = guide is not None and guide.hold.any()
+    counts = {"noise": params.sample.candidates, "guided": params.sample.guided if held else 0}
     total = sum(counts.values())
     report = _reporter(on_progress, total * params.sample.steps)
     drawn: list[tuple[str, Drawn]] = []
     with model.adapted(adapter):
         for kind, count in counts.items():
             if count:
-                held = guide if kind == "guided" else None
+                start = guide if kind == "guided" else None
                 drawn.append(
-                    (kind, draw(model, image, mask, count, params.sample, params.finetune.prompt, report, held))
+                    (kind, draw(model, image, mask, count, params.sample, params.finetune.prompt, report, start))
                 )
     if guide:
         drawn.insert(1, ("placed", Drawn(guide.start[None], 1)))

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from realfill import align, masks, relight, validate
 from realfill.album import Album
 from realfill.artifacts import Placed, mask_path
-from realfill.cameras import Camera
+from realfill.cameras import Camera, Lens, reconstruct
 from realfill.demo import render, write_album
 from realfill.depth import Target, View, inverse_depth, project, visible
 from realfill.files import digest
 from realfill.fusion import Part, Warp, fused, lit
 from realfill.images import read_png, write_png
 from realfill.levelling import seam_offsets
+from realfill.matching import Matches
 from realfill.metrics import psnr
 from realfill.params import load_params
 from realfill.proposal import Proposal, read_proposal
@@ -90,6 +91,25 @@ def test_a_camera_that_only_turned_is_placed_by_a_homography(tmp_path: Path) -> 
     assert found.covered > 0.95
     ours, theirs = in_hole(album, truth)
     assert psnr(ours, theirs) > 26
+
+
+def test_a_camera_that_walked_towards_the_scene_is_posed() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform((-4, -3, 6), (4, 3, 14), (300, 3))
+    lens = Lens(640, 480, (320, 240), focal=500.0)
+    photos = [
+        Camera(500.0, (319.5, 239.5), 0.0, np.eye(3), np.array([0.02 * ahead, 0, -ahead])) for ahead in (0, 1.5, 2.8)
+    ]
+    seen = [np.column_stack(camera.project(points + camera.translation)[:2]) for camera in photos]
+    matches = {
+        (i, j): Matches(seen[i].astype(np.float32), seen[j].astype(np.float32), np.ones(len(points), np.float32))
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    }
+    found = reconstruct([lens] * 3, matches, [1.0] * 3)
+    assert found is not None
+    ahead = [found.cameras[n].seen_from(found.cameras[0]).translation for n in (1, 2)]
+    assert ahead[1][2] / ahead[0][2] == pytest.approx(2.8 / 1.5, rel=0.02)
+    assert np.abs(ahead[1][:2] / ahead[1][2]).max() < 0.05
 
 
 def test_a_single_reference_of_a_deep_scene_is_placed_no_worse_than_inpainting(tmp_path: Path) -> None:

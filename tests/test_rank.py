@@ -13,8 +13,9 @@ from realfill.demo import write_album
 from realfill.errors import StageError
 from realfill.files import digest
 from realfill.images import read_png, read_srgb, resize, square, write_png
+from realfill.matching import Matches
 from realfill.params import Params, load_params
-from realfill.rank import View, reference_error, rim_error
+from realfill.rank import Evidence, Judgement, View, reference_error, rim_error
 
 R = 128
 XFEAT, SIFT = (load_params(assignments=[f"rank.matcher={name}"]) for name in ("xfeat", "sift"))
@@ -171,3 +172,12 @@ def test_the_reference_error_forgives_parallax_and_not_another_content() -> None
     beyond = np.full((40, 40, 3), np.inf, np.float32)
     assert reference_error(other, hole, []) == reference_error(other, hole, [beyond]) == 0
     assert reference_error(photo, hole, [*laid, beyond]) == same
+
+
+def test_where_nothing_is_certain_matches_count_that_contradict_the_geometry_of_the_known_part() -> None:
+    points = np.zeros((160, 2), np.float32)
+    evidence = Evidence(Matches(points, points, np.ones(160, np.float32)), np.arange(160) < 10)
+    rigid, loose = (Judgement((evidence,), rim_error=4, reference_error=6, loose=loose) for loose in (False, True))
+    assert (rigid.inliers, rigid.matches) == (loose.inliers, loose.matches) == (10, 160)
+    assert rigid.score == pytest.approx(np.log1p(10 / 16) - 0.5)
+    assert loose.score == pytest.approx(np.log1p(160 / 16) - 0.5)
