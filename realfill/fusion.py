@@ -21,13 +21,17 @@ from realfill.levelling import seam_offsets
 
 _LEAST_LIKENESS = 0.15  # mean correlation with the target around the hole, below which a reference is not believed
 _FULL_LIKENESS = 0.5
+_LEAST_KINSHIP = 0.2  # correlation of coarse colours, below which what is laid loosely shows something else
+_COARSE = 12.0  # pixels
 _SAME = 0.6  # correlation from which on reference and target show the same
 _RING = (5.0, 100.0)  # pixels from the hole between which the likeness is measured
+_LOCAL = 9  # pixels over which the variance of brightness is told
 _TEXTURED = 1e-3  # variance of brightness
 _FEWEST_TEXTURED = 200
 _APART = 0.15  # distance of colours at which a reference is an outlier
 _AS_NEAR = 1.5  # times the parallax of another reference
 _ALIKE = 0.08  # distance of colours within which two references confirm each other
+_BUSY = 0.25  # deviation of brightness at which a pixel's misplacement makes a reference doubtful
 _ALONE = 0.4  # confidence where no other reference tells anything
 _ABSENT = 10.0
 _HIDDEN = 3.0  # cost of a reference from which something nearer hides the scene
@@ -178,7 +182,10 @@ class Fusion:
 
 
 def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
-    """Warp a reference and bring it into the target's light; None where it shows too little around the hole."""
+    """Warp a reference and bring it into the target's light.
+
+    None where it shows too little around the hole, or is laid loosely and shows something else there.
+    """
     image = read_srgb(path)
     columns, rows, defined = warp.maps(*part.grid())
     colours, valid = _sampled(image, columns, rows, defined)
@@ -189,6 +196,8 @@ def lit(part: Part, path: Path, warp: Warp) -> Lit | None:
     if light is None:
         return None
     colours = light(colours)
+    if not warp.exact and _kinship(colours, target, seen & ~part.hole) < _LEAST_KINSHIP:
+        return None
     alike = correlation(_gray(target), _gray(colours))
     likeness = _likeness(alike, target, seen, part.hole)
     full, shown = _sampled(image, *warp.maps(*part.grid(full=True)))
@@ -312,7 +321,8 @@ def _contradicted(candidates: Sequence[Lit], number: int) -> np.ndarray:
 def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.ndarray) -> np.ndarray:
     """How far the chosen reference is to be believed, [h, w] float32, 0 to 1.
 
-    As far as it resembles the target around the hole, and another reference shows the same.
+    As far as it resembles the target around the hole, another reference shows the same, and a misplacement by a pixel
+    would not show.
     """
     taken = labels[None, ..., None]
     colours = np.take_along_axis(np.stack([c.colours for c in candidates]), taken, axis=0)[0]  # [h, w, 3]
@@ -325,6 +335,7 @@ def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.
     support *= np.exp(-((contradicted / _APART) ** 2))
     seen = np.take_along_axis(np.stack([c.seen for c in candidates]), labels[None], axis=0)[0]
     support = np.where(seen, support, np.minimum(support, _ALONE))
+    support *= np.exp(-_variance(_gray(colours)) / _BUSY**2)
     exact = np.array([c.warp.exact for c in candidates])[labels]
     support = np.where(exact, support, np.minimum(support, _ALONE))
     trust = np.array([(c.likeness / _FULL_LIKENESS) for c in candidates]).clip(0, 1)[labels]
@@ -334,12 +345,28 @@ def _confidence(candidates: Sequence[Lit], labels: np.ndarray, disagreement: np.
 def _likeness(alike: np.ndarray, target: np.ndarray, valid: np.ndarray, hole: np.ndarray) -> float:
     """Mean correlation [H, W] where the target has texture around the hole; 0 where that says too little."""
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    ours = _gray(target)
-    variance = cv2.blur(ours * ours, (9, 9)) - cv2.blur(ours, (9, 9)) ** 2
-    judged = valid & (distance > _RING[0]) & (distance < _RING[1]) & (variance > _TEXTURED)
+    judged = valid & (distance > _RING[0]) & (distance < _RING[1]) & (_variance(_gray(target)) > _TEXTURED)
     if judged.sum() < _FEWEST_TEXTURED:
         return 0.0
     return float(alike[judged].mean())
+
+
+def _kinship(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> float:
+    """Correlation of the coarse colours of two pictures [H, W, 3] where both show the scene, -1 to 1."""
+    weight = shared.astype(np.float32)[..., None]
+    apart = []
+    for image in (placed, target):
+        coarse = cv2.GaussianBlur(image * weight, (0, 0), _COARSE)[shared]
+        coarse /= np.maximum(cv2.GaussianBlur(weight, (0, 0), _COARSE)[shared], 1e-3)[:, None]
+        apart.append(coarse - coarse.mean(axis=0))  # [N, 3]
+    theirs, ours = apart
+    return float((theirs * ours).sum() / max(np.sqrt((theirs**2).sum() * (ours**2).sum()), 1e-9))
+
+
+def _variance(gray: np.ndarray) -> np.ndarray:
+    """Variance of brightness around every pixel [H, W] float32."""
+    mean = cv2.blur(gray, (_LOCAL, _LOCAL))
+    return np.asarray(np.maximum(cv2.blur(gray * gray, (_LOCAL, _LOCAL)) - mean * mean, 0))
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from realfill import relight
 from realfill.album import Album
 from realfill.artifacts import Candidate, mask_path, read_rows
 from realfill.deformation import deformations
+from realfill.fusion import Part, Warp, lit
 from realfill.images import read_png, write_png
 from realfill.matching import Matches
 from realfill.metrics import psnr
@@ -82,6 +83,18 @@ def test_a_palette_is_learned_though_nothing_lies_in_its_place() -> None:
     assert np.abs(light(photo) - target).mean() < 0.03
     assert np.abs(photo - target).mean() > 0.1
     assert relight.learn_roughly(photo, target, ~hole & False, hole) is None
+
+
+def test_what_shows_something_else_around_the_hole_is_not_laid(tmp_path: Path) -> None:
+    photo = cv2.resize(skimage.data.coffee(), (300, 200))
+    mask = np.zeros((200, 300), np.uint8)
+    mask[70:130, 110:190] = 255
+    part = Part.around(photo, mask, 0.4, 300)
+    write_png(tmp_path / "shifted.png", np.roll(photo, (3, -4), (0, 1)))
+    write_png(tmp_path / "other.png", photo[::-1])
+    warp = Warp(lambda columns, rows: (columns, rows, np.ones(rows.shape, bool)), 0.0, exact=False)
+    assert lit(part, tmp_path / "shifted.png", warp) is not None
+    assert lit(part, tmp_path / "other.png", warp) is None
 
 
 def test_a_scene_that_moved_is_laid_about_right_and_nothing_of_it_is_called_certain(tmp_path: Path) -> None:
