@@ -66,7 +66,7 @@ class _Deformation:
     def maps(self, columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Warp.maps`."""
         x, y = (np.linspace(values.min(), values.max() + 1, _NODES) for values in (columns, rows))
-        grid = self.moved((x[None] + 1j * y[:, None]).ravel()).reshape(_NODES, _NODES)
+        grid = np.stack([self.moved(x + 1j * row) for row in y])  # [nodes, nodes]
         across, down = (
             ((values - ends[0]) / (ends[1] - ends[0])).astype(np.float32)
             for values, ends in ((columns, x), (rows, y))
@@ -104,6 +104,8 @@ def _fitted(matches: Matches, side: float) -> _Deformation | None:
     for _ in range(_ROUNDS):
         deformation = _Deformation(ours[kept], theirs[kept], _SOFT * side)
         kept = np.abs(deformation.moved(ours) - theirs) < reach
+        if kept.sum() < _FEWEST:
+            return None
     return deformation
 
 

@@ -92,7 +92,7 @@ class SampleParams(_Section):
     """Drawing the candidates."""
 
     candidates: int = Field(4, ge=1, le=1024, description="How many candidates are drawn from pure noise.")
-    guided: int = Field(2, ge=0, le=1024, description="How many are drawn around placed references, where there are.")
+    guided: int = Field(2, ge=0, le=1024, description="How many are drawn around placed references that are certain.")
     strength: float = Field(0.125, gt=0, le=1, description="Share of the noise that guided candidates start with.")
     steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
     scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Sampler.")
