@@ -34,7 +34,7 @@ from realfill.artifacts import (
 from realfill.detail import detail_of
 from realfill.errors import AlbumError, ParamsError
 from realfill.files import publishing, write_json
-from realfill.images import Photo, from_srgb, read, read_png, resize, square, write_lossless, write_png
+from realfill.images import Photo, distance_to, from_srgb, read, read_png, resize, square, write_lossless, write_png
 from realfill.params import BlendParams, Params
 from realfill.proposal import Proposal, read_proposal
 
@@ -198,7 +198,7 @@ def patch_of(
     feather = feather_of(window, params)
     place = _place(mask, 3 * feather + 2)
     hole = mask[place] > 0  # [h, w]
-    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # 0 in the hole
+    distance = distance_to(hole)
     known = (distance > feather / 2).astype(np.float32)
     levels = int(math.log2(max(feather, 1)))
     fill = candidate.astype(np.float32) / 255  # [R, R, 3]
@@ -252,7 +252,7 @@ def matched(canvas: np.ndarray, mask: np.ndarray, window: Window, candidate: np.
     wanted = (np.dstack(seen) / np.maximum(share, 0.9)[..., None])[ring].astype(np.float64)  # [M, 3]
     given = resize(candidate, _GRID, _GRID)[ring].astype(np.float64)  # [M, 3]
     hole = resize((square(mask, window, fill=0) > 0).astype(np.float32), _GRID, _GRID) > 0
-    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    away = distance_to(hole)
     trust = np.exp((away[ring].min() - away[ring]) / _RING).astype(np.float64)  # [M]
     gain, bias = _gain(given, wanted, trust)
     offset = _offset(wanted - gain * given, bias, trust, ring)

@@ -422,6 +422,14 @@ def gray(picture: Pixels) -> np.ndarray:
     return luma
 
 
+def distance_to(region: np.ndarray) -> np.ndarray:
+    """Distance of every pixel to the nearest one of a region [H, W] bool, pixels, float32; 0 inside.
+
+    Unlike OpenCV's exact transform it does not depend, in its last bits, on where the picture lies in memory.
+    """
+    return np.asarray(distance_transform_edt(~region), np.float32)
+
+
 def nearest_known(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Values [H, W, ...]; elsewhere than known [H, W] those of the nearest known place, zeros if there is none."""
     if not known.any():

@@ -19,7 +19,7 @@ from realfill import artifacts, files, images
 from realfill.album import Album
 from realfill.artifacts import Window
 from realfill.errors import MaskError
-from realfill.images import Photo, Pixels
+from realfill.images import Photo, Pixels, distance_to
 from realfill.params import AlbumSettings, Params
 
 GREY = 128  # what the canvas holds inside the hole
@@ -272,8 +272,7 @@ def grown(mask: Pixels, pixels: int) -> Pixels:
     """Dilate a mask, [H, W] uint8 0 or 255, by a disc of this radius."""
     if pixels == 0 or not mask.any():
         return mask
-    distance = cv2.distanceTransform(255 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    inside: Pixels = distance <= pixels
+    inside: Pixels = distance_to(mask > 0) <= pixels
     return inside.astype(np.uint8) * np.uint8(255)
 
 

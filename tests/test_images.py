@@ -292,3 +292,18 @@ def test_a_window_beyond_the_canvas_repeats_its_edge_or_is_filled(picture: Pixel
     assert np.array_equal(cut[0], picture[0]) and np.array_equal(cut[159], picture[119])
     mask = images.square(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), window(0, -20, 160), fill=0)
     assert mask[:20].max() == 0 and mask[140:].max() == 0
+
+
+def test_distances_are_exact_and_do_not_depend_on_where_the_picture_lies_in_memory() -> None:
+    region = np.zeros((96, 96), bool)
+    region[20:60, 30:70] = True
+    rows, columns = np.mgrid[:96, :96]
+    aside = np.hypot(rows - rows.clip(20, 59), columns - columns.clip(30, 69))
+    sizes = np.random.default_rng(0).integers(1, 5000, (40, 50))
+    drawn = []
+    for round_ in sizes:
+        moved = [np.empty(size, np.uint8) for size in round_]
+        drawn.append(images.distance_to(region.copy()).tobytes())
+        del moved
+    assert len(set(drawn)) == 1
+    np.testing.assert_allclose(images.distance_to(region), aside, atol=1e-5)
