@@ -65,8 +65,10 @@ def run(album: Album, params: Params) -> AlignResult:
     window = read_window(album)
     part = Part.around(read_png(canvas_path(album)), read_png(mask_path(album)), _MARGIN, _WORKING_SIDE)
     references = accepted_references(album)
-    lenses = [_target_lens(album, window), *map(_lens, references)]
-    model, fusion = _fusion(part, references, lenses, params.align) if params.align.enabled else ("none", None)
+    model, fusion = "none", None
+    if params.align.enabled:
+        lenses = [_target_lens(album, window), *map(_lens, references)]
+        model, fusion = _fusion(part, references, lenses, params.align)
     placed = Placed(
         model=model,
         box=part.box,
@@ -106,7 +108,6 @@ def _fusion(
     """The model that says how the references lie over the part, and what they say; "none" and None if none does."""
     photos = [_small(part.canvas), *(_small(read_srgb(path)) for path in references)]
     matches = _matches(photos, lenses, part.mask, params.references)
-
     warps, model = _warps(part, matches, photos, lenses)
     candidates = _lit(part, references, warps)
     fusion = fused(part, candidates) if candidates else None
