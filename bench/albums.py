@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from realfill.album import Album
-from realfill.artifacts import canvas_path, finished_photo, mask_path, read_document
-from realfill.images import Pixels, read_png, read_srgb, resize, write_png
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.album.store import canvas_path, finished_photo, mask_path, read_document
+from realfill.imaging.ops import Pixels, resize
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import read_png, write_png
 
 HEIGHT = 600
 COLUMNS = {
@@ -77,7 +80,7 @@ def completed(path: Path, out: Path, seeds: Sequence[int] | None, options: list[
 
 def run(path: Path, out: Path, options: list[str]) -> Run:
     seconds, gigabytes, status = measured(["complete", str(path), "--out", str(out), *options])
-    album = Album.open(path, out / path.resolve().name)
+    album = open_album(path, out / path.resolve().name)
     if status != 0:
         return Run("", False, None, seconds, gigabytes)
     height, width = read_png(mask_path(album)).shape

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from fleets import Fleet, commit, fleet, use_remote
-from libraries import call, change_yaml, write_tiny_album
-from realfill import nights
-from realfill.library import Library, add
+from realfill.library import run_history
+from realfill.library.repository import Library, add
+from support.fleets import Fleet, commit, fleet, use_remote
+from support.libraries import call, change_yaml, write_tiny_album
 
 BROKEN = {"torn": "PhotoError", "unmarked": "MaskError", "misspelt": "ParamsError"}
 AGENTS = ("agent-1", "agent-2")
@@ -117,7 +117,7 @@ def when(seen: Callable[[], bool], seconds: float = 1800) -> None:
 
 def examine(made: Fleet, good: int) -> dict[str, str]:
     library = Library.open(made.library)
-    rows = nights.latest(library)
+    rows = run_history.latest(library)
     assert Counter(row.outcome for row in rows.values()) == {"completed": good, "quarantined": len(BROKEN)}
     assert {name: rows[name].error for name in BROKEN} == BROKEN
     finished = sorted(rows.keys() - BROKEN.keys())
@@ -135,7 +135,7 @@ def examine(made: Fleet, good: int) -> dict[str, str]:
     return {name: rows[name].digest for name in finished}
 
 
-def cost(row: nights.Row) -> float:
+def cost(row: run_history.Row) -> float:
     """Seconds between an album's beginning and end that no stage took."""
     whole = datetime.fromisoformat(row.ended) - datetime.fromisoformat(row.began)
     return whole.total_seconds() - sum(row.seconds.values())

@@ -23,11 +23,14 @@ from pathlib import Path
 
 from skimage import data
 
-from realfill import images, validate
-from realfill.album import Album
-from realfill.errors import PhotoError
-from realfill.params import load_params
-from realfill.probe import Prober
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.core.errors import PhotoError
+from realfill.core.params import load_params
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.decode_sandbox import DecodeSandbox
+from realfill.photo_io.working_files import write_png
+from realfill.stages import validate
 
 SECONDS = 5.0
 MEGABYTES = 1024
@@ -73,11 +76,11 @@ def main() -> int:
 def _album(root: Path, hostile: list[Path]) -> Album:
     for folder in ("target", "ref"):
         (root / folder).mkdir(parents=True)
-    images.write_png(root / "target" / "target.png", data.astronaut())
+    write_png(root / "target" / "target.png", data.astronaut())
     for path in hostile:
         shutil.copyfile(path, root / "ref" / path.name)
         shutil.copyfile(path, root / "ref" / f"{path.name}.jpg")
-    return Album.open(root)
+    return open_album(root)
 
 
 def _tried(path: Path, harmless: Path) -> Row:
@@ -96,7 +99,7 @@ def _tried(path: Path, harmless: Path) -> Row:
 
 
 def _try(path: Path, harmless: Path, sender: Connection) -> None:
-    with Prober(max_megapixels=150.0, timeout=SECONDS) as prober:
+    with DecodeSandbox(max_megapixels=150.0, timeout=SECONDS) as prober:
         prober.find(harmless)
         start = time.perf_counter()
         try:
@@ -106,7 +109,7 @@ def _try(path: Path, harmless: Path, sender: Connection) -> None:
             verdict, reason = "refused", error.problem
         seconds = time.perf_counter() - start
     if verdict == "accepted":
-        images.read_srgb(path)
+        read_srgb(path)
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)) // 1024
     sender.send(Row(verdict, reason, seconds, peak))
 

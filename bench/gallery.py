@@ -14,8 +14,8 @@ from pathlib import Path
 import skimage.data
 from PIL import Image
 
-from realfill.gallery import write_gallery
-from realfill.library import open_albums
+from realfill.library.gallery import write_gallery
+from realfill.library.repository import open_albums
 
 SIDE = 480
 REASON = "target/target.tif: The photo is damaged: it ends in strip 14. Replace it by an intact copy."

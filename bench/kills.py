@@ -16,12 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from libraries import change_yaml, environment, make_library
-from realfill.files import digest
-from realfill.library import Library
+from realfill.core.hashing import digest
+from realfill.library.repository import Library
 from realfill.pipeline import STAGES
+from support.libraries import change_yaml, environment, make_library
 
-CODE = "from flows.album import complete_album; complete_album('album', gallery=False)"
+CODE = "from flows.complete_album import complete_album; complete_album('album', gallery=False)"
 TUNING = {"steps": 40, "checkpoint_every": 4}
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from flows.library import complete_library, find_stale
-from libraries import make_library, pretend_completed
-from realfill.library import Library
-from realfill.seals import Seals
-from realfill.tracking import tracking
+from flows.complete_library import complete_library, find_stale
+from realfill.library.dvc_state import open_dvc_state
+from realfill.library.repository import Library
+from realfill.library.staleness import Seals
+from support.libraries import make_library, pretend_completed
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def made(root: Path, size: int) -> Library:
         shutil.copytree(library.folder("a0000"), library.folder(name), symlinks=True)
         completed = library.folder(name) / "completed"
         (completed / "a0000.json").rename(completed / f"{name}.json")
-        with tracking(library.root, library.pipeline(name)) as known:
+        with open_dvc_state(library.root, library.pipeline(name)) as known:
             known.record(library.pipeline(name), "export")
     return library
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from fleet import cost
 
-from libraries import make_library
-from realfill import nights
-from realfill.library import Library
+from realfill.library import run_history
+from realfill.library.repository import Library
+from support.libraries import make_library
 
 
 def main() -> None:
@@ -30,14 +30,14 @@ def main() -> None:
         "PREFECT_LOGGING_LEVEL": "ERROR",
     }
     os.chdir(library)
-    from flows.library import complete_library  # Prefect reads its settings when it is imported
+    from flows.complete_library import complete_library  # Prefect reads its settings when it is imported
 
     complete_library(str(library), albums=[])
     started = time.monotonic()
     told = complete_library(str(library))
     seconds = time.monotonic() - started
     assert len(told["completed"]) == albums, told
-    rows = nights.latest(Library.open(library)).values()
+    rows = run_history.latest(Library.open(library)).values()
     stages = sum(sum(row.seconds.values()) for row in rows)
     costs = sorted(cost(row) for row in rows)
     print(f"{albums} albums in {seconds:.1f} s: {stages:.1f} s in stages; beside them, seconds an album:")

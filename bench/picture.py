@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from realfill.album import Album
-from realfill.artifacts import accepted_references, canvas_path, finished_photo, mask_path
-from realfill.images import Pixels, read_png, read_srgb, resize
+from realfill.album.discovery import open_album
+from realfill.album.store import accepted_references, canvas_path, finished_photo, mask_path
+from realfill.imaging.ops import Pixels, resize
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import read_png
 
 HEIGHT, GAP = 320, 8
 
 
 def main() -> None:
-    album, out = Album.open(Path(sys.argv[1])), Path(sys.argv[2])
+    album, out = open_album(Path(sys.argv[1])), Path(sys.argv[2])
     hole = read_png(mask_path(album))[..., None] > 0
     shown = [np.where(hole, np.uint8(255), read_png(canvas_path(album)))]
     shown += [read_srgb(path) for path in accepted_references(album)[:1]]

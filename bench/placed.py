@@ -17,14 +17,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from realfill import baselines
-from realfill.album import Album
-from realfill.artifacts import mask_path, read_placed
-from realfill.images import Pixels, read_png, read_srgb, write_png
-from realfill.metrics import Scorer, squared_error
-from realfill.params import Params, load_params
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.album.placement import CERTAIN, read_proposal
+from realfill.album.store import mask_path, read_placed
+from realfill.core.params import Params, load_params
+from realfill.evaluation import baselines
+from realfill.evaluation.metrics import Scorer, squared_error
+from realfill.imaging.ops import Pixels
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import read_png, write_png
 from realfill.pipeline import run_stage
-from realfill.proposal import CERTAIN, read_proposal
 
 HEADINGS = ("album", "model", "PSNR / SSIM / recall", "certain", "error there / elsewhere", "Telea", "align")
 
@@ -59,7 +62,7 @@ def main() -> None:
     found = []
     for root in given.albums:
         for turn in turned(root.resolve(), given.folder) if given.turned else [root.resolve()]:
-            album = Album.open(turn, given.folder / turn.name)
+            album = open_album(turn, given.folder / turn.name)
             found.append(placing(album, params, given.folder / f"{album.name}.png"))
             print(row(album.name, found[-1:]), flush=True)
     print(row("mean", found))
@@ -67,7 +70,7 @@ def main() -> None:
 
 def turned(root: Path, folder: Path) -> Iterator[Path]:
     """Albums made of an album with a truth, one a reference."""
-    album = Album.open(root)
+    album = open_album(root)
     if album.mask is None:
         return
     for chosen in album.references:

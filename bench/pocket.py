@@ -17,16 +17,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from realfill.album import Album
-from realfill.artifacts import Window, read_window
-from realfill.basemodel import BaseModel, load
-from realfill.blend import compose
-from realfill.images import Pixels, read_srgb, resize, square, write_png
-from realfill.metrics import Scorer, psnr
-from realfill.params import Params, load_params
+from realfill.album.canvas import crop_window, read_model_window
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.album.schemas import Window
+from realfill.album.store import read_window
+from realfill.compositing.multiband_blend import compose
+from realfill.core.params import Params, load_params
+from realfill.core.seeding import numpy_generator
+from realfill.diffusion.base_model import BaseModel, load
+from realfill.diffusion.inpainting_sampler import Guide, sample_candidates
+from realfill.evaluation.metrics import Scorer, psnr
+from realfill.imaging.ops import Pixels, resize
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import write_png
 from realfill.pipeline import run_stage
-from realfill.randomness import numpy_generator
-from realfill.sample import Guide, draw, window_of
 
 UNKNOWN = 0.2  # of the placed reference
 MOVED = (2.0, 5.0)  # pixels, on average over the reference
@@ -64,7 +69,7 @@ def main() -> None:
     print(f"| album | autoencoder | {' | '.join(WAYS)} | recall kept |\n|{'---|' * (len(WAYS) + 3)}")
     codec, every, rows = [], [], []
     for path in given.albums:
-        album = Album.open(path, given.folder / path.resolve().name)
+        album = open_album(path, given.folder / path.resolve().name)
         codec.append(round_trip(model, album))
         if album.truth is None:
             continue
@@ -99,7 +104,7 @@ def seen(album: Album, params: Params, side: int) -> tuple[Pixels, Pixels, Pixel
     window = read_window(album)
     truth = read_srgb(album.truth)
     height, width = window.canvas_height, window.canvas_width
-    return resize(square(resize(truth, width, height), window), side, side), *window_of(album, side)
+    return resize(crop_window(resize(truth, width, height), window), side, side), *read_model_window(album, side)
 
 
 def filled(model: BaseModel, params: Params, truth: Pixels, mask: Pixels, seed: int) -> list[Pixels]:
@@ -110,7 +115,7 @@ def filled(model: BaseModel, params: Params, truth: Pixels, mask: Pixels, seed: 
     start = cv2.inpaint(shown, missing, 3, cv2.INPAINT_TELEA)
     guide = Guide(start, known, np.zeros(mask.shape, np.float32), params.sample.strength)
     settings = params.sample.model_copy(update={"seed": seed})
-    mended = draw(model, truth, mask, 1, settings, params.finetune.prompt, guide=guide).images[0]
+    mended = sample_candidates(model, truth, mask, 1, settings, params.finetune.prompt, guide=guide).images[0]
     side = model.resolution
     window = Window("file", side, side, 0, 0, side, side, 0, 0, side, float(mask.mean()))
     hole = np.where(mask, np.uint8(255), np.uint8(0))

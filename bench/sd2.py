@@ -19,12 +19,13 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from realfill import memory
-from realfill.album import Album
-from realfill.basemodel import FILES, load, locate
-from realfill.params import load_params
+from realfill.album.discovery import open_album
+from realfill.core import peak_memory
+from realfill.core.params import load_params
+from realfill.core.progress import Step
+from realfill.diffusion.base_model import load
+from realfill.diffusion.model_registry import FILES, locate
 from realfill.pipeline import run_stage
-from realfill.progress import Step
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
     steps = [f"finetune.steps={given.tuned}", f"sample.steps={given.sampled}", "sample.candidates=1"]
     quick = ["align.enabled=false", "finetune.bank=4", "finetune.batch_size=1", f"base.model={folder}", *steps]
     params = load_params(assignments=[*quick, *given.assignments])
-    album = Album.open(given.album, given.folder / given.album.resolve().name)
+    album = open_album(given.album, given.folder / given.album.resolve().name)
     for stage in ("validate", "masks", "align"):
         run_stage(stage, album, params)
     model = load(params.base)
@@ -49,9 +50,9 @@ def main() -> None:
     print(f"UNet of {count / 1e6:.0f} M parameters, {model.resolution} px, {model.device}, batch", end=" ")
     print(params.finetune.batch_size, f"({torch.get_num_threads()} threads)")
     for stage in ("finetune", "sample"):
-        memory.restart()
+        peak_memory.reset_peaks()
         seconds = timed(partial(run_stage, stage, album, params))
-        peaks = ", ".join(f"{name} {value:.1f}" for name, value in memory.peaks().items())
+        peaks = ", ".join(f"{name} {value:.1f}" for name, value in peak_memory.peaks().items())
         print(f"{stage}: {seconds:.1f} s a step; {peaks}", flush=True)
 
 

@@ -14,10 +14,12 @@ import time
 import numpy as np
 import torch
 
-from realfill.basemodel import BaseModel, load
-from realfill.finetune import Tuning, encode_crops, random_mask
-from realfill.params import BaseParams, FinetuneParams
-from realfill.randomness import numpy_generator
+from realfill.core.params import BaseParams, FinetuneParams
+from realfill.core.seeding import numpy_generator
+from realfill.diffusion.base_model import BaseModel, load
+from realfill.diffusion.lora_tuning import Tuning
+from realfill.diffusion.training_bank import encode_crops
+from realfill.diffusion.training_masks import random_mask
 
 
 def main() -> None:

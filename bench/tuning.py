@@ -15,13 +15,16 @@ from pathlib import Path
 import numpy as np
 from pocket import seen
 
-from realfill.album import Album
-from realfill.basemodel import BaseModel, load
-from realfill.finetune import Tuning, encode_bank
-from realfill.images import Pixels, write_png
-from realfill.metrics import psnr
-from realfill.params import Params, load_params
-from realfill.sample import draw
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.core.params import Params, load_params
+from realfill.diffusion.base_model import BaseModel, load
+from realfill.diffusion.inpainting_sampler import sample_candidates
+from realfill.diffusion.lora_tuning import Tuning
+from realfill.diffusion.training_bank import encode_bank
+from realfill.evaluation.metrics import psnr
+from realfill.imaging.ops import Pixels
+from realfill.photo_io.working_files import write_png
 
 
 def main() -> None:
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("--try", dest="settings", action="append", default=[], help="as after --set; may be repeated")
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
-    albums = [Album.open(path, given.folder / path.resolve().name) for path in given.albums]
+    albums = [open_album(path, given.folder / path.resolve().name) for path in given.albums]
     settings = ["finetune.steps=0", *(given.settings or [""])]
     headings = ["settings", *(album.name for album in albums), "mean", "seconds"]
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
@@ -65,7 +68,7 @@ def tuned(model: BaseModel, album: Album, photo: Pixels, mask: Pixels, params: P
         seconds = time.perf_counter() - started
         for part in (model.unet, model.text_encoder):
             part.eval()
-        drawn = draw(model, photo, mask, params.sample.candidates, params.sample, params.finetune.prompt)
+        drawn = sample_candidates(model, photo, mask, params.sample.candidates, params.sample, params.finetune.prompt)
     return drawn.images, seconds
 
 

@@ -25,11 +25,13 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from realfill import __version__, pipeline
-from realfill.album import Album
-from realfill.errors import RealFillError
-from realfill.params import PROFILES, Params, load_params
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.album.lock import album_lock
+from realfill.core.errors import RealFillError
+from realfill.core.params import PROFILES, Params, load_params
+from realfill.core.progress import Progress, Step
 from realfill.pipeline import STAGES, Stage
-from realfill.progress import Progress, Step
 
 app = typer.Typer(
     name="realfill",
@@ -42,7 +44,6 @@ app = typer.Typer(
 )
 out_console = Console()
 err_console = Console(stderr=True)
-
 AlbumPath = Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder.")]
 AlbumPaths = Annotated[list[Path], typer.Argument(metavar="ALBUM...", help="Album folders.")]
 Out = Annotated[
@@ -130,7 +131,7 @@ def _stage_command(stage: Stage) -> Callable[..., None]:
         assignments: Assignments = None,
     ) -> None:
         album, params = _opened(path, out, params_file, profile, assignments or [])
-        with pipeline.alone(album), _bars() as on_progress:
+        with album_lock(album), _bars() as on_progress:
             pipeline.run_stage(stage.name, album, params, on_progress)
         out_console.print(str(stage.output(album)), soft_wrap=True, highlight=False)
 
@@ -152,19 +153,19 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare finished albums with their ground truth (target/gt.*), over the hole only, and write work/evaluate/."""
-    from realfill.evaluate import evaluate as evaluate_album
-    from realfill.evaluate import remarks, table
+    from realfill.evaluation.evaluate import evaluate as evaluate_album
+    from realfill.evaluation.scores_table import remarks, scores_table
 
     evaluations, pages = [], []
     for path in albums:
         album, params = _opened(path, out, params_file, profile, assignments or [])
-        with pipeline.alone(album):
+        with album_lock(album):
             evaluations.append(evaluate_album(album, params, untuned=untuned))
         pages.append(album.work("evaluate") / "index.html")
     if as_json:
         print(json.dumps([evaluation.to_json() for evaluation in evaluations], indent=2))
         return
-    out_console.print(table(evaluations))
+    out_console.print(scores_table(evaluations))
     for line in (*remarks(evaluations), *(f"page   {page}" for page in pages)):
         out_console.print(escape(line), soft_wrap=True, highlight=False)
 
@@ -175,7 +176,7 @@ def add(
     library: Annotated[Path, typer.Option(help="Root of the library, a git and DVC repository.")] = Path(),
 ) -> None:
     """Bring an album into the library under data/albums/, its photos tracked by DVC."""
-    from realfill.library import add as add_album
+    from realfill.library.repository import add as add_album
 
     folder = add_album(album, library)
     out_console.print(str(folder), soft_wrap=True, highlight=False)
@@ -189,8 +190,8 @@ def pick(
     out: Out = None,
 ) -> None:
     """Deliver another candidate of a finished album than the best-ranked one; best takes the choice back."""
-    from realfill.library import Library
-    from realfill.pick import pick as pick_candidate
+    from realfill.album.candidate_override import pick as pick_candidate
+    from realfill.library.repository import Library
 
     in_library = Path("data", "albums", name, "dvc.yaml").is_file()
     album = Library.open(Path()).album(name) if in_library else _opened(Path(name), out, None, None, [])[0]
@@ -209,8 +210,8 @@ def gallery(
     ] = None,
 ) -> None:
     """Write the page that lists every album of a library, those that need a look first."""
-    from realfill.gallery import write_gallery
-    from realfill.library import open_albums
+    from realfill.library.gallery import write_gallery
+    from realfill.library.repository import open_albums
 
     albums = folder / "data" / "albums" if (folder / "data" / "albums").is_dir() else folder
     opened, problems = open_albums(albums)
@@ -221,15 +222,15 @@ def gallery(
 @app.command()
 def demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:
     """Write the demo album: a real stereo photo pair with a hole, from scikit-image."""
-    from realfill.demo import write_album
+    from realfill.demo_album import write_demo_album
 
-    out_console.print(str(write_album(folder)), soft_wrap=True, highlight=False)
+    out_console.print(str(write_demo_album(folder)), soft_wrap=True, highlight=False)
 
 
 @app.command()
 def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. sd2-inpainting.")]) -> None:
     """Download a base model's pinned revision; nothing else ever downloads one."""
-    from realfill.basemodel import fetch as fetch_model
+    from realfill.diffusion.model_registry import fetch as fetch_model
 
     out_console.print(str(fetch_model(model)), soft_wrap=True, highlight=False)
 
@@ -245,7 +246,7 @@ def up(
     report_to: Annotated[str | None, typer.Option(help="Webhook that is told of albums that fail.")] = None,
 ) -> None:
     """Set up the Prefect server that PREFECT_API_URL names; doing it again changes nothing."""
-    from flows.fleet import up as set_up
+    from flows.deployment import up as set_up
 
     for line in set_up(library, report_to):
         out_console.print(line, highlight=False)
@@ -254,7 +255,7 @@ def up(
 @fleet.command()
 def night(library: LibraryRoot = Path()) -> None:
     """Complete every album that is new or changed in this process, without any worker."""
-    from flows.library import complete_library
+    from flows.complete_library import complete_library
 
     complete_library(str(library.resolve()))
 
@@ -267,7 +268,7 @@ def work(
     limit: Annotated[int, typer.Option(min=1, help="Runs at a time; they take turns on the GPU.")] = 2,
 ) -> None:
     """Work for the library in this clone, until interrupted."""
-    from flows.fleet import work as work_for
+    from flows.deployment import work as work_for
 
     raise typer.Exit(work_for(library, pool, name, limit))
 
@@ -275,19 +276,19 @@ def work(
 @app.command()
 def status(library: LibraryRoot = Path()) -> None:
     """Tell what became of every album, those that need a human first."""
-    from realfill import nights
-    from realfill.library import Library
+    from realfill.library import run_history
+    from realfill.library.repository import Library
 
-    out_console.print(nights.status_table(nights.latest(Library.open(library)).values()))
+    out_console.print(run_history.status_table(run_history.latest(Library.open(library)).values()))
 
 
 @app.command()
 def history(album: Annotated[str, typer.Argument(help="Name of the album.")], library: LibraryRoot = Path()) -> None:
     """Tell what changed about an album from night to night."""
-    from realfill import nights
-    from realfill.library import Library
+    from realfill.library import run_history
+    from realfill.library.repository import Library
 
-    for row, changes in nights.history(Library.open(library), album):
+    for row, changes in run_history.history(Library.open(library), album):
         out_console.print(f"[bold]{row.night}[/bold] {row.outcome} {row.worker}".rstrip())
         for line in changes:
             out_console.print(f"  {line}", markup=False, highlight=False)
@@ -301,10 +302,10 @@ def gc(
     ] = False,
 ) -> None:
     """Remove from this clone what can be made or fetched again, and nothing else."""
-    from realfill import space
-    from realfill.library import Library
+    from realfill.library import disk_space
+    from realfill.library.repository import Library
 
-    freed = space.collect(Library.open(library), albums=albums)
+    freed = disk_space.collect(Library.open(library), albums=albums)
     out_console.print(
         f"{freed.bytes / 1e9:.2f} GB: {freed.leftovers} leftovers of runs, {freed.objects} files of DVC's cache, "
         f"{len(freed.albums)} albums"
@@ -350,10 +351,10 @@ def _opened(
     path: Path, out: Path | None, params_file: Path | None, profile: str | None, assignments: list[str]
 ) -> tuple[Album, Params]:
     name = path.resolve().name
-    album = Album.open(path, None if out is None else out / name)
+    album = open_album(path, None if out is None else out / name)
     here = Path("params.yaml")
     chosen = params_file or (here if here.is_file() else None)
-    return album, load_params(chosen, profile=profile, album=album.settings, assignments=assignments)
+    return album, load_params(chosen, profile=profile, overrides=album.settings.overrides, assignments=assignments)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from realfill import __version__
-from realfill.basemodel import MODELS, locate
-from realfill.errors import RealFillError
-from realfill.params import BaseParams
+from realfill.core.errors import RealFillError
+from realfill.core.params import BaseParams
+from realfill.diffusion.model_registry import MODELS, locate
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "kornia", "pyarrow", "dvc", "prefect")
 
@@ -72,16 +72,16 @@ def _tried(part: str, use: Callable[[], str], needed: bool) -> Finding:
 def _model(name: str) -> str:
     if name != BaseParams().model:
         return str(locate(name))
-    from realfill.basemodel import load
+    from realfill.diffusion.base_model import load
 
     model = load(BaseParams(device="cpu"))
     return f"{locate(name)}, {model.resolution} px, {model.digest[:12]}"
 
 
 def _matcher(name: str) -> str:
-    from realfill.matching import matcher
+    from realfill.matching.matchers import load_matcher
 
-    matcher(name)
+    load_matcher(name)
     return "loaded"
 
 

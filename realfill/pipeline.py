@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from realfill import __version__
-from realfill.album import Album
-from realfill.artifacts import finished_photo, read_document
-from realfill.errors import AlbumError, SpaceError
-from realfill.files import digest, digest_json, write_json
-from realfill.params import Params
-from realfill.progress import Progress
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from realfill.album.layout import Album
+from realfill.album.lock import album_lock
+from realfill.album.store import finished_photo, read_document
+from realfill.core.atomic_io import disk_full_as_error, write_json
+from realfill.core.hashing import digest, digest_json
+from realfill.core.params import Params
+from realfill.core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -114,21 +108,9 @@ def run_stage(name: str, album: Album, params: Params, on_progress: Progress | N
         SpaceError: The disk takes no more; what the stage wrote before is still there.
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
-    run = import_module(f"realfill.{name}").run
-    with full_disk_told(name, album.out):
+    run = import_module(f"realfill.stages.{name}").run
+    with disk_full_as_error(name, album.out):
         return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
-
-
-@contextmanager
-def full_disk_told(stage: str, folder: Path) -> Iterator[None]:
-    """Raise a SpaceError where the disk takes no more of what a stage, or the record of it, writes below a folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        problem = f"The disk takes no more ({os.strerror(error.errno)}): {stage} could not be written."
-        raise SpaceError(problem, "Make room and run again; it goes on with this stage.", folder) from error
 
 
 def complete(
@@ -154,7 +136,7 @@ def complete(
     Raises:
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
-    with alone(album):
+    with album_lock(album):
         for step in STAGES:
             inputs = _inputs(step, album, params)
             skipped = not force and _is_done(step, album, inputs)
@@ -162,26 +144,9 @@ def complete(
                 on_stage(step, skipped)
             if not skipped:
                 run_stage(step.name, album, params, on_progress)
-                with full_disk_told(step.name, album.out):
+                with disk_full_as_error(step.name, album.out):
                     write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
     return finished_photo(album)
-
-
-@contextmanager
-def alone(album: Album) -> Iterator[None]:
-    """Keep every other run off the album inside the block; a killed run lets go of it.
-
-    Raises:
-        AlbumError: Another run is working on it.
-    """
-    lock = album.out / "work" / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout as error:
-        problem = "Another run is working on this album."
-        raise AlbumError(problem, "Wait until it ends, or stop it.", album.root) from error
 
 
 def _record(step: Stage, album: Album) -> Path:
@@ -211,6 +176,6 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
 
 
 def _model_digest(params: Params) -> str:
-    from realfill.basemodel import locate, model_digest
+    from realfill.diffusion.model_registry import locate, model_digest
 
     return model_digest(locate(params.base.model))

@@ -9,9 +9,9 @@ import pytest
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
-from models import write_tiny_model
-from realfill.demo import write_album
-from realfill.params import Params, load_params
+from realfill.core.params import Params, load_params
+from realfill.demo_album import write_demo_album
+from support.models import write_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _small_album(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_album(tmp_path_factory.mktemp("albums") / "motorcycle")
+    folder = write_demo_album(tmp_path_factory.mktemp("albums") / "motorcycle")
     for path in folder.rglob("*.png"):
         photo = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         mode = cv2.INTER_NEAREST if path.stem == "mask" else cv2.INTER_AREA

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from realfill import pipeline
-from realfill.album import Album
-from realfill.artifacts import Candidate, read_rows
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.album.lock import album_lock
+from realfill.album.schemas import Candidate
+from realfill.album.store import read_rows
 from realfill.cli import app
-from realfill.errors import AlbumError, SpaceError, StageError
-from realfill.files import digest
-from realfill.images import read_png, write_png
-from realfill.params import Params, load_params
+from realfill.core.errors import AlbumError, SpaceError, StageError
+from realfill.core.hashing import digest
+from realfill.core.params import Params, load_params
+from realfill.photo_io.working_files import read_png, write_png
 from realfill.pipeline import STAGES, Stage, complete, run_stage
 
 
@@ -38,7 +40,7 @@ def with_section(params: Params, section: str, **values: object) -> Params:
 
 
 def test_an_album_is_completed_and_a_second_run_does_nothing(album_folder: Path, quick_params: Params) -> None:
-    album = Album.open(album_folder)
+    album = open_album(album_folder)
     photo = complete(album, quick_params)
     target, completed, mask = (read_png(path) for path in (album.target, photo, album.root / "target" / "mask.png"))
     assert completed.shape == target.shape
@@ -49,7 +51,7 @@ def test_an_album_is_completed_and_a_second_run_does_nothing(album_folder: Path,
 
 
 def test_a_change_reruns_what_depends_on_it_and_nothing_else(album_folder: Path, quick_params: Params) -> None:
-    album = Album.open(album_folder)
+    album = open_album(album_folder)
     complete(album, quick_params)
     assert watched(album, with_section(quick_params, "blend", feather=2.0)) == ["blend", "export"]
     assert watched(album, with_section(quick_params, "blend", feather=2.0)) == []
@@ -58,7 +60,7 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(album_folder: Path,
 
 
 def test_the_same_inputs_give_the_same_bytes(album_folder: Path, quick_params: Params, tmp_path: Path) -> None:
-    first, second = (Album.open(album_folder, tmp_path / name) for name in ("first", "second"))
+    first, second = (open_album(album_folder, tmp_path / name) for name in ("first", "second"))
     complete(first, quick_params)
     complete(second, quick_params)
     for stage in STAGES:
@@ -69,7 +71,7 @@ def test_the_papers_profile_runs(album_folder: Path, quick_params: Params) -> No
     shortened = ["finetune.steps=2", "finetune.bank=8", "sample.candidates=1", "rank.matcher=sift"]
     model = [f"base.model={quick_params.base.model}", "base.device=cpu", "align.enabled=false"]
     params = load_params(profile="paper", assignments=shortened + model)
-    album = Album.open(album_folder)
+    album = open_album(album_folder)
     complete(album, params)
     (row,) = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     assert (row.scheduler, row.steps) == ("ddpm", 200)
@@ -79,12 +81,12 @@ def test_a_bad_reference_is_left_out_with_a_warning(
     album_folder: Path, quick_params: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
     (album_folder / "ref" / "3.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no photo")
-    complete(Album.open(album_folder), quick_params)
+    complete(open_album(album_folder), quick_params)
     assert "3.jpg" in caplog.text
 
 
 def test_a_stage_alone_says_what_must_run_before_it(album_folder: Path, quick_params: Params) -> None:
-    album = Album.open(album_folder)
+    album = open_album(album_folder)
     for stage in STAGES[1:]:
         with pytest.raises(StageError, match="Run `realfill "):
             run_stage(stage.name, album, quick_params)
@@ -92,7 +94,7 @@ def test_a_stage_alone_says_what_must_run_before_it(album_folder: Path, quick_pa
 
 
 def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(album_folder: Path, quick_params: Params) -> None:
-    album = Album.open(album_folder)
+    album = open_album(album_folder)
     complete(album, quick_params)
     before = digest(album.root)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -109,8 +111,8 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(album_folder
 
 
 def test_two_runs_do_not_work_on_one_album(album_folder: Path, quick_params: Params) -> None:
-    album = Album.open(album_folder)
-    with pipeline.alone(album), pytest.raises(AlbumError, match="Another run"):
+    album = open_album(album_folder)
+    with album_lock(album), pytest.raises(AlbumError, match="Another run"):
         complete(album, quick_params)
 
 
@@ -134,7 +136,7 @@ def test_one_bad_album_does_not_stop_the_others(album_folder: Path, quick_params
 
 
 def test_provenance_tells_how_the_photo_came_about(album_folder: Path, quick_params: Params) -> None:
-    album = Album.open(album_folder)
+    album = open_album(album_folder)
     photo = complete(album, quick_params)
     told = json.loads((album.completed / "motorcycle.json").read_text())
     assert told["photo"] == photo.name

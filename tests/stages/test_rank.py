@@ -1,0 +1,189 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from realfill.album.canvas import crop_window
+from realfill.album.discovery import open_album
+from realfill.album.layout import Album
+from realfill.album.schemas import Candidate, Ranked, Window
+from realfill.album.store import accepted_references, read_document, read_rows, write_rows
+from realfill.core.errors import StageError
+from realfill.core.hashing import digest
+from realfill.core.params import Params, load_params
+from realfill.demo_album import write_demo_album
+from realfill.imaging.ops import resize
+from realfill.matching.correspondences import Matches
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import read_png, write_png
+from realfill.selection.candidate_scores import Evidence, Judgement, reference_error, rim_error
+from realfill.selection.hole_view import HoleView
+from realfill.stages import masks, rank, validate
+from support.finished_album import place_nothing
+
+R = 128
+XFEAT, SIFT = (load_params(assignments=[f"rank.matcher={name}"]) for name in ("xfeat", "sift"))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo album up to masks."""
+    album = open_album(write_demo_album(tmp_path_factory.mktemp("albums") / "motorcycle"))
+    validate.run(album, load_params())
+    masks.run(album, load_params())
+    place_nothing(album)
+    return album.root
+
+
+@pytest.fixture
+def album(prepared: Path, tmp_path: Path) -> Album:
+    return open_album(Path(shutil.copytree(prepared, tmp_path / "motorcycle")))
+
+
+def window_of(album: Album) -> Window:
+    return Window(**read_document(album.work("masks") / "window.json"))
+
+
+def truth(album: Album) -> np.ndarray:
+    assert album.truth is not None
+    return resize(crop_window(read_srgb(album.truth), window_of(album)), R, R)
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (R, R, 3), np.uint8)
+
+
+def draw(album: Album, fills: list[np.ndarray]) -> None:
+    folder = album.work("sample")
+    folder.mkdir(parents=True)
+    rows = []
+    for number, fill in enumerate(fills):
+        rows.append(
+            Candidate(
+                candidate=number,
+                file=f"{number:03d}.png",
+                kind="noise",
+                draw=number,
+                seed=0,
+                scheduler="unipc",
+                steps=1,
+                guidance=1.0,
+                batch_size=1,
+                count=len(fills),
+                resolution=R,
+                model="pocket",
+                model_digest="",
+                adapter_digest="",
+                versions="{}",
+            )
+        )
+        write_png(folder / rows[-1].file, fill)
+    write_rows(folder / "candidates.parquet", Candidate, rows)
+
+
+@pytest.mark.parametrize("params", [XFEAT, SIFT], ids=["xfeat", "sift"])
+def test_the_truth_comes_first_and_what_is_foreign_last(album: Album, params: Params) -> None:
+    true = truth(album)
+    blurred = resize(resize(true, R // 8, R // 8), R, R)
+    shifted = np.roll(true, (R // 10, R // 10), (0, 1))
+    other = resize(data.coffee(), R, R)
+    draw(album, [noise(), other, shifted, blurred, true])
+    result = rank.run(album, params)
+    order = [row.candidate for row in result.ranked]
+    assert order[0] == 4
+    assert set(order[-2:]) == {0, 1}
+    inliers = {row.candidate: row.inliers for row in result.ranked}
+    assert inliers[4] > 5 * max(inliers[number] for number in (0, 1, 2))
+
+
+def test_what_is_written(album: Album) -> None:
+    draw(album, [noise(), truth(album)])
+    result = rank.run(album, XFEAT)
+    rows = read_rows(result.folder / "ranking.parquet", Ranked)
+    assert tuple(rows) == result.ranked
+    assert [row.rank for row in rows] == [1, 2]
+    assert rows[0].score > rows[1].score
+    assert rows[0].matches >= rows[0].inliers > 0
+    assert rows[0].best_reference in {path.name for path in accepted_references(album)}
+    assert rows[0].matcher == "xfeat"
+    metrics = read_document(result.folder / "metrics.json")
+    assert metrics == {"score": rows[0].score, "inliers": rows[0].inliers, "candidates": 2}
+    height, width = read_png(result.folder / "matches.png").shape[:2]
+    assert height > 300
+    assert 1000 < width <= 1600
+
+
+def test_same_inputs_same_bytes(album: Album) -> None:
+    draw(album, [noise(), truth(album)])
+    first = digest(rank.run(album, XFEAT).folder)
+    assert digest(rank.run(album, XFEAT).folder) == first
+
+
+def test_without_any_match_there_is_still_an_order_and_a_picture(album: Album) -> None:
+    true = truth(album)
+    mush = np.broadcast_to(true.mean(axis=(0, 1)).astype(np.uint8), true.shape)
+    draw(album, [noise(), np.ascontiguousarray(mush)])
+    best, worst = rank.run(album, SIFT).ranked
+    assert (best.candidate, worst.candidate) == (1, 0)
+    assert (best.inliers, best.best_reference) == (0, "")
+    assert read_png(album.work("rank") / "matches.png").shape[1] <= 1600
+
+
+def test_one_candidate_is_the_best_one(album: Album) -> None:
+    draw(album, [truth(album)])
+    assert [row.candidate for row in rank.run(album, SIFT).ranked] == [0]
+
+
+def test_candidates_have_to_be_drawn_first(album: Album) -> None:
+    with pytest.raises(StageError, match="realfill sample"):
+        rank.run(album, SIFT)
+
+
+def test_the_view_is_the_part_of_the_window_on_the_canvas() -> None:
+    canvas = np.ascontiguousarray(data.coffee())  # 600 x 400
+    mask = np.zeros(canvas.shape[:2], np.uint8)
+    mask[:, 450:] = 255
+    view = HoleView.of(canvas, mask, Window("outpaint", 600, 400, 0, 0, 450, 400, 0, -100, 600, 0.25))
+    completed = view.complete(np.zeros((R, R, 3), np.uint8))
+    assert view.known.shape[:2] == (426, 640)
+    assert view.hole[:, 480:].all()
+    assert not view.hole[:, :479].any()
+    assert not completed[view.hole].any()
+    assert np.array_equal(completed[~view.hole], view.known[~view.hole])
+
+
+def test_the_rim_error_is_the_step_at_the_rim() -> None:
+    hole = np.zeros((40, 60), bool)
+    hole[10:30, 20:50] = True
+    picture = np.full((40, 60, 3), 100, np.uint8)
+    assert rim_error(picture, hole) == 0
+    picture[hole] = 130
+    assert rim_error(picture, hole) == 30
+    assert rim_error(picture, np.ones((40, 60), bool)) == 0
+
+
+def test_the_reference_error_forgives_parallax_and_not_another_content() -> None:
+    photo = np.ascontiguousarray(data.astronaut()[:320, :320])
+    hole = np.zeros((320, 320), bool)
+    hole[80:240, 80:240] = True
+    laid = [resize(photo, 40, 40).astype(np.float32)]
+    moved = np.roll(photo, (16, 0), (0, 1))
+    other = np.ascontiguousarray(data.coffee()[:320, :320])
+    same, near, far = (reference_error(picture, hole, laid) for picture in (photo, moved, other))
+    assert same < 1
+    assert near < 4
+    assert far > 20
+    beyond = np.full((40, 40, 3), np.inf, np.float32)
+    assert reference_error(other, hole, []) == reference_error(other, hole, [beyond]) == 0
+    assert reference_error(photo, hole, [*laid, beyond]) == same
+
+
+def test_where_nothing_is_certain_matches_count_that_contradict_the_geometry_of_the_known_part() -> None:
+    points = np.zeros((160, 2), np.float32)
+    evidence = Evidence(Matches(points, points, np.ones(160, np.float32)), np.arange(160) < 10)
+    rigid, loose = (Judgement((evidence,), rim_error=4, reference_error=6, loose=loose) for loose in (False, True))
+    assert (rigid.inliers, rigid.matches) == (loose.inliers, loose.matches) == (10, 160)
+    assert rigid.score == pytest.approx(np.log1p(10 / 16) - 0.5)
+    assert loose.score == pytest.approx(np.log1p(160 / 16) - 0.5)

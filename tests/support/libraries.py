@@ -1,0 +1,115 @@
+"""A library for tests: a git and DVC repository with the project's own pipelines, tiny albums and a tiny model."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import skimage.data
+import yaml
+from PIL import Image
+
+from realfill.core.atomic_io import write_json
+from realfill.core.hashing import digest
+from realfill.library.repository import Library, add
+from support.models import write_tiny_model
+
+PROJECT = Path(__file__).parents[2]
+QUICK: dict[str, dict[str, object]] = {
+    "align": {"enabled": False},
+    "finetune": {"steps": 2, "batch_size": 2, "bank": 4, "rank": 4},
+    "sample": {"candidates": 2, "steps": 2},
+    "rank": {"matcher": "sift"},
+}
+
+
+def write_tiny_album(folder: Path) -> Path:
+    """Middlebury's motorcycle at a quarter of its size: the right photo with a hole, the left one as reference."""
+    left, right, _ = skimage.data.stereo_motorcycle()
+    for name in ("target", "ref"):
+        (folder / name).mkdir(parents=True)
+    size = (right.shape[1] // 4, right.shape[0] // 4)
+    Image.fromarray(right).resize(size).save(folder / "target" / "target.png")
+    Image.fromarray(left).resize(size).save(folder / "ref" / "left.png")
+    mask = Image.new("L", size)
+    mask.paste(255, (70, 40, 120, 90))
+    mask.save(folder / "target" / "mask.png")
+    return folder
+
+
+def make_library(root: Path, *albums: str) -> Path:
+    """Make a library with albums of these names and the same photos, none of them completed."""
+    root.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/.gitignore"):
+        _copy(name, root)
+    for name in ("prefect.yaml", "prefect.toml", "pipelines/album.dvc.yaml", "params.yaml"):
+        _copy(name, root)
+    for name in ("realfill", "flows"):
+        (root / name).symlink_to(PROJECT / name)
+    (root / ".dvc" / "config.local").write_text(f"[core]\n    site_cache_dir = {root.parent / 'dvc-site'}\n")
+    (root / "data" / "albums").mkdir()
+    write_tiny_model(root / "models" / "pocket")
+    for section, values in QUICK.items():
+        change_yaml(root / "params.yaml", section, **values)
+    for name in albums:
+        add(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
+    return root
+
+
+def pretend_completed(library: Library, name: str) -> None:
+    """Record an album with DVC as if every stage had run; its outputs are a file each."""
+    folder = library.folder(name)
+    photo = folder / "completed" / f"{name}.png"
+    with library.tracked(name) as known:
+        for file, stage in known.stages:
+            for out in known.stages[file, stage].outs if stage else ():
+                Path(out.fs_path).mkdir(parents=True, exist_ok=True)
+                (Path(out.fs_path) / f"{stage}.txt").write_text(f"{stage} of {name}")
+            if stage == "export":
+                photo.write_bytes(name.encode())
+                document = {"photo": photo.name, "digest": digest(photo), "versions": {"realfill": "0"}}
+                write_json(photo.with_suffix(".json"), document)
+        for file, stage in known.stages:
+            if stage:
+                known.record(file, stage)
+
+
+def _copy(name: str, root: Path) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    shutil.copyfile(PROJECT / name, root / name)
+
+
+def change_yaml(path: Path, section: str, **values: object) -> None:
+    """Change values of one section of a params.yaml or album.yaml."""
+    document = yaml.safe_load(path.read_text())
+    document[section] = (document[section] or {}) | values
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def environment(root: Path, **more: str) -> dict[str, str]:
+    """The environment of commands that work on the library: this Python's commands, the library's model."""
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "REALFILL_MODELS": str(root / "models"),
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **more,
+    }
+
+
+def call(root: Path, *command: str, **more: str) -> str:
+    """Run a command in the library and return what it printed; it must succeed."""
+    done = subprocess.run(
+        command, cwd=root, env=environment(root, **more), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def ran(output: str) -> list[str]:
+    """The stages that `dvc repro` ran, as "album stage" or "gallery"."""
+    lines = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")]
+    return [line.removeprefix("data/albums/").replace("/dvc.yaml:", " ") for line in lines]
