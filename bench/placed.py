@@ -20,7 +20,7 @@ import numpy as np
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN, read_proposal
-from realfill.album.store import mask_path, read_placed
+from realfill.album.store import mask_path, read_placement_summary
 from realfill.core.params import Params, load_params
 from realfill.evaluation import baselines
 from realfill.evaluation.metrics import Scorer, squared_error
@@ -80,7 +80,7 @@ def turned(root: Path, folder: Path) -> Iterator[Path]:
             (turn / part).mkdir(parents=True)
         for name in ("target", "gt"):
             shutil.copy(chosen, turn / "target" / f"{name}{chosen.suffix}")
-        for other in (album.truth, *album.references):
+        for other in (album.ground_truth, *album.references):
             if other not in (None, chosen):
                 shutil.copy(other, turn / "ref" / other.name)
         height, width = read_srgb(chosen).shape[:2]
@@ -96,19 +96,19 @@ def placing(album: Album, params: Params, picture: Path) -> Placing:
     started = time.perf_counter()
     run_stage("align", album, params)
     seconds = time.perf_counter() - started
-    assert album.truth is not None
-    scorer = Scorer(read_srgb(album.truth), read_png(mask_path(album)))
+    assert album.ground_truth is not None
+    scorer = Scorer(read_srgb(album.ground_truth), read_png(mask_path(album)))
     height, width = read_png(mask_path(album)).shape
     telea = baselines.telea(scorer.truth, scorer.hole)
     filled, confidence = telea, np.zeros(scorer.hole.shape, np.uint8)
     proposal = read_proposal(album)
     if proposal is not None:
-        whole = proposal.over(0, 0, width, height)
+        whole = proposal.crop(0, 0, width, height)
         confidence = scorer.nearest(whole.confidence)
         shown = scorer.hole & (confidence > 0)
-        filled = np.where(shown[..., None], scorer.fitted(whole.colours), telea)
+        filled = np.where(shown[..., None], scorer.fitted(whole.colors), telea)
     write_png(picture, side_by_side(scorer, filled, confidence))
-    score, placed = scorer.score(filled), read_placed(album)
+    score, placed = scorer.score(filled), read_placement_summary(album)
     sure = scorer.hole & (confidence >= CERTAIN)
     parts = [squared_error(filled[part], scorer.truth[part]) for part in (sure, scorer.hole & ~sure) if part.any()]
     ratio = parts[0] / parts[1] if len(parts) == 2 else None

@@ -22,7 +22,7 @@ from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.schemas import Window
 from realfill.album.store import read_window
-from realfill.compositing.multiband_blend import compose
+from realfill.compositing.multiband_blend import Fill, complete_canvas
 from realfill.core.params import Params, load_params
 from realfill.core.seeding import numpy_generator
 from realfill.diffusion.base_model import BaseModel, load
@@ -71,7 +71,7 @@ def main() -> None:
     for path in given.albums:
         album = open_album(path, given.folder / path.resolve().name)
         codec.append(round_trip(model, album))
-        if album.truth is None:
+        if album.ground_truth is None:
             continue
         truth, _, mask = seen(album, params, model.resolution)
         drawn = [filled(model, params, truth, mask, seed) for seed in given.seeds]
@@ -87,7 +87,7 @@ def main() -> None:
 def round_trip(model: BaseModel, album: Album) -> float:
     """Mean PSNR of the album's photos, the middle square at the model's size, encoded and decoded; dB."""
     side, decibels = model.resolution, []
-    for path in (album.truth or album.target, *album.references):
+    for path in (album.ground_truth or album.target, *album.references):
         photo = read_srgb(path)
         short = min(photo.shape[:2])
         top, left = (photo.shape[0] - short) // 2, (photo.shape[1] - short) // 2
@@ -100,9 +100,9 @@ def seen(album: Album, params: Params, side: int) -> tuple[Pixels, Pixels, Pixel
     """Truth and photo [side, side, 3] and the hole [side, side] bool in the window that the model sees."""
     for stage in ("validate", "masks"):
         run_stage(stage, album, params)
-    assert album.truth is not None
+    assert album.ground_truth is not None
     window = read_window(album)
-    truth = read_srgb(album.truth)
+    truth = read_srgb(album.ground_truth)
     height, width = window.canvas_height, window.canvas_width
     return resize(crop_window(resize(truth, width, height), window), side, side), *read_model_window(album, side)
 
@@ -120,7 +120,7 @@ def filled(model: BaseModel, params: Params, truth: Pixels, mask: Pixels, seed: 
     window = Window("file", side, side, 0, 0, side, side, 0, 0, side, float(mask.mean()))
     hole = np.where(mask, np.uint8(255), np.uint8(0))
     canvas = truth.astype(np.float32) / 255
-    blended = [compose(canvas, hole, window, picture, params.blend) for picture in (start, mended)]
+    blended = [complete_canvas(canvas, hole, window, Fill(picture), params.blend) for picture in (start, mended)]
     pasted = np.where(mask[..., None], start, truth)
     return [pasted, *(np.rint(picture * 255).astype(np.uint8) for picture in blended)]
 

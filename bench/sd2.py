@@ -22,7 +22,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from realfill.album.discovery import open_album
 from realfill.core import peak_memory
 from realfill.core.params import load_params
-from realfill.core.progress import Step
+from realfill.core.progress import ProgressUpdate
 from realfill.diffusion.base_model import load
 from realfill.diffusion.model_registry import FILES, locate
 from realfill.pipeline import run_stage
@@ -52,11 +52,11 @@ def main() -> None:
     for stage in ("finetune", "sample"):
         peak_memory.reset_peaks()
         seconds = timed(partial(run_stage, stage, album, params))
-        peaks = ", ".join(f"{name} {value:.1f}" for name, value in peak_memory.peaks().items())
+        peaks = ", ".join(f"{name} {value:.1f}" for name, value in peak_memory.read_peaks().items())
         print(f"{stage}: {seconds:.1f} s a step; {peaks}", flush=True)
 
 
-def timed(work: Callable[[Callable[[Step], None]], object]) -> float:
+def timed(work: Callable[[Callable[[ProgressUpdate], None]], object]) -> float:
     """Median seconds between the steps that `work` tells."""
     moments: list[float] = []
     work(lambda step: moments.append(time.perf_counter()))

@@ -1,60 +1,52 @@
 """The flow that completes one album.
 
-Prefect schedules, DVC remembers: a task is skipped when DVC finds its stage up to date, and what a task did is
-recorded with DVC, so `dvc repro` and this flow can go on where the other stopped. For that reason no task has a
-Prefect cache. All tasks run in the flow's process, where the base model is loaded once.
+Prefect schedules, and DVC decides what is up to date: a task is skipped if DVC finds its stage up to date, and the
+results of a task are recorded with DVC. `dvc repro` and this flow can therefore continue each other's work. For the
+same reason no task has a Prefect cache. All tasks run in the flow's process, in which the base model is loaded once.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import (
-    create_image_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
-from prefect.tasks import Task
-from prefect.utilities.slugify import slugify
 
-from flows.gpu_lock import gpu_turn
+from flows.artifacts import ignore_server_errors, make_progress_callback, show_ranking, show_result
+from flows.gpu_lock import gpu_lock
+from flows.retries import STAGE_DELAYS, is_retryable
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
-from realfill.album.schemas import Ranked
-from realfill.album.store import canvas_path, finished_photo, mask_path, read_rows
+from realfill.album.store import finished_photo
 from realfill.core.atomic_io import disk_full_as_error
-from realfill.core.errors import AlbumError, RealFillError, TransientError
+from realfill.core.errors import AlbumError, TransientError
 from realfill.core.params import Params
-from realfill.core.progress import Progress, Step
-from realfill.imaging.ops import resize
+from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.library.dvc_state import DvcState
+from realfill.library.gallery import update_gallery
 from realfill.library.repository import Library
-from realfill.photo_io.color_management import read_srgb
-from realfill.photo_io.working_files import read_png
 from realfill.pipeline import STAGES, Stage, run_stage
 
-PICTURE_SIDE = 480
-SECONDS_BETWEEN_UPDATES = 2.0
 
+@dataclass(frozen=True)
+class TimeoutSettings:
+    """After how long a stage is considered to hang: far longer than any stage takes. All values are set by hand.
 
-def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again can help: not after an error that only the user can mend."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, TransientError) or not isinstance(error, RealFillError)
+    Attributes:
+        base_seconds: For any stage.
+        seconds_per_megabyte: For each 10^6 bytes of the album's photos.
+        seconds_per_sample: For each training sample of the tuning, and for each denoising step of each candidate.
+    """
+
+    base_seconds: float = 3600.0
+    seconds_per_megabyte: float = 1.0
+    seconds_per_sample: float = 1.0
 
 
 @task(
@@ -62,12 +54,12 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=True,
     result_serializer="json",
-    retries=2,
-    retry_delay_seconds=[10, 60],
-    retry_condition_fn=may_pass,
+    retries=len(STAGE_DELAYS),
+    retry_delay_seconds=STAGE_DELAYS,
+    retry_condition_fn=is_retryable,
 )
 def complete_stage(
-    stage: str, album: Album, params: Params, known: DvcState, *, current: bool, shared: str = ""
+    stage: str, album: Album, params: Params, dvc_state: DvcState, *, up_to_date: bool, remote_folder: str = ""
 ) -> Any:
     """Run one stage and record it with DVC, unless DVC found it up to date.
 
@@ -75,159 +67,116 @@ def complete_stage(
         stage: Its name.
         album: The album.
         params: All parameters.
-        known: What DVC remembers of the album.
-        current: Whether DVC found it up to date.
-        shared: Where on the remote to keep what was achieved, for another machine to go on; nowhere if empty.
+        dvc_state: What DVC knows of the album.
+        up_to_date: Whether DVC found the stage up to date.
+        remote_folder: Folder on the DVC remote in which checkpoints and `dvc.lock` are kept, so that another machine
+            can continue; nothing is kept if empty.
 
     Returns:
         {"stage": its name, "cached": whether it was skipped, "seconds": what it took}.
     """
-    if current:
+    if up_to_date:
         message = f"DVC finds {stage} of {album.name} up to date."
         return Completed(name="Cached", message=message, data=_summary(stage, cached=True, seconds=0.0))
-    progress = _progress(album)
+    on_progress = make_progress_callback(album)
+    if remote_folder:
+        on_progress = _upload_checkpoints(on_progress, album, dvc_state, remote_folder)
     started = time.monotonic()
-    run_stage(stage, album, params, _sharing(progress, album, known, shared) if shared else progress)
+    run_stage(stage, album, params, on_progress)
     seconds = round(time.monotonic() - started, 2)
     with disk_full_as_error(stage, album.root):
-        known.record(album.root / "dvc.yaml", stage)
-    if shared:
-        known.push()
-        known.send(album.root / "dvc.lock", f"{shared}/dvc.lock")
+        dvc_state.commit(album.root / "dvc.yaml", stage)
+    if remote_folder:
+        dvc_state.push()
+        dvc_state.upload_file(album.root / "dvc.lock", f"{remote_folder}/dvc.lock")
     return _summary(stage, cached=False, seconds=seconds)
 
 
 @flow(name="complete-album", flow_run_name="{album}", persist_result=True, result_serializer="json")
-def complete_album(album: str, library: str = ".", gallery: bool = True, shared: str = "") -> dict[str, Any]:
+def complete_album(album: str, library: str = ".", gallery: bool = True, remote_folder: str = "") -> dict[str, Any]:
     """Complete one album of the library, from its photos to the finished file.
 
     Args:
         album: The album's name, i.e. its folder below data/albums/.
         library: Root of the library; the working directory by default.
-        gallery: Whether to write the page that lists all albums anew.
-        shared: Where on the DVC remote to keep checkpoints and finished stages, for another machine to go on if this
-            one goes away; nowhere if empty.
+        gallery: Whether to update the page that lists all albums.
+        remote_folder: Folder on the DVC remote in which to keep checkpoints and finished stages, so that another
+            machine can continue if this one goes away; nothing is kept there if empty.
 
     Returns:
         {"album": its name, "photo": the finished photo's path inside the library, "stages": what each task returned}.
     """
-    shelf = Library.open(Path(library))
-    opened = shelf.album(album)
-    params = shelf.params(opened)
-    with _alone(opened), shelf.tracked(album) as known:
-        known.take_up()
-        stages = [_complete(stage, opened, params, known, shared) for stage in STAGES]
+    opened_library = Library.open(Path(library))
+    opened_album = opened_library.album(album)
+    params = opened_library.params(opened_album)
+    with _lock_album(opened_album), opened_library.album_state(album) as dvc_state:
+        dvc_state.commit_changed_photos()
+        stages = [_start_stage(stage, opened_album, params, dvc_state, remote_folder) for stage in STAGES]
     if gallery:
-        shelf.update_gallery()
-    photo = finished_photo(opened)
-    with whatever_the_server_says():
-        show_ranking(opened)
-        show_result(opened, photo)
-    return {"album": album, "photo": photo.relative_to(shelf.root).as_posix(), "stages": stages}
+        update_gallery(opened_library)
+    photo = finished_photo(opened_album)
+    with ignore_server_errors():
+        show_ranking(opened_album)
+        show_result(opened_album, photo)
+    return {"album": album, "photo": photo.relative_to(opened_library.root).as_posix(), "stages": stages}
 
 
-def _complete(stage: Stage, album: Album, params: Params, known: DvcState, shared: str) -> Any:
-    current = known.is_current(album.root / "dvc.yaml", stage.name)
-    run = complete_stage.with_options(name=stage.name, timeout_seconds=allowance(album, params))
-    with gpu_turn(needed=stage.uses_model and not current):
-        state = run(stage.name, album, params, known, current=current, shared=shared, return_state=True)
+def stage_timeout(album: Album, params: Params, settings: TimeoutSettings = TimeoutSettings()) -> float:
+    """Seconds after which a stage of the album is considered to hang."""
+    megabytes = sum(path.stat().st_size for path in (album.target, *album.references)) / 1e6
+    trained = params.finetune.steps * params.finetune.batch_size
+    denoised = params.sample.candidates * params.sample.steps
+    seconds = settings.base_seconds + settings.seconds_per_megabyte * megabytes
+    return seconds + settings.seconds_per_sample * (trained + denoised)
+
+
+def _start_stage(stage: Stage, album: Album, params: Params, dvc_state: DvcState, remote_folder: str) -> Any:
+    """Run one stage as a task of its own, holding the GPU if it needs it, and return what the task returned."""
+    up_to_date = dvc_state.is_up_to_date(album.root / "dvc.yaml", stage.name)
+    run = complete_stage.with_options(name=stage.name, timeout_seconds=stage_timeout(album, params))
+    with gpu_lock(needed=stage.uses_model and not up_to_date):
+        state = run(
+            stage.name,
+            album,
+            params,
+            dvc_state,
+            up_to_date=up_to_date,
+            remote_folder=remote_folder,
+            return_state=True,
+        )
     return state.result()
 
 
 @contextmanager
-def _alone(album: Album) -> Iterator[None]:
-    """Keep other runs off; one that is still there is not the album's fault."""
-    with ExitStack() as held:
+def _lock_album(album: Album) -> Iterator[None]:
+    """Keep other runs away from an album; another run that still works on it is not the album's fault.
+
+    Raises:
+        TransientError: Another run works on it.
+    """
+    with ExitStack() as stack:
         try:
-            held.enter_context(album_lock(album))
+            stack.enter_context(album_lock(album))
         except AlbumError as error:
             raise TransientError(error.problem, error.remedy, error.path) from error
         yield
-
-
-def allowance(album: Album, params: Params) -> float:
-    """Seconds after which a stage of the album is taken to hang: far more than any takes.
-
-    An hour, a second for each megabyte of the photos, and a second for each sample that is learned or drawn.
-    """
-    megabytes = sum(path.stat().st_size for path in (album.target, *album.references)) / 1e6
-    learned = params.finetune.steps * params.finetune.batch_size
-    return 3600 + megabytes + learned + params.sample.candidates * params.sample.steps
-
-
-@contextmanager
-def whatever_the_server_says() -> Iterator[None]:
-    """Show something in Prefect's UI; a server that is away for a while stops no work."""
-    try:
-        yield
-    except Exception as error:
-        get_run_logger().warning("Could not be shown: %s", error)
-
-
-def show_ranking(album: Album) -> None:
-    """Put the ranking of the candidates into Prefect's UI, as a table."""
-    rows = read_rows(album.work("rank") / "ranking.parquet", Ranked)
-    table = [asdict(row) for row in rows]
-    create_table_artifact(table, key=f"{slugify(album.name)}-ranking", description=f"Candidates of {album.name}")
-
-
-def show_result(album: Album, photo: Path) -> None:
-    """Put the photo with its hole beside the finished photo into Prefect's UI, as a small picture."""
-    canvas = read_png(canvas_path(album))  # [H, W, 3]
-    hole = read_png(mask_path(album))[..., None] > 127  # [H, W, 1]
-    pair = [_small(np.where(hole, np.uint8(255), canvas)), _small(read_srgb(photo))]
-    file = io.BytesIO()
-    Image.fromarray(np.hstack(pair)).save(file, format="JPEG", quality=85)
-    url = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    create_image_artifact(url, key=f"{slugify(album.name)}-result", description=f"Before and after: {album.name}")
-
-
-def _small(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    scale = PICTURE_SIDE / max(height, width)
-    return resize(image, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
 def _summary(stage: str, *, cached: bool, seconds: float) -> dict[str, Any]:
     return {"stage": stage, "cached": cached, "seconds": seconds}
 
 
-def _progress(album: Album) -> Progress:
-    """A callback that shows the steps of a stage that takes a while in Prefect's UI, as a progress bar each."""
-    bars: dict[str, tuple[Any, float]] = {}
-    began = time.monotonic()
+def _upload_checkpoints(
+    on_progress: ProgressCallback, album: Album, dvc_state: DvcState, remote_folder: str
+) -> ProgressCallback:
+    """Make a callback that calls `on_progress`, then uploads every checkpoint that is new or changed."""
+    uploaded: dict[Path, int] = {}  # modification time in nanoseconds
 
-    def show(step: Step) -> None:
-        percent = 100 * step.done / step.total
-        bar, updated = bars.get(step.stage, (None, began))
-        is_last = bar is not None and step.done == step.total
-        if not is_last and time.monotonic() - updated < SECONDS_BETWEEN_UPDATES:
-            return
-        with whatever_the_server_says():
-            if bar is None:
-                key = f"{slugify(album.name)}-{step.stage}"
-                bar = create_progress_artifact(percent, key=key, description=_facts(step))
-            else:
-                update_progress_artifact(bar, percent, description=_facts(step))
-        bars[step.stage] = (bar, time.monotonic())
-
-    return show
-
-
-def _sharing(progress: Progress, album: Album, known: DvcState, shared: str) -> Progress:
-    """A callback that does what `progress` does and sends each new checkpoint to the remote."""
-    sent: dict[Path, int] = {}
-
-    def share(step: Step) -> None:
-        progress(step)
+    def upload(update: ProgressUpdate) -> None:
+        on_progress(update)
         for path in (album.out / "work" / ".checkpoints").glob("*/*.safetensors"):
-            if sent.get(path) != (changed := path.stat().st_mtime_ns):
-                known.send(path, f"{shared}/{path.relative_to(album.out).as_posix()}")
-                sent[path] = changed
+            if uploaded.get(path) != (modified := path.stat().st_mtime_ns):
+                dvc_state.upload_file(path, f"{remote_folder}/{path.relative_to(album.out).as_posix()}")
+                uploaded[path] = modified
 
-    return share
-
-
-def _facts(step: Step) -> str:
-    loss = "" if step.loss is None else f", loss {step.loss:.4f}"
-    return f"{step.stage}: {step.done} of {step.total} steps{loss}, {step.seconds_left:.0f} s left"
+    return upload

@@ -1,13 +1,10 @@
-"""Setting up a Prefect server for the library, and working for it."""
+"""Setting up a Prefect server for the library: pools, queues, deployments and automations."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,118 +17,69 @@ from prefect.events.actions import ChangeFlowRunState, DoNothing, RunDeployment,
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import get_current_settings
 
-from flows.gpu_lock import limit_gpu, worker
+from flows.server import require_server
 from realfill.core.errors import LibraryError
 from realfill.library.repository import Library
 
-logger = logging.getLogger("realfill.fleet")
-
-SECONDS_TO_RESTART = 10.0
 POOLS = {
     "realfill": "GPU machines: albums are tuned, sampled and finished here.",
-    "realfill-library": "The library's own clone: finds what is to do, takes in what was done.",
+    "realfill-library": "The library's own clone: finds stale albums and records their outcomes.",
 }
-QUEUES = {"urgent": 1, "nightly": 2}
-SILENCE = timedelta(seconds=100)
-_ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+QUEUES = {"urgent": 1, "nightly": 2}  # queues of the pool realfill with their priorities; 1 goes first
+_FINAL_EVENTS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
 
 
-def enter_library() -> dict[str, str]:
-    """Go to this machine's clone: the folder in REALFILL_LIBRARY, else the one the code lies in."""
-    root = Path(os.environ.get("REALFILL_LIBRARY") or Path(__file__).resolve().parents[1])
-    os.chdir(root)
-    return {"directory": str(root)}
+@dataclass(frozen=True)
+class AutomationSettings:
+    """When automations act. Both values are set by hand.
+
+    Attributes:
+        silence_seconds: A run without a heartbeat for so long has crashed. Heartbeats come every 30 s
+            (`flows.heartbeat_frequency` in prefect.toml), so that three are missing by then.
+        restart_seconds: A crashed run of the library's flow is started again after so long.
+    """
+
+    silence_seconds: float = 100.0
+    restart_seconds: float = 60.0
 
 
-def up(root: Path, report_to: str | None = None) -> list[str]:
-    """Set up the server that PREFECT_API_URL names: pools, queues, deployments, automations. Can be done again.
+def set_up_server(
+    root: Path, report_to: str | None = None, settings: AutomationSettings = AutomationSettings()
+) -> list[str]:
+    """Set up the server that PREFECT_API_URL names. Doing it again changes nothing.
 
     Args:
         root: The library's own clone.
-        report_to: Address of a webhook that is told of every album that fails.
+        report_to: Address of a webhook to which every failed album is reported.
+        settings: When automations act.
 
     Returns:
-        What there is now, a line each.
+        What the server has now, one line for each item.
 
     Raises:
-        LibraryError: No server is named, or it refuses.
+        LibraryError: No server is named, or it rejects the deployments.
     """
     library = Library.open(root)
-    _require_server()
+    require_server()
     with get_client(sync_client=True) as client:
-        lines = [_pool(client, name, about) for name, about in POOLS.items()]
-        lines += [_queue(client, name, priority) for name, priority in QUEUES.items()]
-    lines += _deploy(library.root)
-    return lines + [_automate(entry) for entry in (_dead_runs(), _library_again(), _failed_albums(report_to))]
+        lines = [_save_pool(client, name, description) for name, description in POOLS.items()]
+        lines += [_save_queue(client, name, priority) for name, priority in QUEUES.items()]
+    lines += _deploy_all(library.root)
+    automations = (_dead_runs(settings), _library_again(settings), _failed_albums(report_to))
+    return lines + [_save_automation(automation) for automation in automations]
 
 
-def work(root: Path, pool: str, name: str | None = None, limit: int = 2) -> int:
-    """Work for a pool in this clone until interrupted; a worker that dies, e.g. without a server, starts again.
-
-    Args:
-        root: This machine's clone.
-        pool: The pool.
-        name: Name of this worker, by which its GPU is known; the host's by default.
-        limit: Runs at a time. Two keep a GPU busy: one tunes while the other decodes, ranks or exports.
-
-    Returns:
-        The worker's exit code.
-
-    Raises:
-        LibraryError: It is no clone of the library, or no server is named.
-    """
-    library = Library.open(root)
-    _require_server()
-    name = name or worker()
-    _await_server()
-    limit_gpu(name)
-    environment = os.environ | {"REALFILL_LIBRARY": str(library.root), "REALFILL_WORKER": name}
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
-    command += ["--limit", str(limit), "--type", "process"]
-    while (code := _run(command, library.root, environment)) not in (0, -signal.SIGTERM, -signal.SIGINT):
-        logger.warning("The worker ended with code %d; it is started again.", code)
-        time.sleep(SECONDS_TO_RESTART)
-    return code
-
-
-def _run(command: list[str], folder: Path, environment: dict[str, str]) -> int:
-    """Run a command to its end and pass on to it the signal to stop."""
-    process = subprocess.Popen(command, cwd=folder, env=environment)
-    before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _require_server() -> None:
-    if not get_current_settings().api.url:
-        remedy = "Start one (`prefect server start`), then set PREFECT_API_URL, e.g. http://127.0.0.1:4200/api."
-        raise LibraryError("No Prefect server is named.", remedy)
-
-
-def _await_server() -> None:
-    with get_client(sync_client=True) as client:
-        while trouble := client.api_healthcheck():
-            logger.warning("The server does not answer (%s); it is asked again.", trouble)
-            time.sleep(SECONDS_TO_RESTART)
-
-
-def _pool(client: SyncPrefectClient, name: str, about: str) -> str:
+def _save_pool(client: SyncPrefectClient, name: str, description: str) -> str:
     try:
         client.read_work_pool(name)
-        client.update_work_pool(name, WorkPoolUpdate(description=about))
+        client.update_work_pool(name, WorkPoolUpdate(description=description))
     except ObjectNotFound:
-        client.create_work_pool(WorkPoolCreate(name=name, type="process", description=about))
+        client.create_work_pool(WorkPoolCreate(name=name, type="process", description=description))
     return f"pool {name}"
 
 
-def _queue(client: SyncPrefectClient, name: str, priority: int) -> str:
+def _save_queue(client: SyncPrefectClient, name: str, priority: int) -> str:
     try:
         queue = client.read_work_queue_by_name(name, work_pool_name="realfill")
         client.update_work_queue(queue.id, priority=priority)
@@ -140,18 +88,18 @@ def _queue(client: SyncPrefectClient, name: str, priority: int) -> str:
     return f"queue {name} of realfill, priority {priority}"
 
 
-def _deploy(root: Path) -> list[str]:
+def _deploy_all(root: Path) -> list[str]:
+    """Create or update the deployments of the library's `prefect.yaml`."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LibraryError(
-            f"Prefect refuses the deployments: {done.stderr[-500:] or done.stdout[-500:]}", "Mend prefect.yaml."
-        )
+    process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        output = process.stderr[-500:] or process.stdout[-500:]
+        raise LibraryError(f"Prefect rejects the deployments: {output}", "Correct prefect.yaml.")
     return [f"deployments of {root / 'prefect.yaml'}"]
 
 
-def _dead_runs() -> Automation:
-    """Runs whose process went away without a word are marked as crashed."""
+def _dead_runs(settings: AutomationSettings) -> Automation:
+    """A run whose process or machine went away without a word is marked as crashed."""
     return Automation(
         name="realfill: dead runs",
         description="A run that sends no heartbeat any more is marked as crashed.",
@@ -159,10 +107,10 @@ def _dead_runs() -> Automation:
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},
             after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *_ENDS},
+            expect={"prefect.flow-run.heartbeat", *_FINAL_EVENTS},
             posture=Posture.Proactive,
             threshold=1,
-            within=SILENCE,
+            within=timedelta(seconds=settings.silence_seconds),
         ),
         actions=[
             ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: its machine or process went away.")
@@ -170,28 +118,28 @@ def _dead_runs() -> Automation:
     )
 
 
-def _library_again() -> Automation:
-    """The library's own run is started again when it died; it goes on where it was."""
+def _library_again(settings: AutomationSettings) -> Automation:
+    """A crashed run of the library's flow is started again; it continues where it stopped."""
     return Automation(
         name="realfill: library again",
         description="A run of complete-library that crashed is started again.",
-        trigger=_flow_run("complete-library", "prefect.flow-run.Crashed"),
-        actions=[RunDeployment(source="inferred", schedule_after=timedelta(minutes=1))],
+        trigger=_on_flow_run("complete-library", "prefect.flow-run.Crashed"),
+        actions=[RunDeployment(source="inferred", schedule_after=timedelta(seconds=settings.restart_seconds))],
     )
 
 
 def _failed_albums(report_to: str | None) -> Automation:
-    """Albums that fail are reported: to a webhook if there is one, in any case in the feed of events."""
+    """Failed albums are reported: always in the server's event feed, and to a webhook if there is one."""
     return Automation(
         name="realfill: failed albums",
         description="A run of complete-album that fails is reported.",
-        trigger=_flow_run("complete-album", "prefect.flow-run.Failed", "prefect.flow-run.Crashed"),
-        actions=[_report(report_to) if report_to else DoNothing()],
+        trigger=_on_flow_run("complete-album", "prefect.flow-run.Failed", "prefect.flow-run.Crashed"),
+        actions=[_make_notification(report_to) if report_to else DoNothing()],
     )
 
 
-def _flow_run(flow: str, *events: str) -> EventTrigger:
-    """What happens to a run of a flow."""
+def _on_flow_run(flow: str, *events: str) -> EventTrigger:
+    """Make a trigger that fires at once when one of these events happens to a run of a flow."""
     return EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
         match_related=ResourceSpecification({"prefect.resource.role": ["flow"], "prefect.resource.name": [flow]}),
@@ -203,7 +151,8 @@ def _flow_run(flow: str, *events: str) -> EventTrigger:
     )
 
 
-def _report(address: str) -> SendNotification:
+def _make_notification(address: str) -> SendNotification:
+    """Save a webhook with the server and make the action that calls it."""
     block = CustomWebhookNotificationBlock(
         name="realfill", url=address, json_data={"title": "{{subject}}", "text": "{{body}}"}
     )
@@ -214,7 +163,7 @@ def _report(address: str) -> SendNotification:
     )
 
 
-def _automate(automation: Automation) -> str:
+def _save_automation(automation: Automation) -> str:
     try:
         known = Automation.read(name=automation.name)
     except ValueError:

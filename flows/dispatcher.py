@@ -1,27 +1,23 @@
-"""Handing albums to the workers of the pool, and taking in what comes back.
+"""Dispatching albums to the workers of a pool, and collecting their outcomes.
 
-What an agent did comes back as an artifact on the server, an album each. A run that dies is done over for the albums
-it still owed, each alone, so that one that kills its process takes no other with it. A coordinator that dies and
-comes back finds the runs it started by their tag.
+An album's outcome comes back as an artifact on the server (`flows.outcomes`). If a run dies, the albums it still had
+are submitted again, each in a run of its own, so that an album that kills its process takes no other with it. If the
+dispatching process dies and starts again, it finds the runs that it had submitted by their tag.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterFlowRunId,
-    ArtifactFilterType,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
@@ -30,96 +26,128 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
-from flows.complete_shard import OUTCOME
+from flows.outcomes import Outcome, make_unfinished_outcome, read_outcomes
+from flows.server import PAGE_SIZE, read_pages
 from realfill.core.hashing import digest_json
 from realfill.library.work_orders import WorkOrder
 
-DEPLOYMENT = "complete-albums/albums"
-POLL_SECONDS = 5.0
-TRIES = 3
-PAGE = 100
-Take = Callable[[dict[str, Any]], None]
+DEPLOYMENT = "complete-shard/shard"
+OutcomeCallback = Callable[[Outcome], None]
 
 
-def hand_out(
-    wanted: dict[str, WorkOrder],
-    terms: dict[str, str],
-    take: Take,
+@dataclass(frozen=True)
+class DispatchSettings:
+    """How albums are dispatched. All values are set by hand.
+
+    Attributes:
+        shard_size: Number of albums in one run.
+        hours: Albums that are not completed by then are left for the next night.
+        poll_seconds: Pause between two looks at the server.
+        max_runs: After so many runs that ended without an outcome, an album goes into quarantine.
+        reattach_days: Age of the oldest runs that are looked for after a restart. More than `hours`.
+    """
+
+    shard_size: int = 8
+    hours: float = 20.0
+    poll_seconds: float = 5.0
+    max_runs: int = 3
+    reattach_days: float = 2.0
+
+
+def dispatch(
+    orders: dict[str, WorkOrder],
+    shared_context: dict[str, str],
+    on_outcome: OutcomeCallback,
     *,
-    shard: int = 8,
     share_progress: bool = False,
-    hours: float = 20.0,
     queue: str = "nightly",
+    settings: DispatchSettings = DispatchSettings(),
 ) -> None:
-    """Have albums completed by the pool's workers.
+    """Have albums completed by the pool's workers, and return when there is an outcome of each.
 
     Args:
-        wanted: The order of each album.
-        terms: What the orders have in common.
-        take: Called with what became of each album, as soon as it is known.
-        shard: How many albums a worker takes at a time.
-        share_progress: Whether agents keep checkpoints and finished stages on the DVC remote.
-        hours: Albums that are not completed by then are given up.
+        orders: The work order of each album, by its name.
+        shared_context: What the orders have in common.
+        on_outcome: Called with the outcome of each album as soon as it is known.
+        share_progress: Whether workers keep checkpoints and finished stages on the DVC remote.
         queue: Name of the work queue.
+        settings: Size of the shards, and times.
     """
-    deadline = time.monotonic() + 3600 * hours
+    deadline = time.monotonic() + 3600 * settings.hours
     with get_client(sync_client=True) as client:
-        desk = _Desk(client, terms, take, dict(wanted), share_progress, queue)
-        desk.adopt()
-        names = sorted(desk.wanted.keys() - desk.owed())
-        for begin in range(0, len(names), shard):
-            desk.submit(names[begin : begin + shard])
-        while desk.wanted and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-            desk.look()
-        desk.give_up(hours)
+        dispatcher = Dispatcher(client, shared_context, on_outcome, dict(orders), share_progress, queue, settings)
+        dispatcher.reattach()
+        names = sorted(dispatcher.pending.keys() - dispatcher.in_flight())
+        for begin in range(0, len(names), settings.shard_size):
+            dispatcher.submit(names[begin : begin + settings.shard_size])
+        while dispatcher.pending and time.monotonic() < deadline:
+            time.sleep(settings.poll_seconds)
+            dispatcher.poll()
+        dispatcher.cancel()
 
 
 @dataclass
-class _Desk:
+class Dispatcher:
+    """The albums that are still to be completed, and the runs that work on them.
+
+    Attributes:
+        client: The server.
+        shared_context: What the orders have in common.
+        on_outcome: Called with each final outcome.
+        pending: The orders of the albums that have no final outcome yet, by the album's name.
+        share_progress: Whether workers keep checkpoints and finished stages on the DVC remote.
+        queue: Name of the work queue.
+        settings: Number of attempts, and times.
+        runs: The albums of each run that has not ended.
+        lost_runs: How many runs ended without an outcome, by the album's name.
+        transient_outcomes: The last outcome of each album that failed by something around it.
+    """
+
     client: SyncPrefectClient
-    terms: dict[str, str]
-    take: Take
-    wanted: dict[str, WorkOrder]
-    share_progress: bool
-    queue: str
+    shared_context: dict[str, str]
+    on_outcome: OutcomeCallback
+    pending: dict[str, WorkOrder]
+    share_progress: bool = False
+    queue: str = "nightly"
+    settings: DispatchSettings = DispatchSettings()
     runs: dict[UUID, set[str]] = field(default_factory=dict)
-    tries: Counter[str] = field(default_factory=Counter)
-    failed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost_runs: Counter[str] = field(default_factory=Counter)
+    transient_outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
         """The tag of the runs that work for this clone."""
-        return f"clone:{self.terms['clone'][:12]}"
+        return f"clone:{self.shared_context['clone'][:12]}"
 
-    def owed(self) -> set[str]:
+    def in_flight(self) -> set[str]:
         """The albums that some run is working on or will work on."""
         return set().union(*self.runs.values())
 
-    def adopt(self) -> None:
-        """Find the runs that an earlier coordinator started for the very same orders, and what they did."""
-        recently = datetime.now(UTC) - timedelta(days=2)
+    def reattach(self) -> None:
+        """Find the runs that were submitted for the same orders before a restart, and collect their outcomes."""
+        since = datetime.now(UTC) - timedelta(days=self.settings.reattach_days)
         query = FlowRunFilter(
             tags=FlowRunFilterTags(all_=[self.tag]),
-            expected_start_time=FlowRunFilterExpectedStartTime(after_=recently),
+            expected_start_time=FlowRunFilterExpectedStartTime(after_=since),
         )
-        found = list(self._find_runs(query))
-        for run in found:
-            self.runs[run.id] = {order["album"] for order in run.parameters["orders"] if self._is_wanted(order)}
-        self._collect(self.runs)
-        for run in found:
+        flow_runs = self._read_runs(query)
+        for run in flow_runs:
+            orders = run.parameters["orders"]
+            self.runs[run.id] = {order["album"] for order in orders if self._is_pending(digest_json(order), order)}
+        self._collect_outcomes()
+        for run in flow_runs:
             if run.state is None or run.state.is_final():
                 del self.runs[run.id]
 
-    def submit(self, names: list[str]) -> None:
-        """Hand out a shard."""
+    def submit(self, names: Sequence[str]) -> None:
+        """Submit a run for a shard of albums."""
         deployment = self.client.read_deployment_by_name(DEPLOYMENT)
         run = self.client.create_flow_run_from_deployment(
             deployment.id,
             name=names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more",
             parameters={
-                "orders": [self.wanted[name] for name in names],
-                "terms": self.terms,
+                "orders": [self.pending[name] for name in names],
+                "shared_context": self.shared_context,
                 "share_progress": self.share_progress,
             },
             tags=[self.tag],
@@ -127,73 +155,57 @@ class _Desk:
         )
         self.runs[run.id] = set(names)
 
-    def look(self) -> None:
-        """Take in what has come back, and hand out again what runs that ended still owe."""
+    def poll(self) -> None:
+        """Collect new outcomes, and submit again the albums of runs that ended without one."""
         query = FlowRunFilter(id=FlowRunFilterId(any_=list(self.runs)))
-        ended = [run for run in self._find_runs(query) if run.state is not None and run.state.is_final()]
-        self._collect(self.runs)
+        ended = [run for run in self._read_runs(query) if run.state is not None and run.state.is_final()]
+        self._collect_outcomes()
         for run in ended:
-            state = str(run.state_name)
-            for name in sorted(self.runs.pop(run.id) & self.wanted.keys()):
-                self._lost(name, state)
+            for name in sorted(self.runs.pop(run.id) & self.pending.keys()):
+                self._resubmit(name, str(run.state_name))
 
-    def give_up(self, hours: float) -> None:
-        """Let go of what was not completed in time."""
+    def cancel(self) -> None:
+        """Cancel the runs of all albums that are still pending; these have failed."""
         for run, names in self.runs.items():
-            if names & self.wanted.keys():
+            if names & self.pending.keys():
                 self.client.set_flow_run_state(run, Cancelling())
-        for name in sorted(self.wanted):
-            self._settle(
-                _unfinished(name, "TimeoutError", f"It was not completed within {hours:g} hours.", passing=True)
-            )
+        reason = f"It was not completed within {self.settings.hours:g} hours."
+        for name in sorted(self.pending):
+            self._finalize(make_unfinished_outcome(name, "TimeoutError", reason, transient=True))
 
-    def _lost(self, name: str, state: str) -> None:
-        self.tries[name] += 1
-        if self.tries[name] < TRIES and state != "Cancelled":
-            get_run_logger().warning("The run that worked on %s ended as %s; it is handed out again.", name, state)
+    def _resubmit(self, name: str, state: str) -> None:
+        """Submit an album again whose run ended without an outcome, unless that happened too often."""
+        self.lost_runs[name] += 1
+        if self.lost_runs[name] < self.settings.max_runs and state != "Cancelled":
+            get_run_logger().warning("The run that worked on %s ended as %s. It is submitted again.", name, state)
             self.submit([name])
             return
-        reason = f"The run that worked on it ended as {state}, {self.tries[name]} times in a row."
-        self._settle(self.failed.get(name) or _unfinished(name, state, reason, passing=state == "Cancelled"))
+        reason = f"The run that worked on it ended as {state}, {self.lost_runs[name]} times in a row."
+        unfinished = make_unfinished_outcome(name, state, reason, transient=state == "Cancelled")
+        self._finalize(self.transient_outcomes.get(name) or unfinished)
 
-    def _collect(self, runs: Iterable[UUID]) -> None:
-        for outcome in self._find_outcomes([run for run in runs if self.runs[run] & self.wanted.keys()]):
-            name = outcome["album"]
-            if name not in self.wanted or outcome["order"] != digest_json(self.wanted[name]):
+    def _collect_outcomes(self) -> None:
+        runs = [run for run, names in self.runs.items() if names & self.pending.keys()]
+        for outcome in read_outcomes(self.client, runs):
+            if not self._is_pending(outcome["order"], outcome):
                 continue
             if outcome["transient"]:
-                self.failed[name] = outcome
+                self.transient_outcomes[outcome["album"]] = outcome
             else:
-                self._settle(outcome)
+                self._finalize(outcome)
 
-    def _settle(self, outcome: dict[str, Any]) -> None:
-        self.take(outcome)
-        del self.wanted[outcome["album"]]
+    def _finalize(self, outcome: Outcome) -> None:
+        """Report an outcome and drop the album."""
+        self.on_outcome(outcome)
+        del self.pending[outcome["album"]]
 
-    def _is_wanted(self, order: WorkOrder) -> bool:
-        return digest_json(self.wanted.get(order["album"])) == digest_json(order)
+    def _is_pending(self, order_digest: str, document: Outcome | WorkOrder) -> bool:
+        """Whether an order, or the outcome of one, belongs to an order that is pending."""
+        order = self.pending.get(document["album"])
+        return order is not None and digest_json(order) == order_digest
 
-    def _find_runs(self, query: FlowRunFilter) -> Iterator[FlowRun]:
-        for page in range(10**6):
-            found = self.client.read_flow_runs(flow_run_filter=query, limit=PAGE, offset=page * PAGE)
-            yield from found
-            if len(found) < PAGE:
-                return
+    def _read_runs(self, query: FlowRunFilter) -> list[FlowRun]:
+        return list(read_pages(partial(self._read_page, query)))
 
-    def _find_outcomes(self, runs: list[UUID]) -> Iterator[dict[str, Any]]:
-        for begin in range(0, len(runs), PAGE):
-            query = ArtifactFilter(
-                type=ArtifactFilterType(any_=[OUTCOME]),
-                flow_run_id=ArtifactFilterFlowRunId(any_=runs[begin : begin + PAGE]),
-            )
-            for page in range(10**6):
-                found = self.client.read_artifacts(artifact_filter=query, limit=PAGE, offset=page * PAGE)
-                yield from (json.loads(str(artifact.data)) for artifact in found)
-                if len(found) < PAGE:
-                    break
-
-
-def _unfinished(name: str, error: str, reason: str, *, passing: bool) -> dict[str, Any]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    outcome = "failed" if passing else "quarantined"
-    return {"album": name, "outcome": outcome, "error": error, "reason": reason, "log": [], "ended": now}
+    def _read_page(self, query: FlowRunFilter, offset: int) -> list[FlowRun]:
+        return self.client.read_flow_runs(flow_run_filter=query, limit=PAGE_SIZE, offset=offset)

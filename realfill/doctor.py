@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from realfill import __version__
 from realfill.core.errors import RealFillError
 from realfill.core.params import BaseParams
-from realfill.diffusion.model_registry import MODELS, locate
+from realfill.diffusion.model_registry import MODELS, locate_model
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "kornia", "pyarrow", "dvc", "prefect")
 
@@ -71,11 +71,11 @@ def _tried(part: str, use: Callable[[], str], needed: bool) -> Finding:
 
 def _model(name: str) -> str:
     if name != BaseParams().model:
-        return str(locate(name))
-    from realfill.diffusion.base_model import load
+        return str(locate_model(name))
+    from realfill.diffusion.base_model import load_base_model
 
-    model = load(BaseParams(device="cpu"))
-    return f"{locate(name)}, {model.resolution} px, {model.digest[:12]}"
+    model = load_base_model(BaseParams(device="cpu"))
+    return f"{locate_model(name)}, {model.resolution} px, {model.digest[:12]}"
 
 
 def _matcher(name: str) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from realfill import __version__
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo, read_document
 from realfill.core.atomic_io import disk_full_as_error, write_json
+from realfill.core.fingerprint import LENGTH, code_fingerprint
 from realfill.core.hashing import digest, digest_json
-from realfill.core.params import Params
-from realfill.core.progress import Progress
+from realfill.core.params import PROFILES, Params, load_params
+from realfill.core.progress import ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Stage:
     reads: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     uses_model: bool = False
+
+    @property
+    def module(self) -> str:
+        """Full name of the module."""
+        return f"realfill.stages.{self.name}"
 
     def output(self, album: Album) -> Path:
         """The folder that the stage writes."""
@@ -95,7 +101,21 @@ def stage(name: str) -> Stage:
     return next(stage for stage in STAGES if stage.name == name)
 
 
-def run_stage(name: str, album: Album, params: Params, on_progress: Progress | None = None) -> Any:
+@cache
+def stage_fingerprint(step: Stage) -> str:
+    """Fingerprint of a stage: its code, and the values that its parameters have where no file sets them.
+
+    The sections of the profiles count too, since a file may name a profile and not its values.
+
+    Returns:
+        16 hex digits, see `realfill.core.fingerprint`.
+    """
+    defaults = [load_params(profile=profile) for profile in (None, *PROFILES)]
+    values = [[params.section(name) for name in step.sections] for params in defaults]
+    return digest_json([code_fingerprint(step.module), values])[:LENGTH]
+
+
+def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCallback | None = None) -> Any:
     """Run one stage, whatever it wrote before, and return its typed result.
 
     Args:
@@ -108,7 +128,7 @@ def run_stage(name: str, album: Album, params: Params, on_progress: Progress | N
         SpaceError: The disk takes no more; what the stage wrote before is still there.
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
-    run = import_module(f"realfill.stages.{name}").run
+    run = import_module(stage(name).module).run
     with disk_full_as_error(name, album.out):
         return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
 
@@ -119,11 +139,11 @@ def complete(
     *,
     force: bool = False,
     on_stage: Callable[[Stage, bool], None] | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Path:
     """Run every stage that is not up to date and return the finished photo.
 
-    A stage is up to date when the photos, its parameters, the versions, and the files it reads are what
+    A stage is up to date when the photos, its parameters, its code, and the files it reads are what
     they were when it last ran, and its own files are still there unchanged.
 
     Args:
@@ -165,7 +185,7 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
     photos = [album.target, *([album.mask] if album.mask else []), *album.references]
     return digest_json(
         {
-            "version": __version__,
+            "code": stage_fingerprint(step),
             "photos": [[path.relative_to(album.root).as_posix(), digest(path)] for path in photos],
             "hole": album.settings.model_dump(mode="json", exclude={"overrides"}) if step.name == "masks" else None,
             "params": {name: params.section(name) for name in step.sections},
@@ -176,6 +196,6 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
 
 
 def _model_digest(params: Params) -> str:
-    from realfill.diffusion.model_registry import locate, model_digest
+    from realfill.diffusion.model_registry import locate_model, model_digest
 
-    return model_digest(locate(params.base.model))
+    return model_digest(locate_model(params.base.model))

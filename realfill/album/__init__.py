@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Albums: their layout on disk, their settings, and the files that pass between stages."""

@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""Crops of the canvas: the window that the model sees."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from realfill.photo_io.working_files import read_png
 
 
 def crop_window(image: Pixels, window: Window, fill: int | None = None) -> Pixels:
-    """Cut the window out of a canvas.
+    """Crop the window out of an image of the canvas's size, padded where the window reaches beyond the canvas.
 
     Args:
-        image: [H, W] or [H, W, C], of the canvas's size.
-        window: Where to cut.
-        fill: Value beyond the canvas; the canvas's edge is repeated where it is None.
+        image: [H, W] or [H, W, C], any dtype.
+        window: The window.
+        fill: Value of the padding; None repeats the pixels at the canvas's edge.
 
     Returns:
         [side, side] or [side, side, C].
@@ -34,7 +34,16 @@ def crop_window(image: Pixels, window: Window, fill: int | None = None) -> Pixel
 
 
 def read_model_window(album: Album, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """The window at the base model's resolution: image [R, R, 3] uint8 sRGB, hole [R, R] bool.
+    """Read the window at the resolution of a base model.
+
+    A pixel belongs to the hole if the resized mask is not 0 there. All beyond the canvas belongs to it as well.
+
+    Args:
+        album: An album whose stage `masks` has run.
+        resolution: Side R of the result, pixels.
+
+    Returns:
+        The image, [R, R, 3] uint8 sRGB, and the hole, [R, R] bool.
 
     Raises:
         StageError: `masks` has not run.

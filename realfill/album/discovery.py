@@ -1,88 +1,103 @@
-"""Find an album's files in a folder that strangers filled."""
+"""Opening an album folder: find its files and check its layout."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from realfill.album.layout import LITTER, SUFFIXES, Album
+from realfill.album.layout import PHOTO_SUFFIXES, Album
 from realfill.album.settings import read_settings
 from realfill.core.errors import AlbumError
 
+_ALBUM_NAME = re.compile(r"[\w. +()@&',=-]{1,200}")  # usable, with a suffix, as a file name on all systems
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # written by Windows
+
 
 def open_album(root: Path, out: Path | None = None) -> Album:
-    """Find an album's files.
+    """Open an album folder.
+
+    Args:
+        root: The album folder.
+        out: Where results are written, in `work/` and `completed/`; the album folder if None.
 
     Raises:
         AlbumError: The folder does not follow the layout.
-        ParamsError: `album.yaml` cannot be understood.
+        ParamsError: A key or value of `album.yaml` is not allowed.
     """
     root = root.resolve()
     if not root.is_dir():
         raise AlbumError("There is no such folder.", "Give the path of an album folder.", root)
-    if re.fullmatch(r"[\w. +()@&',=-]{1,200}", root.name) is None:
+    if _ALBUM_NAME.fullmatch(root.name) is None:
         raise AlbumError(
-            "The folder's name has characters that cannot be used in file names everywhere.",
-            "Rename it with letters, digits, spaces and .-_+() only.",
+            "The folder's name has characters that not all systems allow in file names, or is too long.",
+            "Rename it, with letters, digits, spaces and .-_+() only.",
             root,
         )
     return Album(
         root=root,
         out=root if out is None else out.resolve(),
-        target=_target(root),
-        mask=_one(root, "mask"),
-        truth=_one(root, "gt"),
-        references=_references(root),
+        target=_find_target(root),
+        mask=_find_one(root, "mask"),
+        ground_truth=_find_one(root, "gt"),
+        references=_find_references(root),
         settings=read_settings(root / "album.yaml"),
-        strangers=_strangers(root / "ref"),
+        unrecognized_files=_find_unrecognized(root / "ref"),
     )
 
 
-def _target(root: Path) -> Path:
-    found = _one(root, "target")
-    if found is None:
+def _find_target(root: Path) -> Path:
+    target = _find_one(root, "target")
+    if target is None:
         raise AlbumError(
             "There is no target photo.",
-            f"Put the photo to complete at target/target.jpg ({', '.join(SUFFIXES)} are read).",
+            f"Put the photo to complete at target/target.jpg (supported: {', '.join(PHOTO_SUFFIXES)}).",
             root,
         )
-    return found
+    return target
 
 
-def _one(root: Path, stem: str) -> Path | None:
+def _find_one(root: Path, stem: str) -> Path | None:
+    """The photo in target/ whose name without suffix is `stem`."""
     folder = root / "target"
-    found = [p for p in _photos(root, folder) if p.stem == stem]
-    if len(found) > 1:
-        names = ", ".join(p.name for p in found)
-        raise AlbumError(f"There are several files called {stem}: {names}.", "Leave one of them.", folder)
-    return found[0] if found else None
+    photos = [path for path in _find_photos(root, folder) if path.stem == stem]
+    if len(photos) > 1:
+        names = ", ".join(path.name for path in photos)
+        raise AlbumError(f"There are several files called {stem}: {names}.", "Keep one of them.", folder)
+    return photos[0] if photos else None
 
 
-def _references(root: Path) -> tuple[Path, ...]:
-    found = _photos(root, root / "ref")
-    if not found:
+def _find_references(root: Path) -> tuple[Path, ...]:
+    photos = _find_photos(root, root / "ref")
+    if not photos:
         raise AlbumError(
             "There is no reference photo.",
-            f"Put 1 to 20 photos of the same scene into ref/ ({', '.join(SUFFIXES)} are read).",
+            f"Put 1 to 20 photos of the same scene into ref/ (supported: {', '.join(PHOTO_SUFFIXES)}).",
             root,
         )
-    return tuple(found)
+    return tuple(photos)
 
 
-def _strangers(folder: Path) -> tuple[Path, ...]:
-    shown = (p for p in folder.iterdir() if p.name[0] != "." and p.name.lower() not in LITTER)
-    return tuple(sorted(p for p in shown if p.suffix.lower() not in SUFFIXES))
+def _find_unrecognized(folder: Path) -> tuple[Path, ...]:
+    visible = (path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in _SYSTEM_FILES)
+    return tuple(sorted(path for path in visible if path.suffix.lower() not in PHOTO_SUFFIXES))
 
 
-def _photos(root: Path, folder: Path) -> list[Path]:
+def _find_photos(root: Path, folder: Path) -> list[Path]:
+    """Files with a photo's suffix, sorted by name; hidden ones do not count.
+
+    Raises:
+        AlbumError: One of them is no regular file, or links to a file outside the album.
+    """
     if not folder.is_dir():
         return []
-    candidates = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
-    for path in candidates:
+    photos = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.name[0] != "."
+    )
+    for path in photos:
         if not path.resolve().is_relative_to(root) or not path.is_file():
             raise AlbumError(
                 "This is not a regular file inside the album.",
                 "Replace it by a copy of the photo itself.",
                 path,
             )
-    return candidates
+    return photos

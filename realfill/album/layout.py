@@ -1,11 +1,14 @@
-"""An album on disk: one target photo with a missing part, and reference photos of the same scene.
+"""An album on disk: one target photo with a hole, and reference photos of the same scene.
 
-Layout (RealBench's own, so that any of its scenes drops in)::
+The layout is that of RealFill's benchmark, RealBench, so that its scenes can be used as they are::
 
-    <album>/target/target.*   the photo to complete          <album>/ref/*        1 to 20 references
-    <album>/target/mask.*     white = fill (optional)        <album>/album.yaml   settings (optional)
-    <album>/target/gt.*       the truth, read by `evaluate` alone (optional)
-    <out>/work/<stage>/       what the stages write          <out>/completed/     what is delivered
+    <album>/target/target.*   the photo to complete
+    <album>/target/mask.*     the mask, white = fill (optional)
+    <album>/target/gt.*       the ground truth, read by `evaluate` only (optional)
+    <album>/ref/*             1 to 20 references
+    <album>/album.yaml        settings (optional)
+    <out>/work/<stage>/       the files that a stage writes
+    <out>/completed/          the finished photo, its provenance and its page
 """
 
 from __future__ import annotations
@@ -17,42 +20,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from realfill.album.settings import AlbumSettings
 
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif")
-LITTER = ("thumbs.db", "desktop.ini")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif")
 
 
 @dataclass(frozen=True)
 class Album:
-    """An album folder whose layout was checked; the photos themselves were not opened.
+    """An album whose layout has been checked; its photos have not been opened.
 
     Attributes:
         root: The album folder, absolute.
-        out: Where `work/` and `completed/` lie; the album folder itself unless told otherwise.
+        out: The folder of `work/` and `completed/`, absolute; the album folder by default.
         target: The photo to complete.
-        mask: The mask file, if there is one.
-        truth: The ground truth, if there is one.
-        references: The reference photos in name order, 1 or more.
-        settings: What `album.yaml` says.
-        strangers: What else lies in ref/, in name order: not hidden, and by its suffix not a photo that is read.
+        mask: The mask file, or None.
+        ground_truth: The ground truth, or None.
+        references: The reference photos, 1 or more, sorted by name.
+        settings: Content of `album.yaml`.
+        unrecognized_files: Other files in ref/ that are neither hidden nor made by the operating system, sorted by
+            name. By their suffix they are no photos.
     """
 
     root: Path
     out: Path
     target: Path
     mask: Path | None
-    truth: Path | None
+    ground_truth: Path | None
     references: tuple[Path, ...]
     settings: AlbumSettings
-    strangers: tuple[Path, ...] = ()
+    unrecognized_files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
-        """The album folder's name."""
+        """Name of the album folder."""
         return self.root.name
 
     def work(self, stage: str) -> Path:
-        """The folder that `stage`, and nothing else, writes."""
+        """The folder that `stage`, and no other stage, writes."""
         return self.out / "work" / stage
 
     @property
@@ -62,5 +64,5 @@ class Album:
 
     @property
     def provenance(self) -> Path:
-        """The document beside the finished photo that says how it came about."""
+        """The JSON document beside the finished photo that says how it was made."""
         return self.completed / f"{self.name}.json"

@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""The lock that keeps two runs from working on one album at the same time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from realfill.core.errors import AlbumError
 
 @contextmanager
 def album_lock(album: Album) -> Iterator[None]:
-    """Keep every other run off the album inside the block; a killed run lets go of it.
+    """Hold the album's lock (`work/.lock`) inside the block; the operating system releases it if the process dies.
 
     Raises:
-        AlbumError: Another run is working on it.
+        AlbumError: Another run holds the lock.
     """
     lock = album.out / "work" / ".lock"
     lock.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What `align` placed, and how much of it each kind of candidate shows."""
+"""The proposal for the hole that `align` made of the references, and how much of it each kind of candidate shows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ import cv2
 import numpy as np
 
 from realfill.album.layout import Album
-from realfill.album.schemas import Placed
-from realfill.album.store import read_placed
+from realfill.album.store import read_placement_summary
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.working_files import read_png
 
-CERTAIN = 144  # confidence from which on a reference is believed to show what was there
-_SOFT = 0.004  # of the box's longer side: over which proposal and generated content pass into each other
+# Confidence in confidence.png from which on a pixel is certain: taken for what the scene showed there. It was 128;
+# measured on tower-bridge, pixels below 144 were no better than generated ones.
+CERTAIN = 144
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """How a proposal passes into what is generated beside it.
+
+    Attributes:
+        transition: Half the width of the transition at the border of what is shown, as a share of the longer side;
+            set by hand.
+    """
+
+    transition: float = 0.004
 
 
 @dataclass(frozen=True)
@@ -22,62 +34,67 @@ class Proposal:
     """The references' own pixels where they belong, in a box of the canvas.
 
     Attributes:
-        left: Of the box, pixels of the canvas; may be negative after `over`.
-        top: Of the box, pixels of the canvas.
-        colours: [h, w, 3] uint8 sRGB.
+        left: Left edge of the box, pixels of the canvas; may be negative after `crop`.
+        top: Top edge of the box, pixels of the canvas; may be negative after `crop`.
+        colors: [h, w, 3] uint8 sRGB.
         confidence: [h, w] uint8: 0 where nothing is proposed, else 1 to 255.
     """
 
     left: int
     top: int
-    colours: Pixels
+    colors: Pixels
     confidence: Pixels
 
-    def over(self, left: int, top: int, width: int, height: int) -> Proposal:
-        """The same over another box of the canvas; nothing is proposed beyond the own one."""
-        colours = np.zeros((height, width, 3), np.uint8)
+    def crop(self, left: int, top: int, width: int, height: int) -> Proposal:
+        """Crop to another box of the canvas; beyond its own box nothing is proposed."""
+        colors = np.zeros((height, width, 3), np.uint8)
         confidence = np.zeros((height, width), np.uint8)
         x0, y0 = max(left, self.left), max(top, self.top)
         x1 = min(left + width, self.left + self.confidence.shape[1])
         y1 = min(top + height, self.top + self.confidence.shape[0])
         if x1 > x0 and y1 > y0:
-            there = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-            here = np.s_[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
-            colours[there], confidence[there] = self.colours[here], self.confidence[here]
-        return Proposal(left, top, colours, confidence)
+            to = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
+            source = np.s_[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
+            colors[to], confidence[to] = self.colors[source], self.confidence[source]
+        return Proposal(left, top, colors, confidence)
 
-    def weight(self, kind: str) -> np.ndarray:
-        """How much of the proposal a candidate of this kind shows, [h, w] float32, 0 to 1.
+    def weight(self, kind: str, settings: ProposalSettings = ProposalSettings()) -> np.ndarray:
+        """Compute how much of the proposal a candidate of a kind shows at each pixel.
 
-        "placed" shows all of it, "guided" what is certain, "noise" nothing.
+        Args:
+            kind: "placed" shows all of the proposal, "guided" what is certain, "noise" nothing.
+            settings: Width of the transition.
+
+        Returns:
+            [h, w] float32, 0 to 1; less than 1 only in the transition inside the border of what is shown.
         """
         if kind == "noise":
             return np.zeros(self.confidence.shape, np.float32)
         shown = (self.confidence >= (1 if kind == "placed" else CERTAIN)).astype(np.uint8)
-        reach = max(1, round(_SOFT * max(shown.shape)))
-        inner = cv2.erode(shown, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8), borderValue=1)
-        soft: np.ndarray = cv2.blur(inner.astype(np.float32), (2 * reach + 1, 2 * reach + 1))
-        return soft
+        reach = max(1, round(settings.transition * max(shown.shape)))
+        window = (2 * reach + 1, 2 * reach + 1)
+        inner = cv2.erode(shown, np.ones(window, np.uint8), borderValue=1)
+        weight: np.ndarray = cv2.blur(inner.astype(np.float32), window)
+        return weight
 
-    def scaled(self, width: int, height: int) -> Proposal:
-        """Resized; a pixel is as sure as its least sure part."""
+    def resize(self, width: int, height: int) -> Proposal:
+        """Resize to a smaller size; a pixel is proposed where all that it covers is, with the mean confidence."""
         size = (width, height)
-        colours = cv2.resize(self.colours, size, interpolation=cv2.INTER_AREA)
-        known = cv2.resize((self.confidence > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
-        confidence = cv2.resize(self.confidence, size, interpolation=cv2.INTER_AREA)
-        return replace(
-            self, colours=colours, confidence=np.where(known, np.maximum(confidence, 1), 0).astype(np.uint8)
-        )
+        colors = cv2.resize(self.colors, size, interpolation=cv2.INTER_AREA)
+        share = cv2.resize((self.confidence > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        mean = cv2.resize(self.confidence, size, interpolation=cv2.INTER_AREA)
+        confidence = np.where(share > 0.999, np.maximum(mean, 1), 0)  # a share of 1 up to rounding
+        return replace(self, colors=colors, confidence=confidence.astype(np.uint8))
 
 
 def read_proposal(album: Album) -> Proposal | None:
-    """What `align` placed; None where geometry had nothing to say.
+    """Read what `align` placed; None where it placed nothing.
 
     Raises:
         StageError: `align` has not run.
     """
-    placed: Placed = read_placed(album)
-    if placed.model == "none":
+    summary = read_placement_summary(album)
+    if summary.model == "none":
         return None
     folder = album.work("align")
-    return Proposal(*placed.box[:2], read_png(folder / "proposal.png"), read_png(folder / "confidence.png"))
+    return Proposal(*summary.box[:2], read_png(folder / "proposal.png"), read_png(folder / "confidence.png"))

@@ -1,4 +1,7 @@
-"""FIXME DOCSTRING."""
+"""Rows and documents that stages write for one another; `store` says which file holds which.
+
+The names of the fields are the columns of the Parquet files and the keys of the JSON files.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Input:
-    """One photo of the album, as `validate` found it.
+class InputPhoto:
+    """One file of the album, as `validate` decoded it: a row of inputs.parquet.
 
     Attributes:
         role: "target", "mask" or "reference".
-        file: Path inside the album, with "/".
-        digest: SHA-256 of the file, hex; empty where it was refused unread.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF"; empty where it cannot be told.
-        width: Pixels, upright.
-        height: Pixels, upright.
-        mode: "gray", "rgb" or "cmyk", with "a" appended where there is an alpha channel.
+        file: Path relative to the album, with "/".
+        digest: SHA-256 of the file, hex; empty if the file was refused unread.
+        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF"; empty if the file was not decoded.
+        width: Width after the orientation was applied, pixels.
+        height: Height after the orientation was applied, pixels.
+        mode: "gray", "rgb" or "cmyk", with "a" appended if there is an alpha channel.
         bits: Bits a sample, 8 or 16.
         orientation: EXIF orientation, 1 to 8.
-        icc: Name of the embedded colour profile, or empty.
+        icc: Name of the embedded color profile, or empty.
         exif: Whether there is EXIF metadata.
-        sharpness: Variance of the Laplacian of the luminance at 512 px, in 8-bit units squared.
-        duplicate_of: The file this one repeats, or empty.
+        sharpness: Variance of the Laplacian of the luminance at 512 px, in 8-bit levels squared.
+        duplicate_of: The file whose pixels this one repeats, or empty.
         verdict: "accepted" or "refused".
-        reason: Why it was refused, or a warning; empty otherwise.
+        reason: Why it was refused, or a warning; otherwise empty.
     """
 
     role: str
@@ -46,18 +49,20 @@ class Input:
 
 @dataclass(frozen=True)
 class Window:
-    """Where the photo lies in the canvas, and the square of the canvas that the model sees.
+    """Position of the photo in the canvas, and the square of the canvas that the model sees: window.json.
+
+    The canvas is the photo, extended if the album is outpainted. The window may reach beyond the canvas.
 
     Attributes:
-        source: "file", "alpha", "shapes" or "outpaint": what described the hole.
-        canvas_width: Pixels.
-        canvas_height: Pixels.
-        photo_left: Left edge of the photo in the canvas, pixels.
-        photo_top: Top edge of the photo in the canvas, pixels.
-        photo_width: Pixels.
-        photo_height: Pixels.
-        left: Left edge of the window in the canvas, pixels; negative where it reaches beyond the canvas.
-        top: Top edge of the window in the canvas, pixels; may be negative.
+        source: What described the hole: "file", "alpha", "shapes" or "outpaint".
+        canvas_width: Width of the canvas, pixels.
+        canvas_height: Height of the canvas, pixels.
+        photo_left: Left edge of the photo, pixels of the canvas.
+        photo_top: Top edge of the photo, pixels of the canvas.
+        photo_width: Width of the photo, pixels.
+        photo_height: Height of the photo, pixels.
+        left: Left edge of the window, pixels of the canvas; may be negative.
+        top: Top edge of the window, pixels of the canvas; may be negative.
         side: Side of the window, pixels.
         hole: Share of the canvas that is filled, 0 to 1.
     """
@@ -76,16 +81,16 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """What geometry says about the hole.
+class PlacementSummary:
+    """How `align` warped the references into the hole: placed.json.
 
     Attributes:
-        model: "depth" (structure from motion and a depth map), "plane" (a homography a reference), "loose" (laid
-            about right, none of it certain) or "none".
-        box: Left, top, right, bottom (exclusive) of the proposal, pixels of the canvas.
+        model: "depth" (structure from motion and a depth map), "plane" (one homography for each reference),
+            "approximate" (an approximate alignment, certain nowhere) or "none" (nothing was warped).
+        box: Left, top, right and bottom (exclusive) of the proposal, pixels of the canvas.
         references: Names of the references that were used.
         covered: Share of the hole that the proposal covers, 0 to 1.
-        certain: Share of the hole where its confidence is at least `proposal.CERTAIN`, 0 to 1.
+        certain: Share of the hole where its confidence is at least `placement.CERTAIN`, 0 to 1.
     """
 
     model: str
@@ -97,25 +102,27 @@ class Placed:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One sampled fill; together with the adapter it can be drawn again from this row alone.
+    """One fill of the hole: a row of candidates.parquet.
+
+    The row, the base model and the adapter determine the picture: it can be sampled again from them.
 
     Attributes:
         candidate: Number, from 0.
-        file: Picture in the same folder.
-        kind: "noise": the paper's, from pure noise; "placed": the references' own pixels; "guided": generated around
-            those of them that are certain.
-        draw: Number among those of its kind, from 0.
-        seed: Params' seed; the noise is keyed by (seed, kind, draw).
-        scheduler: Sampler.
-        steps: Denoising steps.
+        file: Name of the picture in the same folder.
+        kind: "noise" (generated from pure noise, as in the paper), "placed" (the proposal of `align` itself) or
+            "guided" (generated around the pixels of the proposal that are certain).
+        draw: Number among the candidates of its kind, from 0.
+        seed: `sample.seed`; the noise is keyed by (kind, seed, draw).
+        scheduler: Noise scheduler; empty if nothing was generated.
+        steps: Denoising steps; 0 if nothing was generated.
         guidance: Classifier-free guidance scale.
-        batch_size: How many were drawn in one pass (floating point may differ with it).
-        count: How many were asked for in all.
+        batch_size: Number of candidates in one pass. Floating-point results may depend on it.
+        count: Number of candidates requested in all.
         resolution: Side of the picture, pixels.
         model: Name of the base model.
         model_digest: Digest of the base model's folder, hex.
-        adapter_digest: Digest of the adapter's folder, hex; empty for the base model as it is.
-        versions: JSON of the versions of torch, diffusers, peft and realfill.
+        adapter_digest: Digest of the LoRA adapter's folder, hex; empty if the base model was used as it is.
+        versions: Versions of the libraries that sampled it, a JSON object.
     """
 
     candidate: int
@@ -136,20 +143,20 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """One candidate's place.
+class RankedCandidate:
+    """The rank of one candidate: a row of ranking.parquet.
 
     Attributes:
-        rank: 1 is the best.
+        rank: From 1, the best.
         candidate: Number of the candidate.
         score: Higher is better; comparable within one album.
-        inliers: Geometrically verified matches inside the hole, summed over the references.
-        matches: Matches inside the hole before verification, summed over the references.
-        rim_error: Mean jump of the colours across the rim of the hole, in 8-bit levels.
-        reference_error: Mean distance of the fill from what `align` is certain of, else from the references laid over
-            the window, in 8-bit levels; 0 where there is neither.
+        inliers: Number of geometrically verified matches inside the hole, over all references.
+        matches: Number of matches inside the hole before verification, over all references.
+        rim_error: Mean difference of the colors at the two sides of the hole's rim, in 8-bit levels.
+        reference_error: Mean difference between the fill and the certain pixels of the proposal, or, if there are
+            none, the references warped by their homographies; in 8-bit levels, 0 if there is neither.
         best_reference: The reference with most verified matches, or empty.
-        matcher: Which matcher was used.
+        matcher: Name of the matcher.
     """
 
     rank: int
@@ -164,14 +171,14 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """One geometrically verified match inside the hole.
+class VerifiedMatch:
+    """One geometrically verified match inside the hole: a row of verified.parquet.
 
     Attributes:
         candidate: Number of the candidate.
         reference: Name of the reference.
-        x: Column in the canvas, pixels.
-        y: Row in the canvas, pixels.
+        x: Column of the keypoint, pixels of the canvas.
+        y: Row of the keypoint, pixels of the canvas.
     """
 
     candidate: int

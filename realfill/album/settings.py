@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""The optional `album.yaml` of an album: a description of the hole, and overrides of parameters."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from realfill.core.params import Params
-from realfill.core.validation import Section, read_yaml, validated
+from realfill.core.validation import Section, read_yaml, validate_section
 
 Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$")]
+"""A length such as "30%" or "200px"."""
+
+AspectRatio = Annotated[str, Field(pattern=r"^\d{1,4}(\.\d+)?\s*:\s*\d{1,4}(\.\d+)?$")]
+"""A ratio width:height such as "16:9"."""
+
+Polygon = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
+"""Vertices (x, y), 3 or more, in pixels of the upright photo."""
 
 
 class Box(Section):
@@ -22,14 +29,14 @@ class Box(Section):
     bottom: int = Field(gt=0)
 
     @model_validator(mode="after")
-    def _has_an_area(self) -> Self:
+    def _check_area(self) -> Self:
         if self.right <= self.left or self.bottom <= self.top:
             raise ValueError("right must exceed left, and bottom must exceed top")
         return self
 
 
 class Outpaint(Section):
-    """How far the photo is extended at each side: '30%' of its own width or height, or '200px'."""
+    """Extension of the photo at each side, in percent of its own width or height, or in pixels."""
 
     left: Length = "0px"
     top: Length = "0px"
@@ -38,25 +45,25 @@ class Outpaint(Section):
 
 
 class AlbumSettings(Section):
-    """What `album.yaml` may say: the hole, where no mask file draws it, and overrides of any parameter.
+    """Content of `album.yaml`.
 
     Attributes:
         boxes: Rectangles to fill.
-        polygons: Polygons to fill, each 3 or more (x, y) pixels of the upright photo.
-        outpaint: Extension of the photo at its sides.
-        aspect: Extension to this width:height, e.g. "16:9", centred.
-        overrides: Sections of `params.yaml` for this album alone.
+        polygons: Polygons to fill.
+        outpaint: Extension of the photo at its sides, or None.
+        aspect: Aspect ratio to which the photo is extended, the photo in the center, or None.
+        overrides: Sections of `params.yaml` with values for this album alone, as they are written in the file.
     """
 
     boxes: tuple[Box, ...] = ()
-    polygons: tuple[Annotated[tuple[tuple[float, float], ...], Field(min_length=3)], ...] = ()
+    polygons: tuple[Polygon, ...] = ()
     outpaint: Outpaint | None = None
-    aspect: Annotated[str, Field(pattern=r"^\d{1,4}(\.\d+)?\s*:\s*\d{1,4}(\.\d+)?$")] | None = None
+    aspect: AspectRatio | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
 
 
 def read_settings(path: Path) -> AlbumSettings:
-    """Read an `album.yaml`; an absent one says nothing.
+    """Read an `album.yaml`. A missing file gives the defaults; keys without a value count as absent.
 
     Raises:
         ParamsError: A key is unknown or a value is not allowed.
@@ -66,5 +73,5 @@ def read_settings(path: Path) -> AlbumSettings:
     values = {key: value for key, value in read_yaml(path).items() if value is not None}
     sections = {field.alias or name for name, field in Params.model_fields.items()}
     overrides = {key: values.pop(key) for key in sections & values.keys()}
-    validated(Params, overrides, path)
-    return validated(AlbumSettings, values | {"overrides": overrides}, path)
+    validate_section(Params, overrides, path)
+    return validate_section(AlbumSettings, values | {"overrides": overrides}, path)

@@ -1,23 +1,37 @@
-"""The files that pass between stages, with their schemas.
+"""The files that pass between stages, and how they are read and written.
 
-=========  =================================================================================================
-stage      writes into `work/<stage>/`
-=========  =================================================================================================
-validate   inputs.parquet: one `Input` a photo
-masks      canvas.png (8-bit sRGB, native size, extended where outpainted), mask.png (0 or 255, 255 = fill,
-           same size), window.json: `Window`
-align      placed.json: `Placed`; where anything was placed also proposal.png (8-bit sRGB, the box at native size)
-           and confidence.png (same size; 0 = nothing is proposed, 1 to 255 = how far it is to be believed)
-finetune   unet/ and text_encoder/ (LoRA adapters in PEFT's layout), loss.csv (step, loss, lr), metrics.json
-sample     candidates.parquet: one `Candidate` a row, and its picture 000.png, 001.png, ... (8-bit sRGB, the
-           window at the base model's resolution)
-rank       ranking.parquet: one `Ranked` a candidate, best first; verified.parquet: one `Verified` a match;
-           matches.png; metrics.json
-blend      composite.tif (the whole photo in the target's own colour space and depth), blend.json, authenticity.png
-           (8-bit, the canvas: 0 outside the hole, 255 = reference pixel, 170 = generated and confirmed by matches,
-           85 = generated only)
-export     `completed/`: the photo, its provenance <album>.json, and its page
-=========  =================================================================================================
+Every stage writes one folder, `work/<stage>/`, and reads the folders of stages before it. All pictures have the
+canvas's native resolution unless another one is given; `schemas` describes the rows and documents.
+
+========  ==========================  ========================================================================
+stage     file                        content
+========  ==========================  ========================================================================
+validate  inputs.parquet              one `InputPhoto` for each file of the album
+masks     canvas.png                  the canvas, 8-bit sRGB
+          mask.png                    the mask of the canvas, 8-bit: 0 = keep, 255 = fill
+          window.json                 `Window`
+align     placed.json                 `PlacementSummary`
+          proposal.png                the references warped into the box of the summary, 8-bit sRGB; absent if
+                                      nothing was warped
+          confidence.png              the box, 8-bit: 0 = nothing is proposed, 1 to 255 = confidence; absent if
+                                      nothing was warped
+finetune  unet/, text_encoder/        LoRA adapters in PEFT's format; absent if the base model was not tuned
+          loss.csv                    step, loss, lr
+          metrics.json                steps, final_loss
+sample    candidates.parquet          one `Candidate` a row
+          000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit sRGB
+rank      ranking.parquet             one `RankedCandidate` for each candidate, best first
+          verified.parquet            one `VerifiedMatch` a row
+          matches.png                 matches of the best candidate, drawn side by side with its best reference
+          metrics.json                score, inliers (of the best candidate), candidates (number of them)
+blend     composite.tif               the completed canvas in the target's color space and bit depth, lossless
+          authenticity.png            the canvas, 8-bit: 0 = not filled, 255 = reference pixel, 170 = generated
+                                      and confirmed by matches, 85 = generated only
+          blend.json                  candidate, feather (pixels), box (of the changed pixels), authenticity
+                                      (share of the filled pixels by class, and score)
+========  ==========================  ========================================================================
+
+`export` writes `completed/`: the finished photo, `<album>.json` (see `provenance`), authenticity.png and page/.
 """
 
 from __future__ import annotations
@@ -32,43 +46,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from realfill.album.layout import Album
-from realfill.album.schemas import Input, Placed, Window
+from realfill.album.schemas import InputPhoto, PlacementSummary, Window
 from realfill.core.errors import AlbumError, StageError
 
 Row = TypeVar("Row")
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
-def write_rows(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
-    """Write dataclass rows as Parquet; the columns are the dataclass's fields, in their order."""
-    hints = get_type_hints(kind)
-    schema = pa.schema([(field.name, _ARROW[hints[field.name]]) for field in fields(kind)])  # type: ignore[arg-type]
+def write_rows(path: Path, row_type: type[Row], rows: Sequence[Row]) -> None:
+    """Write rows as a Parquet file.
+
+    Args:
+        path: The file to write.
+        row_type: A dataclass of the module `schemas`; its fields, in their order, are the columns.
+        rows: The rows, none or more.
+    """
+    hints = get_type_hints(row_type)
+    schema = pa.schema([(field.name, _ARROW[hints[field.name]]) for field in fields(row_type)])  # type: ignore[arg-type]
     pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), path)  # type: ignore[call-overload]
 
 
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read what `write_rows` wrote.
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read a file that `write_rows` wrote.
 
     Raises:
-        StageError: The file is not there: the stage that writes it has not run.
+        StageError: The file is missing: the stage that writes it has not run.
     """
-    _require(path)
-    return [kind(**row) for row in pq.read_table(path).to_pylist()]
+    _require_file(path)
+    return [row_type(**row) for row in pq.read_table(path).to_pylist()]
 
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read a JSON object that a stage wrote.
 
     Raises:
-        StageError: The file is not there: the stage that writes it has not run.
+        StageError: The file is missing: the stage that writes it has not run.
     """
-    _require(path)
+    _require_file(path)
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
 
 
 def finished_photo(album: Album) -> Path:
-    """The photo that `export` wrote.
+    """Path of the photo that `export` wrote.
 
     Raises:
         StageError: `export` has not run.
@@ -76,32 +96,32 @@ def finished_photo(album: Album) -> Path:
     return album.completed / str(read_document(album.provenance)["photo"])
 
 
-def read_inputs(album: Album) -> list[Input]:
-    """The photos that `validate` looked at.
+def read_inputs(album: Album) -> list[InputPhoto]:
+    """Read the rows of inputs.parquet.
 
     Raises:
         StageError: `validate` has not run.
     """
-    return read_rows(album.work("validate") / "inputs.parquet", Input)
+    return read_rows(album.work("validate") / "inputs.parquet", InputPhoto)
 
 
 def accepted_references(album: Album) -> list[Path]:
-    """The references that `validate` accepted, in name order.
+    """Paths of the references that `validate` accepted, sorted by name.
 
     Raises:
         StageError: `validate` has not run.
-        AlbumError: A reference changed or went since.
+        AlbumError: A reference has been removed since.
     """
     rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
     paths = [album.root / row.file for row in rows]
     for path in paths:
         if not path.is_file():
-            raise AlbumError("This reference is gone since it was validated.", "Run the album again.", path)
+            raise AlbumError("This reference has been removed since it was validated.", "Run the album again.", path)
     return paths
 
 
 def read_window(album: Album) -> Window:
-    """The geometry that `masks` decided.
+    """Read window.json.
 
     Raises:
         StageError: `masks` has not run.
@@ -109,35 +129,36 @@ def read_window(album: Album) -> Window:
     return Window(**read_document(album.work("masks") / "window.json"))
 
 
-def read_placed(album: Album) -> Placed:
-    """What geometry said about the hole.
+def read_placement_summary(album: Album) -> PlacementSummary:
+    """Read placed.json.
 
     Raises:
         StageError: `align` has not run.
     """
     document = read_document(album.work("align") / "placed.json")
-    return Placed(**document | {"box": tuple(document["box"]), "references": tuple(document["references"])})
+    return PlacementSummary(**document | {"box": tuple(document["box"]), "references": tuple(document["references"])})
 
 
 def canvas_path(album: Album) -> Path:
-    """The 8-bit sRGB picture of the whole canvas.
+    """Path of canvas.png, [H, W, 3] uint8 sRGB.
 
     Raises:
         StageError: `masks` has not run.
     """
-    return _require(album.work("masks") / "canvas.png")
+    return _require_file(album.work("masks") / "canvas.png")
 
 
 def mask_path(album: Album) -> Path:
-    """The mask of the whole canvas, 255 = fill.
+    """Path of mask.png, [H, W] uint8: 0 = keep, 255 = fill.
 
     Raises:
         StageError: `masks` has not run.
     """
-    return _require(album.work("masks") / "mask.png")
+    return _require_file(album.work("masks") / "mask.png")
 
 
-def _require(path: Path) -> Path:
+def _require_file(path: Path) -> Path:
+    """Return the path if the file exists; otherwise name the stage that writes it."""
     if not path.is_file():
         stage = "export" if path.parent.name == "completed" else path.parent.name
         raise StageError(f"The stage '{stage}' has not been run.", f"Run `realfill {stage}` first.", path)

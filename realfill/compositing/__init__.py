@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Compositing: references and generated fills become one photo, with matching colors, seams, detail and grain."""

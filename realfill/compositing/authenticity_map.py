@@ -1,6 +1,8 @@
-"""How far every filled pixel is backed by the references."""
+"""Classify every filled pixel by how far the references back it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,44 +11,78 @@ from realfill.album.placement import CERTAIN, Proposal
 from realfill.album.schemas import Window
 from realfill.imaging.ops import Pixels
 
+# Pixel values of authenticity.png, and the names of the classes in blend.json.
 REFERENCE, CONFIRMED, GENERATED = 255, 170, 85
 NAMES = {REFERENCE: "reference_pixel", CONFIRMED: "confirmed", GENERATED: "generated_only"}
-_REACH = 0.02  # of the window's side: what a verified match confirms around it
 
 
-def authenticity_map(
-    mask: Pixels, proposal: Proposal | None, kind: str, matches: np.ndarray, window: Window
+@dataclass(frozen=True)
+class AuthenticitySettings:
+    """What counts as backed by a reference.
+
+    Attributes:
+        match_radius: Distance around a verified match within which pixels are confirmed, as a share of the window's
+            side; set by hand.
+        min_weight: Weight of the proposal above which a pixel shows it; set by hand.
+        confirmed_score: How much a confirmed pixel counts in the photo's score, where a reference pixel counts 1; set
+            by hand.
+    """
+
+    match_radius: float = 0.02
+    min_weight: float = 0.5
+    confirmed_score: float = 0.5
+
+
+def build_authenticity_map(
+    mask: Pixels,
+    proposal: Proposal | None,
+    kind: str,
+    matches: np.ndarray,
+    window: Window,
+    settings: AuthenticitySettings = AuthenticitySettings(),
 ) -> Pixels:
-    """Map the filled pixels.
+    """Classify the filled pixels.
 
-    A pixel is a reference pixel where the candidate shows what was placed and that is certain; confirmed where a
-    verified match with a reference lies near; else it is generated only.
+    A reference pixel shows the proposal where that is certain. A confirmed pixel lies near a verified match with a
+    reference. All others are generated only.
 
     Args:
         mask: [H, W] uint8, 255 = fill.
-        proposal: What was placed.
-        kind: Kind of the candidate.
+        proposal: The placed references, if there are any.
+        kind: Kind of the candidate that fills the hole.
         matches: Verified matches of the candidate, columns and rows of the canvas, [N, 2].
-        window: Its side says what is near.
+        window: Its side scales `match_radius`.
+        settings: What counts as backed by a reference.
 
     Returns:
         [H, W] uint8: 0 outside the hole, else REFERENCE, CONFIRMED or GENERATED.
     """
-    kinds = np.where(mask > 0, np.uint8(GENERATED), np.uint8(0))
-    near = np.zeros_like(kinds)
+    classes = np.where(mask > 0, np.uint8(GENERATED), np.uint8(0))
+    near = np.zeros_like(classes)
     for x, y in np.rint(matches).astype(int).tolist():
-        cv2.circle(near, (x, y), max(1, round(_REACH * window.side)), 255, -1)
-    kinds[(near > 0) & (mask > 0)] = CONFIRMED
+        cv2.circle(near, (x, y), max(1, round(settings.match_radius * window.side)), 255, -1)
+    classes[(near > 0) & (mask > 0)] = CONFIRMED
     if proposal is not None:
         height, width = mask.shape
-        here = proposal.over(0, 0, width, height)
-        sure = (here.weight(kind) > 0.5) & (here.confidence >= CERTAIN)
-        kinds[sure & (mask > 0)] = REFERENCE
-    return kinds
+        whole = proposal.crop(0, 0, width, height)
+        certain = (whole.weight(kind) > settings.min_weight) & (whole.confidence >= CERTAIN)
+        classes[certain & (mask > 0)] = REFERENCE
+    return classes
 
 
-def authenticity_shares(kinds: Pixels) -> dict[str, float]:
-    """Share of each kind in the hole, 0 to 1, and the photo's score: reference pixels and half of the confirmed."""
-    hole = max(1, int((kinds > 0).sum()))
-    found = {name: round(float((kinds == value).sum() / hole), 4) for value, name in NAMES.items()}
-    return found | {"score": round(found["reference_pixel"] + found["confirmed"] / 2, 4)}
+def compute_authenticity_shares(
+    classes: Pixels, settings: AuthenticitySettings = AuthenticitySettings()
+) -> dict[str, float]:
+    """Compute the share of each class in the hole, and the photo's score, the weighted sum of the shares.
+
+    Args:
+        classes: See `build_authenticity_map`.
+        settings: The weight of confirmed pixels in the score.
+
+    Returns:
+        The shares by the names of the classes, and "score"; 0 to 1, rounded to 4 decimals.
+    """
+    hole = max(1, int((classes > 0).sum()))
+    shares = {name: round(float((classes == value).sum() / hole), 4) for value, name in NAMES.items()}
+    score = shares["reference_pixel"] + settings.confirmed_score * shares["confirmed"]
+    return shares | {"score": round(score, 4)}

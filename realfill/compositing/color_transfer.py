@@ -1,180 +1,231 @@
-"""Bring a placed reference into the target's light, by what both show around the hole."""
+"""Color transfer: map a warped reference's colors to the target's by what both show around the hole."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-_BLUR = 2.0  # pixels; forgives small misplacement
-_REACH = 150.0  # pixels from the hole beyond which nothing is learned
-_NEAR = 60.0  # pixels in which a measurement loses its weight
-_MOST = 20_000
-_ROUNDS = 8
-_RIDGE = 1e-4
-_SCALES = (1.0, 2.0, 4.0)  # pixels of the full-size photo
-_LOCAL = 33  # pixels over which the strength of detail is told
-_GAINS = (0.8, 2.0)  # what detail is multiplied with, least and most
-_FAINT = 0.002  # mean size of detail below which there is none
-_FEWEST = 500  # pixels of which anything is learned
-_SECTORS = 8
-_WORST = 0.25  # an error beyond this is not counted as more
-_FLAT = 0.03  # deviation of colours below which contrast is not told
+
+@dataclass(frozen=True)
+class ColorTransferSettings:
+    """How the colors of a reference and the target are compared.
+
+    Distances are in pixels of the working scale, residuals are Euclidean distances of sRGB colors in 0..1.
+
+    Attributes:
+        max_distance: Distance from the hole beyond which pixels are not compared; set by hand.
+        distance_decay: Distance from the hole at which the weight of a pixel has fallen to 1/e; set by hand.
+        min_pixels: Fewer shared pixels give no transform; set by hand.
+        max_samples: Pixels are subsampled to at most about twice this many, which bounds the time; set by hand.
+        blur: Standard deviation of the Gaussian applied to both images first, so that misalignment by a pixel matters
+            less; set by hand.
+        sectors: Sectors around the hole that are held out in turn to measure the residual; set by hand.
+        min_training_samples: Samples that have to remain when a sector is held out; set by hand.
+        max_residual: Larger residuals count as this much; set by hand.
+        iterations: Iterations of the reweighted least squares; set by hand.
+        ridge: Weight of the penalty on coefficients that differ from those of the identity; set by hand.
+        cauchy_scale: Scale of the Cauchy weights, as a multiple of the median residual; set by hand.
+        min_cauchy_residual: Smaller median residuals count as this much in that scale; set by hand.
+        min_contrast: Standard deviation added to the color statistics of both images in quadrature, so that nearly
+            flat colors do not get an extreme gain; set by hand.
+    """
+
+    max_distance: float = 150.0
+    distance_decay: float = 60.0
+    min_pixels: int = 500
+    max_samples: int = 20_000
+    blur: float = 2.0
+    sectors: int = 8
+    min_training_samples: int = 200
+    max_residual: float = 0.25
+    iterations: int = 8
+    ridge: float = 1e-4
+    cauchy_scale: float = 1.5
+    min_cauchy_residual: float = 0.01
+    min_contrast: float = 0.03
 
 
 @dataclass(frozen=True)
 class ColorTransform:
-    """A quadratic polynomial of the three colours for each colour, and how well it foretells what was left out.
+    """A quadratic polynomial of red, green and blue for each color channel.
 
     Attributes:
-        coefficients: float64 [10, 3].
-        error: Mean distance of colours in the parts of the ring that were left out in turn, 0 to 1.
+        coefficients: Of 1, r, g, b, r², g², b², rg, gb and br, for each channel, float64 [10, 3].
+        residual: Mean Euclidean distance between the transformed reference and the target, 0 to 1. Which pixels it is
+            measured on depends on the function that made the transform.
     """
 
     coefficients: np.ndarray
-    error: float
+    residual: float
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Bring an image [h, w, 3] sRGB in 0..1 into the target's light, float32."""
-        terms = _terms(image.reshape(-1, 3).astype(np.float32))
-        lit = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape)
-        return np.asarray(lit.clip(0, 1), np.float32)
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Transform the colors of an image.
+
+        Args:
+            image: [H, W, 3] sRGB in 0..1.
+
+        Returns:
+            [H, W, 3] float32 sRGB, clipped to 0..1.
+        """
+        terms = _quadratic_terms(image.reshape(-1, 3).astype(np.float32))  # [H W, 10]
+        colors = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape)
+        return np.asarray(colors.clip(0, 1), np.float32)
 
 
 def fit_color_transform(
-    placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.ndarray
+    reference: np.ndarray,
+    target: np.ndarray,
+    shared: np.ndarray,
+    hole: np.ndarray,
+    settings: ColorTransferSettings = ColorTransferSettings(),
 ) -> ColorTransform | None:
-    """Learn how the target shows the placed reference's colours.
+    """Fit a quadratic transform to the pixels that an aligned reference shares with the target around the hole.
 
-    Robust (Cauchy's weights, reweighted least squares): shadows that moved, people and misplaced parts do not count.
+    Iteratively reweighted least squares with Cauchy weights: moved shadows, people and misaligned parts are outliers.
+    The residual is cross-validated: the ring around the hole is cut into sectors, and each is predicted from the
+    others.
 
     Args:
-        placed: [H, W, 3] float32 sRGB in 0..1.
+        reference: The reference in the target's view, [H, W, 3] float32 sRGB in 0..1.
         target: [H, W, 3] float32 sRGB in 0..1.
         shared: Where both show the scene, bool [H, W].
         hole: bool [H, W].
+        settings: How the colors are compared.
 
     Returns:
-        None where too little is shared.
+        The transform, or None where too few pixels are shared.
     """
-    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    ring = shared & (distance < _REACH)
+    distance = distance_to_hole(hole)
+    ring = shared & (distance < settings.max_distance)
     rows, columns = np.nonzero(ring)
-    if len(rows) < _FEWEST:
+    if len(rows) < settings.min_pixels:
         return None
-    every = max(1, len(rows) // _MOST)
-    rows, columns = rows[::every], columns[::every]
-    theirs, ours = (_smoothed(image, ring)[rows, columns].astype(np.float64) for image in (placed, target))  # [N, 3]
-    weight = np.exp(-distance[rows, columns] / _NEAR).astype(np.float64)
-    centre = np.argwhere(hole).mean(axis=0)
-    angle = np.arctan2(rows - centre[0], columns - centre[1])
-    sector = ((angle / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
-    errors = np.full(len(rows), _WORST)
-    for left_out in range(_SECTORS):
-        test = sector == left_out
-        if test.any() and (~test).sum() > 200:
-            guess = _terms(theirs[test]) @ _fitted(theirs[~test], ours[~test], weight[~test])
-            errors[test] = np.minimum(np.linalg.norm(guess.clip(0, 1) - ours[test], axis=1), _WORST)
-    return ColorTransform(_fitted(theirs, ours, weight), float((errors * weight).sum() / weight.sum()))
+    step = max(1, len(rows) // settings.max_samples)
+    rows, columns = rows[::step], columns[::step]
+    source, goal = (
+        _masked_blur(image, ring, settings.blur)[rows, columns].astype(np.float64)  # [N, 3]
+        for image in (reference, target)
+    )
+    weight = np.exp(-distance[rows, columns] / settings.distance_decay).astype(np.float64)  # [N]
+    sector = _sectors(rows, columns, hole, settings.sectors)
+    residuals = _held_out_residuals(source, goal, weight, sector, settings)
+    residual = float((residuals * weight).sum() / weight.sum())
+    return ColorTransform(_fit_quadratic(source, goal, weight, settings), residual)
 
 
 def match_color_statistics(
-    placed: np.ndarray, target: np.ndarray, shared: np.ndarray, hole: np.ndarray
+    reference: np.ndarray,
+    target: np.ndarray,
+    shared: np.ndarray,
+    hole: np.ndarray,
+    settings: ColorTransferSettings = ColorTransferSettings(),
 ) -> ColorTransform | None:
-    """Like `learn`, for a reference that lies only about right: palettes are compared instead of pixels.
+    """Fit an affine transform to the color statistics of an approximately aligned reference and the target.
 
-    The linear map that takes one palette's mean and covariance to the other's with the least change of colours
-    (Pitié and Kokaram, CVMP 2007).
-    """
-    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    ring = shared & (distance < _REACH)
-    if ring.sum() < _FEWEST:
-        return None
-    theirs, ours = (image[ring].astype(np.float64) for image in (placed, target))  # [N, 3]
-    spreads = (np.cov(colours.T) + _FLAT**2 * np.eye(3) for colours in (theirs, ours))
-    coefficients = np.zeros((10, 3))
-    coefficients[1:4] = _transport(*spreads)
-    coefficients[0] = ours.mean(axis=0) - theirs.mean(axis=0) @ coefficients[1:4]
-    lit = _terms(theirs) @ coefficients
-    return ColorTransform(coefficients, float(np.minimum(np.linalg.norm(lit - ours, axis=1), _WORST).mean()))
-
-
-def _transport(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The symmetric map [3, 3] that takes one covariance to the other."""
-    root = _root(given)
-    inverse = np.linalg.inv(root)
-    return np.asarray(inverse @ _root(root @ wanted @ root) @ inverse)
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
-
-
-def detail_gains(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> tuple[float, ...]:
-    """How much stronger the target's detail is than a placed reference's, for each of `_SCALES`, within `_GAINS`.
+    Pixels are not compared one by one. The transform takes mean and covariance of the reference's colors around the
+    hole to the target's, with the least change of colors: the linear Monge-Kantorovich map (Pitié and Kokaram, CVMP
+    2007). The residual is measured on all pixels of the ring, misalignment included.
 
     Args:
-        placed: [H, W, 3] float32 sRGB in 0..1, at full size.
+        reference: The reference in the target's view, [H, W, 3] float32 sRGB in 0..1.
         target: [H, W, 3] float32 sRGB in 0..1.
         shared: Where both show the scene, bool [H, W].
+        hole: bool [H, W].
+        settings: How the colors are compared.
+
+    Returns:
+        The transform, or None where too few pixels are shared.
     """
-    ours, theirs = (_bands(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) for image in (target, placed))
-    gains = []
-    for own, their in zip(ours[:-1], theirs[:-1], strict=True):
-        strong, weak = (cv2.blur(np.abs(band), (_LOCAL, _LOCAL))[shared] for band in (own, their))
-        told = (strong > _FAINT) & (weak > _FAINT)
-        gains.append(float(np.clip(np.median(strong[told] / weak[told]), *_GAINS)) if told.any() else 1.0)
-    return tuple(gains)
+    ring = shared & (distance_to_hole(hole) < settings.max_distance)
+    if ring.sum() < settings.min_pixels:
+        return None
+    source, goal = (image[ring].astype(np.float64) for image in (reference, target))  # [N, 3]
+    covariances = (np.cov(colors.T) + settings.min_contrast**2 * np.eye(3) for colors in (source, goal))
+    coefficients = np.zeros((10, 3))
+    coefficients[1:4] = _monge_kantorovich_map(*covariances)
+    coefficients[0] = goal.mean(axis=0) - source.mean(axis=0) @ coefficients[1:4]
+    residuals = np.linalg.norm(_quadratic_terms(source) @ coefficients - goal, axis=1)
+    return ColorTransform(coefficients, float(np.minimum(residuals, settings.max_residual).mean()))
 
 
-def with_detail(image: np.ndarray, gains: Sequence[float]) -> np.ndarray:
-    """An image [H, W, 3] float32 with its detail at each of `_SCALES` times a gain."""
-    *fine, coarse = _bands(image)
-    for gain, band in zip(gains, fine, strict=True):
-        coarse = coarse + np.float32(gain) * band
-    return coarse
+def distance_to_hole(hole: np.ndarray) -> np.ndarray:
+    """Compute the distance of every pixel to the hole [H, W] bool, pixels, float32 [H, W]; 0 inside the hole.
+
+    OpenCV's approximation with a 5x5 mask.
+    """
+    return np.asarray(cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5))
 
 
-def _bands(image: np.ndarray) -> list[np.ndarray]:
-    """What is finer than each of `_SCALES`, the finest first, and the rest."""
-    bands = []
-    for scale in _SCALES:
-        coarser = cv2.GaussianBlur(image, (0, 0), scale)
-        bands.append(image - coarser)
-        image = coarser
-    return [*bands, image]
+def _masked_blur(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur an image [H, W, 3] float32 with a Gaussian that ignores the pixels outside a mask [H, W] bool."""
+    weight = mask.astype(np.float32)
+    total = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
+    blurred: np.ndarray = total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
+    return blurred
 
 
-def _fitted(theirs: np.ndarray, ours: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    terms = _terms(theirs)  # [N, 10]
-    unchanged = np.zeros((terms.shape[1], 3))
-    unchanged[1:4] = np.eye(3)
-    ridge = np.full(terms.shape[1], _RIDGE)
+def _sectors(rows: np.ndarray, columns: np.ndarray, hole: np.ndarray, count: int) -> np.ndarray:
+    """Number the sectors, as seen from the hole's center, in which pixels [N] lie; int [N], 0 to count - 1."""
+    center = np.argwhere(hole).mean(axis=0)
+    angle = np.arctan2(rows - center[0], columns - center[1])
+    return np.asarray(((angle / (2 * np.pi) + 0.5) * count).astype(int) % count)
+
+
+def _held_out_residuals(
+    source: np.ndarray, goal: np.ndarray, weight: np.ndarray, sector: np.ndarray, settings: ColorTransferSettings
+) -> np.ndarray:
+    """Measure how far each sector's colors [N, 3], predicted from the others, are from the true ones; float64 [N]."""
+    residuals = np.full(len(source), settings.max_residual)
+    for number in range(settings.sectors):
+        held_out = sector == number
+        if held_out.any() and (~held_out).sum() > settings.min_training_samples:
+            coefficients = _fit_quadratic(source[~held_out], goal[~held_out], weight[~held_out], settings)
+            predicted = (_quadratic_terms(source[held_out]) @ coefficients).clip(0, 1)
+            distances = np.linalg.norm(predicted - goal[held_out], axis=1)
+            residuals[held_out] = np.minimum(distances, settings.max_residual)
+    return residuals
+
+
+def _fit_quadratic(
+    source: np.ndarray, goal: np.ndarray, weight: np.ndarray, settings: ColorTransferSettings
+) -> np.ndarray:
+    """Fit the coefficients [10, 3] that take colors [N, 3] to others, by iteratively reweighted least squares."""
+    terms = _quadratic_terms(source)  # [N, 10]
+    identity = np.zeros((terms.shape[1], 3))
+    identity[1:4] = np.eye(3)
+    ridge = np.full(terms.shape[1], settings.ridge)
     ridge[0] = 0
-    trust = np.ones(len(terms))
-    for _ in range(_ROUNDS):
-        total = weight * trust
-        normal = terms.T @ (terms * total[:, None]) + np.diag(ridge) * total.sum()
-        right = terms.T @ (ours * total[:, None]) + ridge[:, None] * unchanged * total.sum()
-        coefficients = np.linalg.solve(normal, right)
-        error = np.linalg.norm(terms @ coefficients - ours, axis=1)
-        trust = 1 / (1 + (error / (1.5 * max(float(np.median(error)), 0.01))) ** 2)
+    inlier_weight = np.ones(len(terms))
+    for _ in range(settings.iterations):
+        total = weight * inlier_weight
+        left = terms.T @ (terms * total[:, None]) + np.diag(ridge) * total.sum()  # [10, 10]
+        right = terms.T @ (goal * total[:, None]) + ridge[:, None] * identity * total.sum()  # [10, 3]
+        coefficients = np.linalg.solve(left, right)
+        residual = np.linalg.norm(terms @ coefficients - goal, axis=1)  # [N]
+        scale = settings.cauchy_scale * max(float(np.median(residual)), settings.min_cauchy_residual)
+        inlier_weight = 1 / (1 + (residual / scale) ** 2)
     return np.asarray(coefficients)
 
 
-def _terms(colours: np.ndarray) -> np.ndarray:
-    red, green, blue = colours.T
+def _quadratic_terms(colors: np.ndarray) -> np.ndarray:
+    """Compute the terms [N, 10] of a quadratic polynomial of colors [N, 3]."""
+    red, green, blue = colors.T
     return np.stack(
         [np.ones_like(red), red, green, blue, red**2, green**2, blue**2, red * green, green * blue, blue * red],
         axis=1,
     )
 
 
-def _smoothed(image: np.ndarray, region: np.ndarray) -> np.ndarray:
-    weight = region.astype(np.float32)
-    total = cv2.GaussianBlur(image * weight[..., None], (0, 0), _BLUR)
-    smoothed: np.ndarray = total / np.maximum(cv2.GaussianBlur(weight, (0, 0), _BLUR), 1e-3)[..., None]
-    return smoothed
+def _monge_kantorovich_map(source: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """Compute the symmetric matrix [3, 3] that takes one covariance [3, 3] to another."""
+    root = _matrix_sqrt(source)
+    inverse = np.linalg.inv(root)
+    return np.asarray(inverse @ _matrix_sqrt(root @ goal @ root) @ inverse)
+
+
+def _matrix_sqrt(covariance: np.ndarray) -> np.ndarray:
+    """Compute the principal square root of a symmetric positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)

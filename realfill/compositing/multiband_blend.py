@@ -1,4 +1,9 @@
-"""FIXME DOCSTRING."""
+"""Blend a fill into a canvas or a photo, at its native size.
+
+The fill's colors are matched to the ring around the hole; then fill and photo are blended in frequency bands (Burt
+and Adelson, ACM Transactions on Graphics 1983) across a feather that lies outside the hole. What the canvas shows in
+the hole is not used; its pixels beyond the feather stay identical.
+"""
 
 from __future__ import annotations
 
@@ -7,178 +12,240 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from realfill.album.placement import Proposal
 from realfill.album.schemas import Window
-from realfill.compositing.detail_transfer import transfer_detail
-from realfill.compositing.ring_color_matching import match_ring_colors
-from realfill.core.params import BlendParams
+from realfill.compositing.detail_sources import DetailSources, DetailSourceSettings
+from realfill.compositing.detail_transfer import DetailTransferSettings, transfer_detail
+from realfill.compositing.ring_color_matching import RingColorSettings, match_ring_colors
 from realfill.imaging.ops import distance_transform, resize, to_float
+from realfill.imaging.pyramid import blend_pyramids
 from realfill.photo_io.color_management import from_srgb
-from realfill.photo_io.decode import Photo
+from realfill.photo_io.photo import Photo
+
+if TYPE_CHECKING:
+    from realfill.core.params import BlendParams
 
 
 @dataclass(frozen=True)
-class Patch:
-    """What is laid over the canvas.
+class BlendSettings:
+    """What `params.yaml` does not say about blending.
 
     Attributes:
-        place: Its rows and columns.
-        colours: [h, w, 3] float32 sRGB in 0..1.
-        weight: How much of them, [h, w] float32: 1 in the hole, falling to 0 across the feather.
+        margin: What is worked on around the hole, in widths of the feather. Set by hand.
+        extra_margin: Added to that, pixels. Set by hand.
+        blend_start: Distance from the hole at which the bands of the photo replace those of the fill, in widths of
+            the feather. Set by hand.
+        ring_colors: Settings of the color matching.
+        sources: Settings of what detail is taken from.
+        detail: Settings of the detail transfer.
     """
 
-    place: tuple[slice, slice]
-    colours: np.ndarray
+    margin: int = 3
+    extra_margin: int = 2
+    blend_start: float = 0.5
+    ring_colors: RingColorSettings = RingColorSettings()
+    sources: DetailSourceSettings = DetailSourceSettings()
+    detail: DetailTransferSettings = DetailTransferSettings()
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What the hole is filled with.
+
+    Attributes:
+        candidate: [R, R, 3] uint8 sRGB: all of the window, its known part too.
+        kind: Of the candidate: "noise" shows nothing of the proposal, "guided" what is certain, "placed" all of it.
+        proposal: What `align` placed. Where the candidate shows it, its own pixels replace the enlarged ones of the
+            candidate, in the colors that the candidate is matched to.
+        references: Photos that detail is taken from for the rest; None adds no detail.
+    """
+
+    candidate: np.ndarray
+    kind: str = "noise"
+    proposal: Proposal | None = None
+    references: Sequence[Path] | None = None
+
+
+@dataclass(frozen=True)
+class BlendedPatch:
+    """Pixels that are composited over the canvas.
+
+    Attributes:
+        area: Rows and columns of the canvas, [h, w].
+        colors: [h, w, 3] float32 sRGB in 0..1.
+        weight: Opacity, [h, w] float32: 1 in the hole, falling to 0 across the feather.
+    """
+
+    area: tuple[slice, slice]
+    colors: np.ndarray
     weight: np.ndarray
 
-    def over(self, below: np.ndarray, colours: np.ndarray) -> np.ndarray:
-        """Lay `colours` [h, w, C] over the pixels there, of any dtype; weight 0 leaves them untouched."""
+    def composite(self, foreground: np.ndarray, background: np.ndarray) -> np.ndarray:
+        """Composite by the patch's opacity.
+
+        Args:
+            foreground: [h, w, C], the patch's colors in the color space and range of the background.
+            background: [h, w, C] of any dtype.
+
+        Returns:
+            [h, w, C] of the background's dtype; identical to it where the opacity is 0.
+        """
         weight = self.weight[..., None]
-        mixed = (1 - weight) * below + weight * colours
-        if np.issubdtype(below.dtype, np.integer):
+        mixed = (1 - weight) * background + weight * foreground
+        if np.issubdtype(background.dtype, np.integer):
             mixed = np.rint(mixed)
-        return np.where(weight > 0, mixed.astype(below.dtype), below)
+        return np.where(weight > 0, mixed.astype(background.dtype), background)
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom (exclusive) of everything that changes, pixels of the canvas."""
+        """Left, top, right, bottom (exclusive) of all pixels that change, pixels of the canvas."""
         left, top, width, height = cv2.boundingRect((self.weight > 0).astype(np.uint8))
-        left, top = left + self.place[1].start, top + self.place[0].start
+        left, top = left + self.area[1].start, top + self.area[0].start
         return left, top, left + width, top + height
 
 
-def compose(
+def complete_canvas(
     canvas: np.ndarray,
     mask: np.ndarray,
     window: Window,
-    candidate: np.ndarray,
+    fill: Fill,
     params: BlendParams,
-    proposal: Proposal | None = None,
-    kind: str = "noise",
-    references: Sequence[Path] | None = None,
+    settings: BlendSettings = BlendSettings(),
 ) -> np.ndarray:
-    """Complete a canvas.
+    """Fill the hole of a canvas.
 
     Args:
-        canvas: [H, W, 3] float32 sRGB in 0..1; what is inside the hole is not looked at.
+        canvas: [H, W, 3] float32 sRGB in 0..1.
         mask: [H, W] uint8, 255 = fill.
-        window: The square of the canvas that the candidate shows.
-        candidate: [R, R, 3] uint8 sRGB: all of the window, the known part as the model sees it too.
-        params: Feather and colour matching.
-        proposal: What `align` placed.
-        kind: Of the candidate: "noise" shows nothing of the proposal, "guided" what is certain, "placed" all.
-        references: Photos to take detail from for what is not shown of the proposal; without them none is added.
+        window: The square of the canvas that the fill shows.
+        fill: What the hole is filled with.
+        params: Width of the feather, and whether colors are matched.
+        settings: What `params` does not say.
 
     Returns:
         [H, W, 3] float32; identical to `canvas` beyond the feather.
+
+    Raises:
+        PhotoError: A reference cannot be read.
     """
-    patch = blend_patch(canvas, mask, window, candidate, params, proposal, kind, references)
+    patch = blend_fill(canvas, mask, window, fill, params, settings)
     completed = canvas.copy()
-    completed[patch.place] = patch.over(canvas[patch.place], patch.colours)
+    completed[patch.area] = patch.composite(patch.colors, canvas[patch.area])
     return completed
 
 
-def put(photo: Photo, patch: Patch) -> Photo:
-    """Complete a photo of the canvas's size in its own colour space and depth; the patch becomes opaque."""
-    pixels = photo.pixels.copy()
-    pixels[patch.place] = patch.over(pixels[patch.place], from_srgb(patch.colours, photo))
-    if photo.alpha is None:
-        return dataclasses.replace(photo, pixels=pixels)
-    alpha = photo.alpha.copy()
-    alpha[patch.place][patch.weight > 0] = np.iinfo(alpha.dtype).max
-    return dataclasses.replace(photo, pixels=pixels, alpha=alpha)
+def complete_photo(photo: Photo, window: Window, patch: BlendedPatch) -> Photo:
+    """Extend a photo to the canvas, and composite a patch over it in the photo's own color space and depth.
+
+    Returns:
+        A photo of the canvas's size; opaque wherever the patch changes it.
+    """
+    extended = _extend_to_canvas(photo, window)
+    pixels, area = extended.pixels, patch.area
+    pixels[area] = patch.composite(from_srgb(patch.colors, photo), pixels[area])
+    if extended.alpha is not None:
+        extended.alpha[area][patch.weight > 0] = np.iinfo(extended.alpha.dtype).max
+    return extended
 
 
-def place_on_canvas(photo: Photo, window: Window) -> Photo:
-    """Place a photo on the canvas; the rest is zero."""
-    right = window.canvas_width - window.photo_left - photo.width
-    bottom = window.canvas_height - window.photo_top - photo.height
-    pads = ((window.photo_top, bottom), (window.photo_left, right))
-    alpha = None if photo.alpha is None else np.pad(photo.alpha, pads)
-    return dataclasses.replace(photo, pixels=np.pad(photo.pixels, (*pads, (0, 0))), alpha=alpha)
-
-
-def feather_width(window: Window, params: BlendParams) -> int:
-    """Width of the blend band around the hole, pixels."""
+def compute_feather_width(window: Window, params: BlendParams) -> int:
+    """Convert the feather of the parameters, % of the window's side, to pixels of the canvas."""
     return round(params.feather / 100 * window.side)
 
 
-def blend_patch(
+def blend_fill(
     canvas: np.ndarray,
     mask: np.ndarray,
     window: Window,
-    candidate: np.ndarray,
+    fill: Fill,
     params: BlendParams,
-    proposal: Proposal | None = None,
-    kind: str = "noise",
-    references: Sequence[Path] | None = None,
-) -> Patch:
-    """What `compose` lays over the canvas, which may be uint8 here; one colour of one crop at a time is worked on.
+    settings: BlendSettings = BlendSettings(),
+) -> BlendedPatch:
+    """Blend a fill with the canvas around the hole.
 
-    Where the candidate shows the proposal, the proposal's own pixels take the place of the candidate's upsampled
-    ones, in the colours that the candidate is brought to. With references the rest of it gets detail.
+    Args:
+        canvas: [H, W, 3] uint8 sRGB, or float32 sRGB in 0..1; the pixels in the hole are not used.
+        mask: [H, W] uint8, 255 = fill.
+        window: The square of the canvas that the fill shows.
+        fill: What the hole is filled with.
+        params: Width of the feather, and whether colors are matched.
+        settings: What `params` does not say.
+
+    Returns:
+        The patch that completes the canvas.
+
+    Raises:
+        PhotoError: A reference cannot be read.
     """
-    feather = feather_width(window, params)
-    place = _place(mask, 3 * feather + 2)
-    hole = mask[place] > 0  # [h, w]
+    feather = compute_feather_width(window, params)
+    area = _grow_bounding_box(mask, settings.margin * feather + settings.extra_margin)
+    hole = mask[area] > 0  # [h, w]
     distance = distance_transform(hole)
-    known = (distance > feather / 2).astype(np.float32)
+    photo_weight = (distance > settings.blend_start * feather).astype(np.float32)
     levels = int(math.log2(max(feather, 1)))
-    fill = candidate.astype(np.float32) / 255  # [R, R, 3]
-    if params.match_colour:
-        fill = match_ring_colors(canvas, mask, window, fill)
-    colours = np.empty((*hole.shape, 3), np.float32)
-    nearness = np.clip(1 - distance / (feather + 1), 0, 1)
-    weight = np.where(distance <= feather, nearness**2 * (3 - 2 * nearness), 0).astype(np.float32)
-    placed = None if proposal is None or kind == "noise" else proposal.over(*_extent(place))
-    shown = np.zeros(hole.shape, np.float32) if placed is None else placed.weight(kind)
-    added = None
-    if references is not None:
+    weight = _feather_weight(distance, feather)
+    candidate = to_float(fill.candidate)  # [R, R, 3]
+    matched = candidate
+    if params.match_color:
+        matched = match_ring_colors(canvas, mask, window, candidate, settings.ring_colors)
+    proposal = _crop_proposal(fill, area)
+    shown = np.zeros(hole.shape, np.float32) if proposal is None else proposal.weight(fill.kind)
+    detail = None
+    if fill.references is not None:
+        sources = DetailSources.from_canvas(canvas, mask, window, fill.references, len(matched), settings.sources)
         amount = np.where(weight > 0, 1 - shown, 0).astype(np.float32)
-        added = transfer_detail(fill, canvas, mask, window, place, amount, references)
-    plain = candidate.astype(np.float32) / 255
-    for channel in range(3):
-        grown = _grown(fill[..., channel], window, place)
-        if placed is not None:
-            finer = to_float(placed.colours[..., channel]) - _grown(plain[..., channel], window, place)
-            grown += shown * finer
-        if added is not None:
-            grown += added[..., channel]
-        difference = np.where(hole, 0, to_float(canvas[place][..., channel]) - grown)
-        colours[..., channel] = grown + _banded(difference, known, levels)
-    return Patch(place, np.clip(colours, 0, 1), weight)
+        detail = transfer_detail(matched, sources, area, amount, settings.detail)
+    colors = np.empty((*hole.shape, 3), np.float32)
+    for channel in range(3):  # one at a time, to save memory
+        pixels = _enlarge(matched[..., channel], window, area)  # [h, w]
+        if proposal is not None:
+            placed = to_float(proposal.colors[..., channel])
+            pixels += shown * (placed - _enlarge(candidate[..., channel], window, area))
+        if detail is not None:
+            pixels += detail[..., channel]
+        difference = np.where(hole, 0, to_float(canvas[area][..., channel]) - pixels)
+        colors[..., channel] = pixels + blend_pyramids([(difference, photo_weight)], levels)
+    return BlendedPatch(area, np.clip(colors, 0, 1), weight)
 
 
-def _banded(difference: np.ndarray, weight: np.ndarray, levels: int) -> np.ndarray:
-    """Weigh the bands of a plane's Laplacian pyramid, the coarser the smoother, and add them up again."""
-    if levels == 0:
-        return np.asarray(weight * difference)
-    size = difference.shape[::-1]
-    coarse = cv2.pyrDown(difference)
-    fine = difference - cv2.pyrUp(coarse, dstsize=size)
-    return np.asarray(weight * fine + cv2.pyrUp(_banded(coarse, cv2.pyrDown(weight), levels - 1), dstsize=size))
+def _feather_weight(distance: np.ndarray, feather: int) -> np.ndarray:
+    """Opacity that falls smoothly (3 t^2 - 2 t^3) from 1 in the hole to 0 beyond the feather, [h, w] float32."""
+    nearness = np.clip(1 - distance / (feather + 1), 0, 1)
+    return np.where(distance <= feather, nearness**2 * (3 - 2 * nearness), 0).astype(np.float32)
 
 
-def _grown(plane: np.ndarray, window: Window, place: tuple[slice, slice]) -> np.ndarray:
-    """A plane [R, R] of the window at native size, cut to a place in the canvas; its edge is repeated beyond it."""
+def _enlarge(plane: np.ndarray, window: Window, area: tuple[slice, slice]) -> np.ndarray:
+    """Resize a plane [R, R] of the window to native size and crop it to an area of the canvas; edges are repeated."""
     full = resize(plane, window.side, window.side)
-    rows = np.arange(place[0].start, place[0].stop) - window.top
-    columns = np.arange(place[1].start, place[1].stop) - window.left
+    rows = np.arange(area[0].start, area[0].stop) - window.top
+    columns = np.arange(area[1].start, area[1].stop) - window.left
     return np.asarray(full[np.ix_(rows.clip(0, window.side - 1), columns.clip(0, window.side - 1))])
 
 
-def _place(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+def _grow_bounding_box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
     """Rows and columns of the mask's bounding box and a margin, within the canvas."""
     left, top, width, height = cv2.boundingRect(mask)
     rows = slice(max(0, top - margin), min(mask.shape[0], top + height + margin))
     return rows, slice(max(0, left - margin), min(mask.shape[1], left + width + margin))
 
 
-def _extent(place: tuple[slice, slice]) -> tuple[int, int, int, int]:
-    """Left, top, width, height."""
-    rows, columns = place
-    return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+def _crop_proposal(fill: Fill, area: tuple[slice, slice]) -> Proposal | None:
+    """Crop the proposal to an area of the canvas; None if the candidate shows nothing of it."""
+    if fill.proposal is None or fill.kind == "noise":
+        return None
+    rows, columns = area
+    return fill.proposal.crop(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+
+
+def _extend_to_canvas(photo: Photo, window: Window) -> Photo:
+    """Copy a photo to where it lies in the canvas; the rest is zero."""
+    right = window.canvas_width - window.photo_left - photo.width
+    bottom = window.canvas_height - window.photo_top - photo.height
+    pads = ((window.photo_top, bottom), (window.photo_left, right))
+    alpha = None if photo.alpha is None else np.pad(photo.alpha, pads)
+    return dataclasses.replace(photo, pixels=np.pad(photo.pixels, (*pads, (0, 0))), alpha=alpha)

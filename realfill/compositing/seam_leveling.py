@@ -1,12 +1,13 @@
 """Level the seams of a mosaic of pictures (Lempitsky and Ivanov, CVPR 2007).
 
-Each picture gets a smooth offset of its colours, so that neighbours meet without a step: the offsets differ across a
-seam by what the pictures differ there, vary little elsewhere, and fade away from the seams.
+Each picture gets a smooth offset of its colors, so that neighbors meet without a step: the offsets differ across a
+seam by what the pictures differ there, vary little elsewhere, and decay away from the seams.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,56 +16,93 @@ from scipy.sparse.linalg import splu
 
 from realfill.imaging.ops import fill_from_nearest
 
-_SIDE = 160  # cells along the longer side of the grid that is solved on
-_REACH = 30.0  # cells over which an offset fades
-_MOST = 0.25  # difference of colours beyond which the contents differ rather than the light
+
+@dataclass(frozen=True)
+class SeamLevelingSettings:
+    """How the offsets are solved for.
+
+    Attributes:
+        grid_side: Cells along the longer side of the grid that is solved on, which bounds the time; set by hand.
+        decay: Distance from a seam over which an offset decays, cells; set by hand.
+        max_difference: Largest difference of a color channel across a seam, in 0..1, that is leveled; where it is
+            larger, the contents differ rather than the light. Set by hand.
+        min_valid: Share of a cell that a picture has to cover to have a color there; set by hand.
+    """
+
+    grid_side: int = 160
+    decay: float = 30.0
+    max_difference: float = 0.25
+    min_valid: float = 0.5
 
 
-def seam_offsets(pictures: Sequence[np.ndarray], valid: Sequence[np.ndarray], labels: np.ndarray) -> list[np.ndarray]:
-    """The offset of each picture.
+def estimate_seam_offsets(
+    pictures: Sequence[np.ndarray],
+    valid: Sequence[np.ndarray],
+    labels: np.ndarray,
+    settings: SeamLevelingSettings = SeamLevelingSettings(),
+) -> list[np.ndarray]:
+    """Estimate the offset that each picture of a mosaic needs.
 
     Args:
         pictures: K of [H, W, 3] float32 in 0..1.
         valid: Where they show anything, K of bool [H, W].
-        labels: Number of the picture taken at each place, [H, W].
+        labels: Number of the picture shown at each place, int [H, W].
+        settings: How the offsets are solved for.
 
     Returns:
-        K of [h, w, 3] float32, smaller than the pictures by one factor: to be added to each, resized.
+        K of [h, w, 3] float32, smaller than the pictures by one factor: to be resized and added to each.
     """
-    shrink = min(1.0, _SIDE / max(labels.shape))
-    size = (max(2, round(labels.shape[1] * shrink)), max(2, round(labels.shape[0] * shrink)))
-    taken = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    small = np.stack([_extended(picture, seen, size) for picture, seen in zip(pictures, valid, strict=True)])
-    shift = _solved(*_steps(small, taken), taken.shape)
-    return [fill_from_nearest(shift, taken == number) for number in range(len(pictures))]
+    scale = min(1.0, settings.grid_side / max(labels.shape))
+    size = (max(2, round(labels.shape[1] * scale)), max(2, round(labels.shape[0] * scale)))
+    cells = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)  # [h, w]
+    small = np.stack(
+        [_shrink(picture, mask, size, settings.min_valid) for picture, mask in zip(pictures, valid, strict=True)]
+    )  # [K, h, w, 3]
+    offsets = _solve(*_seam_differences(small, cells, settings.max_difference), cells.shape, settings.decay)
+    return [fill_from_nearest(offsets, cells == number) for number in range(len(pictures))]
 
 
-def _extended(picture: np.ndarray, valid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The picture at another size [h, w, 3]; where it shows nothing, what it shows nearest."""
+def _shrink(picture: np.ndarray, valid: np.ndarray, size: tuple[int, int], min_valid: float) -> np.ndarray:
+    """Shrink a picture to (width, height); cells where it shows too little get the nearest color. [h, w, 3]."""
     share = cv2.resize(valid.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     small = cv2.resize(picture * valid[..., None].astype(np.float32), size, interpolation=cv2.INTER_AREA)
     small = small / np.maximum(share, 1e-3)[..., None]
-    return fill_from_nearest(small, share > 0.5)
+    return fill_from_nearest(small, share > min_valid)
 
 
-def _steps(pictures: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of neighbouring cells (first, second, each [E]) and by how much the first's offset is larger [E, 3]."""
+def _seam_differences(
+    pictures: np.ndarray, labels: np.ndarray, max_difference: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List the edges between neighboring cells, and how much the offsets at their ends should differ.
+
+    Args:
+        pictures: [K, h, w, 3] float32.
+        labels: int [h, w].
+        max_difference: Larger differences of a channel are not leveled.
+
+    Returns:
+        First and second cell of each edge, int [E]; difference of the first's offset to the second's, [E, 3], which
+        is 0 inside a picture.
+    """
     cells = np.arange(labels.size).reshape(labels.shape)
     pairs = [(cells[:, :-1], cells[:, 1:]), (cells[:-1], cells[1:])]
     first, second = (np.concatenate([pair[end].ravel() for pair in pairs]) for end in (0, 1))
-    flat, taken = pictures.reshape(len(pictures), -1, 3), labels.ravel()
-    one, other = taken[first], taken[second]
-    between = [flat[other, place] - flat[one, place] for place in (first, second)]  # [E, 3] each; 0 inside a picture
-    wanted = (between[0] + between[1]) / 2
-    wanted[np.abs(wanted).max(axis=1) > _MOST] = 0
-    return first, second, wanted
+    colors, flat_labels = pictures.reshape(len(pictures), -1, 3), labels.ravel()
+    label0, label1 = flat_labels[first], flat_labels[second]
+    steps = [colors[label1, cell] - colors[label0, cell] for cell in (first, second)]  # [E, 3] each
+    differences = (steps[0] + steps[1]) / 2
+    differences[np.abs(differences).max(axis=1) > max_difference] = 0
+    return first, second, differences
 
 
-def _solved(first: np.ndarray, second: np.ndarray, wanted: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Offsets [h, w, 3] float32 that minimise sum |o_first - o_second - wanted|² + sum |o|² / reach²."""
+def _solve(
+    first: np.ndarray, second: np.ndarray, differences: np.ndarray, shape: tuple[int, ...], decay: float
+) -> np.ndarray:
+    """Find the offsets [h, w, 3] float32 that minimize sum |o_first - o_second - d|² + sum |o|² / decay²."""
     count, edges = shape[0] * shape[1], np.arange(len(first))
     signs = np.ones(len(first))
-    ends = (np.concatenate([signs, -signs]), (np.concatenate([edges, edges]), np.concatenate([first, second])))
-    slope = csc_array(ends, (len(first), count))
-    normal = csc_array(slope.T @ slope + diags_array(np.full(count, _REACH**-2)))
-    return np.asarray(splu(normal).solve(slope.T @ wanted.astype(np.float64)), np.float32).reshape(*shape, 3)
+    entries = (np.concatenate([signs, -signs]), (np.concatenate([edges, edges]), np.concatenate([first, second])))
+    gradient = csc_array(entries, (len(first), count))
+    normal = csc_array(gradient.T @ gradient + diags_array(np.full(count, decay**-2)))
+    solution = splu(normal).solve(gradient.T @ differences.astype(np.float64))
+    return np.asarray(solution, np.float32).reshape(*shape, 3)

@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""A reference warped into the target's view and brought to its colors, with what tells how well it fits there."""
 
 from __future__ import annotations
 
@@ -10,104 +10,207 @@ import cv2
 import numpy as np
 
 from realfill.compositing.color_transfer import (
+    ColorTransferSettings,
     ColorTransform,
-    detail_gains,
+    distance_to_hole,
     fit_color_transform,
     match_color_statistics,
 )
-from realfill.compositing.region import Region
-from realfill.geometry.warp import Warp, relative_stretch, remap_prefiltered
+from realfill.compositing.sharpness_matching import BandGains, SharpnessSettings, estimate_band_gains
+from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered
 from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import float_gray, local_variance
+from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
+from realfill.imaging.region import Region
 from realfill.photo_io.color_management import read_srgb
 
-_LEAST_LIKENESS = 0.15  # mean correlation with the target around the hole, below which a reference is not believed
-_LEAST_KINSHIP = 0.2  # correlation of coarse colours, below which what is laid loosely shows something else
-_COARSE = 12.0  # pixels
-_SAME = 0.6  # correlation from which on reference and target show the same
-_RING = (5.0, 100.0)  # pixels from the hole between which the likeness is measured
-_TEXTURED = 1e-3  # variance of brightness
-_FEWEST_TEXTURED = 200
+
+@dataclass(frozen=True)
+class WarpedReferenceSettings:
+    """When a warped reference is similar enough to the target to be used.
+
+    Distances are in pixels of the working scale, correlations are -1 to 1.
+
+    Attributes:
+        min_similarity: Similarity around the hole below which a reference is not used; set by hand.
+        min_relative_similarity: The same, as a share of the most similar reference's; set by hand.
+        ring: Distances from the hole between which the similarity is measured; set by hand.
+        min_texture: Local variance of the target's luma, in 0..1, below which a pixel says nothing about similarity;
+            set by hand.
+        min_textured_pixels: With fewer such pixels the similarity counts as 0; set by hand.
+        min_color_correlation: Correlation of the coarse colors below which an approximately aligned reference shows
+            something else; set by hand.
+        color_blur: Standard deviation of the Gaussian that makes colors coarse; set by hand.
+        min_local_correlation: Normalized cross-correlation from which on reference and target show the same, so that
+            their sharpness is compared; set by hand.
+        warp: How references are sampled, and how their stretch is measured.
+        color: How colors are transferred.
+        sharpness: How sharpness is matched.
+    """
+
+    min_similarity: float = 0.15
+    min_relative_similarity: float = 0.5
+    ring: tuple[float, float] = (5.0, 100.0)
+    min_texture: float = 1e-3
+    min_textured_pixels: int = 200
+    min_color_correlation: float = 0.2
+    color_blur: float = 12.0
+    min_local_correlation: float = 0.6
+    warp: WarpSettings = WarpSettings()
+    color: ColorTransferSettings = ColorTransferSettings()
+    sharpness: SharpnessSettings = SharpnessSettings()
 
 
 @dataclass(frozen=True)
 class WarpedReference:
-    """One reference in the target's view and light, at the working scale.
+    """One reference in the target's view and colors, at the region's working scale.
 
     Attributes:
-        path: The reference.
-        warp: Where the canvas's pixels lie in it.
-        light: How it is brought into the target's light.
-        colours: [h, w, 3] float32 sRGB in 0..1.
-        valid: Where it shows anything, bool [h, w].
-        seen: Where that is the scene, and not what hides it, bool [h, w].
-        stretch: How much coarser it shows a place than most, in the worst direction, octaves, float32 [h, w].
-        likeness: Mean correlation with the target around the hole, -1 to 1.
-        gains: What its detail has to be multiplied with at full size, see `relight.detail_gains`.
+        path: The reference's file.
+        warp: The map from the canvas to the reference.
+        color_transform: From the reference's colors to the target's.
+        colors: [h, w, 3] float32 sRGB in 0..1.
+        valid: Where the reference shows anything, bool [h, w].
+        visible: Where it shows the scene rather than something that hides it, bool [h, w].
+        stretch: How much coarser than usual it shows a place, octaves, float32 [h, w]; see `relative_stretch`.
+        similarity: Mean normalized cross-correlation with the target around the hole, -1 to 1.
+        band_gains: From the sharpness of the reference at full size to the target's.
     """
 
     path: Path
     warp: Warp
-    light: ColorTransform
-    colours: np.ndarray
+    color_transform: ColorTransform
+    colors: np.ndarray
     valid: np.ndarray
-    seen: np.ndarray
+    visible: np.ndarray
     stretch: np.ndarray
-    likeness: float
-    gains: tuple[float, ...]
+    similarity: float
+    band_gains: BandGains
 
 
-def warp_and_match_color(part: Region, path: Path, warp: Warp) -> WarpedReference | None:
-    """Warp a reference and bring it into the target's light.
+def warp_and_match_color(
+    region: Region, path: Path, warp: Warp, settings: WarpedReferenceSettings = WarpedReferenceSettings()
+) -> WarpedReference | None:
+    """Warp a reference into a region and transfer the target's colors to it.
 
-    None where it shows too little around the hole, or is laid loosely and shows something else there.
+    Returns:
+        The warped reference, or None where it shares too little with the target around the hole, or is aligned
+        approximately and shows something else there.
     """
     image = read_srgb(path)
-    columns, rows, defined = warp.maps(*part.grid())
-    colours, valid = remap_prefiltered(image, columns, rows, defined)
-    target = part.working(part.canvas).astype(np.float32) / 255
-    seen = valid if warp.seen is None else valid & warp.seen
-    learn = fit_color_transform if warp.exact else match_color_statistics
-    light = learn(colours, target, seen & ~part.hole, part.hole)
-    if light is None:
+    columns, rows, defined = warp.maps(*region.grid())
+    colors, valid = remap_prefiltered(image, columns, rows, defined, settings.warp)
+    visible = valid if warp.visible is None else valid & warp.visible
+    target = to_float(region.crop_rescaled(region.canvas))  # [h, w, 3] float32
+    transform = _match_color(colors, target, visible & ~region.hole, region.hole, warp, settings)
+    if transform is None:
         return None
-    colours = light(colours)
-    if not warp.exact and _coarse_color_correlation(colours, target, seen & ~part.hole) < _LEAST_KINSHIP:
-        return None
-    alike = ncc(float_gray(target), float_gray(colours))
-    likeness = _similarity_around_hole(alike, target, seen, part.hole)
-    full, shown = remap_prefiltered(image, *warp.maps(*part.grid(full=True)))
-    same = cv2.resize((alike > _SAME).astype(np.float32), full.shape[1::-1]) > 0.5
-    known = shown & same & (part.cut(part.mask) == 0)
-    gains = detail_gains(light(full), part.cut(part.canvas).astype(np.float32) / 255, known)
+    colors = transform.apply(colors)
+    correlation = ncc(to_gray(target), to_gray(colors))  # [h, w]
     return WarpedReference(
-        path, warp, light, colours, valid, seen, relative_stretch(columns, rows, valid), likeness, gains
+        path=path,
+        warp=warp,
+        color_transform=transform,
+        colors=colors,
+        valid=valid,
+        visible=visible,
+        stretch=relative_stretch(columns, rows, valid, settings.warp),
+        similarity=similarity_around_hole(correlation, target, visible, region.hole, settings),
+        band_gains=_match_sharpness(region, image, warp, transform, correlation, settings),
     )
 
 
-def filter_by_similarity(candidates: Sequence[WarpedReference | None]) -> list[WarpedReference]:
-    """Those that resemble the target around the hole, and not far less than the best one does."""
-    found = [candidate for candidate in candidates if candidate is not None]
-    best = max((candidate.likeness for candidate in found), default=0.0)
-    return [candidate for candidate in found if candidate.likeness >= max(_LEAST_LIKENESS, best / 2)]
+def filter_by_similarity(
+    references: Sequence[WarpedReference | None], settings: WarpedReferenceSettings = WarpedReferenceSettings()
+) -> list[WarpedReference]:
+    """Keep the references that resemble the target around the hole, and not far less than the most similar one."""
+    warped = [reference for reference in references if reference is not None]
+    best = max((reference.similarity for reference in warped), default=0.0)
+    least = max(settings.min_similarity, settings.min_relative_similarity * best)
+    return [reference for reference in warped if reference.similarity >= least]
 
 
-def _similarity_around_hole(alike: np.ndarray, target: np.ndarray, valid: np.ndarray, hole: np.ndarray) -> float:
-    """Mean correlation [H, W] where the target has texture around the hole; 0 where that says too little."""
-    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    judged = valid & (distance > _RING[0]) & (distance < _RING[1]) & (local_variance(float_gray(target)) > _TEXTURED)
-    if judged.sum() < _FEWEST_TEXTURED:
+def similarity_around_hole(
+    correlation: np.ndarray,
+    target: np.ndarray,
+    visible: np.ndarray,
+    hole: np.ndarray,
+    settings: WarpedReferenceSettings = WarpedReferenceSettings(),
+) -> float:
+    """Average the correlation with the target over the textured pixels around the hole.
+
+    Args:
+        correlation: Normalized cross-correlation at every pixel, [H, W] float32.
+        target: [H, W, 3] float32 sRGB in 0..1.
+        visible: Where the reference shows the scene, bool [H, W].
+        hole: bool [H, W].
+        settings: Ring and texture.
+
+    Returns:
+        -1 to 1; 0 where there are too few textured pixels.
+    """
+    distance = distance_to_hole(hole)
+    nearest, farthest = settings.ring
+    textured = local_variance(to_gray(target)) > settings.min_texture
+    compared = visible & (distance > nearest) & (distance < farthest) & textured
+    if compared.sum() < settings.min_textured_pixels:
         return 0.0
-    return float(alike[judged].mean())
+    return float(correlation[compared].mean())
 
 
-def _coarse_color_correlation(placed: np.ndarray, target: np.ndarray, shared: np.ndarray) -> float:
-    """Correlation of the coarse colours of two pictures [H, W, 3] where both show the scene, -1 to 1."""
+def coarse_color_correlation(reference: np.ndarray, target: np.ndarray, shared: np.ndarray, sigma: float) -> float:
+    """Correlate the blurred colors of two pictures, all channels together, -1 to 1.
+
+    Args:
+        reference: [H, W, 3] float32 sRGB.
+        target: [H, W, 3] float32 sRGB.
+        shared: Which pixels are compared, bool [H, W]; the others do not enter the blur.
+        sigma: Standard deviation of the blur, pixels.
+    """
     weight = shared.astype(np.float32)[..., None]
-    apart = []
-    for image in (placed, target):
-        coarse = cv2.GaussianBlur(image * weight, (0, 0), _COARSE)[shared]
-        coarse /= np.maximum(cv2.GaussianBlur(weight, (0, 0), _COARSE)[shared], 1e-3)[:, None]
-        apart.append(coarse - coarse.mean(axis=0))  # [N, 3]
-    theirs, ours = apart
-    return float((theirs * ours).sum() / max(np.sqrt((theirs**2).sum() * (ours**2).sum()), 1e-9))
+    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma)[shared], 1e-3)[:, None]  # [N, 1]
+    deviations = []
+    for image in (reference, target):
+        coarse = cv2.GaussianBlur(image * weight, (0, 0), sigma)[shared]  # [N, 3]
+        coarse /= total
+        deviations.append(coarse - coarse.mean(axis=0))
+    a, b = deviations
+    return float((a * b).sum() / max(np.sqrt((a**2).sum() * (b**2).sum()), 1e-9))
+
+
+def _match_color(
+    colors: np.ndarray,
+    target: np.ndarray,
+    shared: np.ndarray,
+    hole: np.ndarray,
+    warp: Warp,
+    settings: WarpedReferenceSettings,
+) -> ColorTransform | None:
+    """Estimate the color transform, from pixels where they are aligned, else from color statistics.
+
+    None where too little is shared, or an approximately aligned reference shows something else.
+    """
+    if not warp.approximate:
+        return fit_color_transform(colors, target, shared, hole, settings.color)
+    transform = match_color_statistics(colors, target, shared, hole, settings.color)
+    if transform is None:
+        return None
+    correlation = coarse_color_correlation(transform.apply(colors), target, shared, settings.color_blur)
+    return None if correlation < settings.min_color_correlation else transform
+
+
+def _match_sharpness(
+    region: Region,
+    image: Pixels,
+    warp: Warp,
+    transform: ColorTransform,
+    correlation: np.ndarray,
+    settings: WarpedReferenceSettings,
+) -> BandGains:
+    """Estimate the band gains of a reference [H, W, 3] at full size, where it shows the same as the target."""
+    colors, valid = remap_prefiltered(image, *warp.maps(*region.grid(full=True)), settings.warp)
+    same = (correlation > settings.min_local_correlation).astype(np.float32)
+    same = cv2.resize(same, colors.shape[1::-1]) > 0.5
+    shared = valid & same & (region.crop(region.mask) == 0)
+    return estimate_band_gains(
+        transform.apply(colors), to_float(region.crop(region.canvas)), shared, settings.sharpness
+    )

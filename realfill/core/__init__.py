@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Errors, parameters, hashing, seeding and file output: what every other package uses."""

@@ -1,4 +1,4 @@
-"""Errors a user can act on: each names the file, what is wrong, and how to mend it."""
+"""Errors that a user can act on: each says what is wrong, how to fix it, and which file is at fault."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 class RealFillError(Exception):
-    """Base of every error that is the input's, the parameters' or the installation's fault.
+    """Base class of all errors caused by the input, the parameters, the installation or the environment.
 
     Args:
-        problem: What is wrong, as a sentence.
-        remedy: What to do about it, as a sentence.
-        path: The file or folder at fault, if there is one.
+        problem: What is wrong, a sentence.
+        remedy: How to fix it, a sentence.
+        path: The file or folder at fault, or None.
     """
 
     def __init__(self, problem: str, remedy: str, path: Path | str | None = None) -> None:
@@ -26,7 +26,7 @@ class RealFillError(Exception):
 
 
 class AlbumError(RealFillError):
-    """An album folder does not follow the layout."""
+    """An album does not follow the layout, has no usable reference, or is in use by another run."""
 
 
 class PhotoError(RealFillError):
@@ -34,27 +34,27 @@ class PhotoError(RealFillError):
 
 
 class MaskError(RealFillError):
-    """The missing part is not described, or described in a way that cannot be meant."""
+    """The hole is not described, or its description is not plausible."""
 
 
 class ParamsError(RealFillError):
-    """A parameter is unknown, of the wrong type, or out of range."""
+    """A parameter is unknown, of the wrong type, or out of range, or its file cannot be read."""
 
 
 class ModelError(RealFillError):
-    """A base model or a matcher is missing, incomplete, or of the wrong kind."""
+    """A base model, a matcher or a metric's network is missing, incomplete, or of the wrong kind."""
 
 
 class TuningError(RealFillError):
-    """Fine-tuning cannot go on."""
+    """Fine-tuning cannot continue."""
 
 
 class StageError(RealFillError):
-    """A stage is asked to run before the stages it reads from."""
+    """A stage, or a process that it needs, cannot run; for example, a stage that it reads from has not run."""
 
 
 class ExportError(RealFillError):
-    """The finished photo cannot be written as asked."""
+    """The finished photo cannot be written in the requested format."""
 
 
 class LibraryError(RealFillError):
@@ -62,7 +62,7 @@ class LibraryError(RealFillError):
 
 
 class TransientError(RealFillError):
-    """Something outside the album is in the way: the same run may succeed later, or on another machine."""
+    """The environment prevents the run: the same run may succeed later, or on another machine."""
 
 
 class RemoteError(TransientError):
@@ -70,4 +70,4 @@ class RemoteError(TransientError):
 
 
 class SpaceError(TransientError):
-    """The disk is too full to begin, or to go on."""
+    """The disk is too full to start, or to continue."""

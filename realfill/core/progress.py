@@ -1,4 +1,4 @@
-"""What a long stage tells about itself while it runs."""
+"""Progress reports of long stages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of tuning or sampling.
+class ProgressUpdate:
+    """State of a stage after one step of tuning or sampling.
 
     Attributes:
         stage: Name of the stage.
-        done: Steps done, counting those a resumed run found done.
-        total: Steps in all.
+        done: Number of steps completed, including those that a resumed run took from its checkpoint.
+        total: Number of steps in all.
         loss: Mean squared error of the step; None while sampling.
         seconds_left: Estimated from the steps of this run.
         steps_per_second: Measured over the steps of this run.
@@ -27,4 +27,5 @@ class Step:
     steps_per_second: float
 
 
-Progress = Callable[[Step], None]
+ProgressCallback = Callable[[ProgressUpdate], None]
+"""Called after each step."""

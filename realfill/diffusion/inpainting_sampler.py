@@ -1,24 +1,24 @@
-"""FIXME DOCSTRING."""
+"""Sample candidates for a hole from the inpainting model (RealFill, arXiv 2309.16668, section 4.2)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from realfill.core.errors import ModelError
-from realfill.core.params import SampleParams
 from realfill.core.seeding import torch_generator
-from realfill.diffusion.base_model import BaseModel
-from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import gray
+from realfill.diffusion.base_model import BaseModel, mask_image
+from realfill.diffusion.guide import Guide, GuideSettings, restore_detail
+
+if TYPE_CHECKING:
+    from realfill.core.params import SampleParams
 
 logger = logging.getLogger(__name__)
 
@@ -29,28 +29,11 @@ class SampledImages:
 
     Attributes:
         images: [K, R, R, 3] uint8 sRGB.
-        batch_size: How many were drawn in one pass in the end.
+        batch_size: How many were sampled in one pass in the end.
     """
 
     images: np.ndarray
     batch_size: int
-
-
-@dataclass(frozen=True)
-class Guide:
-    """What sampling starts from and keeps.
-
-    Attributes:
-        start: The window with its hole filled by what was placed, the rest of it inpainted, [R, R, 3] uint8 sRGB.
-        placed: Where something was placed, [R, R] bool.
-        hold: How much of it is kept, [R, R] float32, 0 to 1.
-        strength: Share of the noise that sampling starts with, 0 to 1.
-    """
-
-    start: np.ndarray
-    placed: np.ndarray
-    hold: np.ndarray
-    strength: float
 
 
 def sample_candidates(
@@ -60,42 +43,44 @@ def sample_candidates(
     count: int,
     params: SampleParams,
     prompt: str,
-    report: Callable[[int], None] = lambda _: None,
+    on_step: Callable[[int], None] = lambda _: None,
     guide: Guide | None = None,
+    settings: GuideSettings = GuideSettings(),
 ) -> SampledImages:
-    """Draw candidates with whatever adapter the model carries.
+    """Sample candidates with the model and the adapter that it has.
 
-    Candidate k has generators of its own, keyed by (seed, kind, k), so it does not depend on how many others are
-    drawn, or how many at a time, as far as floating point allows.
+    Candidate k has a generator of its own, seeded by (kind, seed, k), so it depends neither on how many others are
+    sampled nor on the batch size, except for rounding.
 
     Args:
         model: The base model.
-        image: [R, R, 3] uint8 sRGB, R the model's resolution; what is inside the hole is not looked at.
+        image: [R, R, 3] uint8 sRGB, R the model's resolution; pixels inside the hole are ignored.
         mask: [R, R] bool, True = fill.
-        count: How many.
-        params: Sampler, steps, guidance, seed, batch size.
+        count: Number of candidates.
+        params: Scheduler, steps, guidance scale, seed, batch size.
         prompt: The prompt that was tuned.
-        report: Called after each denoising step with the number of candidates in it.
-        guide: Where sampling starts and what it keeps; None for pure noise.
+        on_step: Called after each denoising step with the number of candidates in it.
+        guide: What sampling starts from and keeps; None to start from pure noise.
+        settings: How the detail of placed pixels is restored.
 
     Raises:
-        ModelError: Not even one candidate fits the memory.
+        ModelError: Not even one candidate fits into memory.
     """
-    size = min(params.batch_size, count)
+    batch_size = min(params.batch_size, count)
     images: list[np.ndarray] = []
     while len(images) < count:
-        numbers = range(len(images), min(len(images) + size, count))
+        indices = range(len(images), min(len(images) + batch_size, count))
         try:
-            images += list(_sample_batch(model, image, mask, numbers, params, prompt, report, guide))
+            images += list(_sample_batch(model, image, mask, indices, params, prompt, on_step, guide, settings))
         except torch.OutOfMemoryError as error:
-            if size == 1:
+            if batch_size == 1:
                 raise ModelError(
-                    "Not even one candidate fits the memory.", "Free memory, or choose a smaller base model."
+                    "Not even one candidate fits into memory.", "Free memory, or choose a smaller base model."
                 ) from error
-            size //= 2
-            logger.warning("Out of memory: going on with %d candidates a pass.", size)
+            batch_size //= 2
+            logger.warning("Out of memory: continuing with %d candidates per pass.", batch_size)
             torch.cuda.empty_cache()
-    return SampledImages(np.stack(images), size)
+    return SampledImages(np.stack(images), batch_size)
 
 
 @torch.no_grad()
@@ -103,93 +88,140 @@ def _sample_batch(
     model: BaseModel,
     image: np.ndarray,
     mask: np.ndarray,
-    numbers: range,
+    indices: range,
     params: SampleParams,
     prompt: str,
-    report: Callable[[int], None],
+    on_step: Callable[[int], None],
     guide: Guide | None,
+    settings: GuideSettings,
 ) -> np.ndarray:
+    """Sample the candidates with these indices in one pass, [B, R, R, 3] uint8 sRGB."""
     kind = "guided" if guide else "noise"
-    generators = [torch_generator(kind, params.seed, number) for number in numbers]
-    schedule = _schedule(params, model)
-    empty = mask & ~guide.placed if guide and model.repairs else mask
-    seen = guide.start if guide and model.repairs else image
-    masked, _ = model.encode(np.where(empty[..., None], np.uint8(128), seen)[None])  # [1, 4, h, w]
-    small = torch.nn.functional.max_pool2d(torch.from_numpy(mask).float()[None, None], model.factor)
-    known = torch.cat([small, masked], dim=1).to(model.device)  # [1, 5, h, w]
-    noise = torch.stack([torch.randn(masked.shape[1:], generator=generator) for generator in generators])
-    noise = noise.to(model.device)  # [b, 4, h, w]
-    moments = schedule.timesteps
-    latents, hold = noise * schedule.init_noise_sigma, None
-    if guide:
-        begin = min(len(moments) - 1, round((1 - guide.strength) * len(moments)))
-        moments = moments[begin:]
-        schedule.set_begin_index(begin) if hasattr(schedule, "set_begin_index") else None
-        start = model.encode(guide.start[None])[0].to(model.device)  # [1, 4, h, w]
-        hold = _latent_weight(guide.hold, model.factor).to(model.device)  # [1, 1, h, w]
-        latents = schedule.add_noise(start.expand_as(noise), noise, moments[:1].expand(len(noise)))
+    generators = [torch_generator(kind, params.seed, index) for index in indices]
+    scheduler = _create_scheduler(params, model)
+    condition = _encode_condition(model, image, mask, guide)  # [1, 5, h, w]
+    latent_shape = condition[0, 1:].shape  # [4, h, w]
+    noise = torch.stack([torch.randn(latent_shape, generator=generator) for generator in generators])
+    noise = noise.to(model.device)  # [B, 4, h, w]
+    init = None if guide is None else _InitLatents.encode(model, guide)
     with model.accelerator.autocast():
-        embeddings = model.embed([prompt, ""])  # [2, L, D]
-    noisy = {} if params.scheduler == "unipc" else {"generator": generators}
-    for place, moment in enumerate(moments):
-        scaled = schedule.scale_model_input(latents, moment)
-        inputs = torch.cat([scaled, known.expand(len(latents), -1, -1, -1)], dim=1)  # [b, 9, h, w]
-        predicted = _predict(model, inputs, moment, embeddings, params.guidance)
-        latents = schedule.step(predicted, moment, latents, **noisy).prev_sample
-        if hold is not None:
-            kept = start.expand_as(latents)
-            if place + 1 < len(moments):
-                kept = schedule.add_noise(kept, noise, moments[place + 1 : place + 2].expand(len(noise)))
-            latents = hold * kept + (1 - hold) * latents
-        report(len(latents))
-    pictures = model.decode(latents)  # [b, R, R, 3]
-    if guide is None:
-        return pictures
-    passed = model.decode(start)[0]  # [R, R, 3]
-    return np.stack([_sharpened(picture, guide, passed, mask) for picture in pictures])
+        prompt_embeds = model.encode_prompts([prompt, ""])  # [2, L, D]
+    step_options = {} if params.scheduler == "unipc" else {"generator": generators}
+
+    def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
+        scaled = scheduler.scale_model_input(latents, timestep)
+        unet_input = torch.cat([scaled, condition.expand(len(latents), -1, -1, -1)], dim=1)  # [B, 9, h, w]
+        output = _predict(model, unet_input, timestep, prompt_embeds, params.guidance)
+        previous: Tensor = scheduler.step(output, timestep, latents, **step_options).prev_sample
+        on_step(len(latents))
+        return previous
+
+    latents = _run_denoising(scheduler, noise, init, denoise)
+    images = model.decode(latents)  # [B, R, R, 3] uint8
+    if guide is None or init is None:
+        return images
+    decoded_init = model.decode(init.latents)[0]  # [R, R, 3] uint8
+    return np.stack([restore_detail(candidate, guide, decoded_init, mask, settings) for candidate in images])
 
 
-def _sharpened(picture: np.ndarray, guide: Guide, passed: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Give a fill back what the autoencoder loses of the placed reference, as far as it still shows the same.
+def _encode_condition(model: BaseModel, image: np.ndarray, mask: np.ndarray, guide: Guide | None) -> Tensor:
+    """Mask and latents of the masked image, [1, 1 + 4, h, w]; with placed pixels in it if the model accepts them."""
+    masked_image = mask_image(image, mask)
+    if guide and model.accepts_composite:
+        masked_image = mask_image(guide.init_image, mask & ~guide.placed_mask)
+    masked_latents, _ = model.encode(masked_image[None])  # [1, 4, h, w]
+    return torch.cat([model.downsample_masks(mask[None]), masked_latents], dim=1).to(model.device)
+
+
+@dataclass(frozen=True)
+class _InitLatents:
+    """What sampling starts from instead of pure noise.
+
+    Attributes:
+        latents: [1, 4, h, w] float32, of the initial image.
+        keep_weight: [1, 1, h, w] float32, 0 to 1: how far they are kept.
+        strength: Share of the noise that sampling starts with, 0 to 1.
+    """
+
+    latents: Tensor
+    keep_weight: Tensor
+    strength: float
+
+    @classmethod
+    def encode(cls, model: BaseModel, guide: Guide) -> _InitLatents:
+        latents = model.encode(guide.init_image[None])[0].to(model.device)
+        keep_weight = torch.from_numpy(guide.keep_weight)[None, None]  # [1, 1, R, R]
+        smallest = -torch.nn.functional.max_pool2d(-keep_weight, model.vae_scale_factor)  # [1, 1, h, w]
+        return cls(latents, smallest.to(model.device), guide.strength)
+
+
+def _run_denoising(
+    scheduler: Any, noise: Tensor, init: _InitLatents | None, denoise: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Denoise latents from the first timestep, or the one that the strength says, to the last.
 
     Args:
-        picture: [R, R, 3] uint8.
-        guide: What was placed.
-        passed: That as it comes out of the autoencoder, [R, R, 3] uint8.
-        mask: [R, R] bool, True = fill.
+        scheduler: One of diffusers' schedulers, with its timesteps set.
+        noise: [B, 4, h, w] float32.
+        init: What sampling starts from and keeps; None for pure noise.
+        denoise: Takes latents [B, 4, h, w] from one timestep to the next.
     """
-    lost = guide.start.astype(np.float32) - passed
-    same = ncc(gray(picture), gray(passed))
-    weight = cv2.GaussianBlur(same * (mask & guide.placed), (0, 0), 1.0)[..., None]
-    return np.rint((picture + weight * lost).clip(0, 255)).astype(np.uint8)
+    timesteps = scheduler.timesteps
+    if init is None:
+        latents = noise * scheduler.init_noise_sigma
+        for timestep in timesteps:
+            latents = denoise(latents, timestep)
+        return latents
+    t_start = min(len(timesteps) - 1, round((1 - init.strength) * len(timesteps)))
+    timesteps = timesteps[t_start:]
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(t_start)
+    init_latents = init.latents.expand_as(noise)
+    latents = scheduler.add_noise(init_latents, noise, timesteps[:1].expand(len(noise)))
+    for index, timestep in enumerate(timesteps):
+        latents = denoise(latents, timestep)
+        kept = init_latents
+        if index + 1 < len(timesteps):
+            kept = scheduler.add_noise(kept, noise, timesteps[index + 1 : index + 2].expand(len(noise)))
+        latents = init.keep_weight * kept + (1 - init.keep_weight) * latents
+    return latents
 
 
-def _latent_weight(weight: np.ndarray, factor: int) -> Tensor:
-    """[R, R] float32 -> [1, 1, R/f, R/f]: the least weight in each latent's patch."""
-    return -torch.nn.functional.max_pool2d(-torch.from_numpy(weight)[None, None], factor)
+def _predict(
+    model: BaseModel, unet_input: Tensor, timestep: Tensor, prompt_embeds: Tensor, guidance_scale: float
+) -> Tensor:
+    """Model output with classifier-free guidance, unless its scale is 1 (Ho and Salimans, arXiv 2207.12598).
 
+    Args:
+        model: The base model.
+        unet_input: [B, 9, h, w] float32.
+        timestep: Scalar.
+        prompt_embeds: [2, L, D] of the prompt and of the empty prompt.
+        guidance_scale: 1 = none.
 
-def _predict(model: BaseModel, seen: Tensor, moment: Tensor, embeddings: Tensor, guidance: float) -> Tensor:
-    """Model output [b, 4, h, w] float32, with classifier-free guidance where the scale is not 1."""
+    Returns:
+        [B, 4, h, w] float32.
+    """
 
-    def predict(embedding: Tensor) -> Tensor:
+    def run_unet(embeds: Tensor) -> Tensor:
         with model.accelerator.autocast():
-            output: Tensor = model.unet(seen, moment, embedding.expand(len(seen), -1, -1)).sample
+            output: Tensor = model.unet(unet_input, timestep, embeds.expand(len(unet_input), -1, -1)).sample
         return output.float()
 
-    prompted = predict(embeddings[:1])
-    if guidance == 1.0:
+    prompted = run_unet(prompt_embeds[:1])
+    if guidance_scale == 1.0:
         return prompted
-    empty = predict(embeddings[1:])
-    return empty + guidance * (prompted - empty)
+    unprompted = run_unet(prompt_embeds[1:])
+    return unprompted + guidance_scale * (prompted - unprompted)
 
 
-def _schedule(params: SampleParams, model: BaseModel) -> Any:
+def _create_scheduler(params: SampleParams, model: BaseModel) -> Any:
+    """One of diffusers' schedulers with its timesteps set."""
     if params.scheduler == "ddpm":
-        schedule = DDPMScheduler.from_config(model.scheduler)
+        scheduler = DDPMScheduler.from_config(model.scheduler_config)
     elif params.scheduler == "unipc":
-        schedule = UniPCMultistepScheduler.from_config(model.scheduler)
+        scheduler = UniPCMultistepScheduler.from_config(model.scheduler_config)
     else:
-        schedule = DPMSolverMultistepScheduler.from_config(model.scheduler, algorithm_type="dpmsolver++")
-    schedule.set_timesteps(params.steps, device=model.device)
-    return schedule
+        scheduler = DPMSolverMultistepScheduler.from_config(model.scheduler_config, algorithm_type="dpmsolver++")
+    scheduler.set_timesteps(params.steps, device=model.device)
+    return scheduler

@@ -1,222 +1,219 @@
-"""FIXME DOCSTRING."""
+"""Tune LoRA layers of the base model on an album's bank of crops (RealFill, arXiv 2309.16668, section 4.1)."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers import DDPMScheduler
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from safetensors import safe_open
-from safetensors.torch import save
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 
-from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.errors import TuningError
-from realfill.core.params import FinetuneParams
-from realfill.core.progress import Progress, Step
-from realfill.core.seeding import key, torch_generator
+from realfill.core.progress import ProgressCallback, ProgressUpdate
+from realfill.core.seeding import derive_seed, torch_generator
 from realfill.diffusion.base_model import BaseModel
-from realfill.diffusion.training_bank import Bank
+from realfill.diffusion.training_bank import TrainingBank
+from realfill.diffusion.tuning_files import read_checkpoint, write_checkpoint
+from realfill.diffusion.tuning_schedule import warmup_factor
+
+if TYPE_CHECKING:
+    from realfill.core.params import FinetuneParams
 
 logger = logging.getLogger(__name__)
-ATTENTION = ["to_k", "to_q", "to_v", "to_out.0"]
-CONVOLUTIONS = ["conv1", "conv2", "conv_shortcut", "conv", "proj_in", "proj_out", "net.0.proj", "net.2"]
-TEXT = ["q_proj", "k_proj", "v_proj"]
+# PEFT's target modules: layers whose names end so. Attention as in diffusers' LoRA examples, the text encoder as in
+# the public implementations of RealFill, convolutions and feed-forward layers as `UNet2DConditionModel` names them.
+ATTENTION_MODULES = ["to_k", "to_q", "to_v", "to_out.0"]
+CONVOLUTION_MODULES = ["conv1", "conv2", "conv_shortcut", "conv", "proj_in", "proj_out", "net.0.proj", "net.2"]
+TEXT_ENCODER_MODULES = ["q_proj", "k_proj", "v_proj"]
 
 
-class Tuning:
-    """LoRA layers on the base model, their optimiser, and the losses so far; a context manager.
+class LoraTrainer:
+    """LoRA layers on the base model, their optimizer, and the losses so far.
+
+    A context manager: the model has the layers inside the block and is as before after it.
+
+    Attributes:
+        losses: Loss of each step that was taken.
 
     Args:
-        model: The base model; it carries the layers inside the block and is as before after it.
-        bank: Pre-encoded pairs.
-        params: Layers, rank, rates, steps, seed.
+        model: The base model.
+        bank: Pre-encoded pairs of a crop and a mask.
+        params: Layers, rank, learning rates, steps, seed.
     """
 
-    def __init__(self, model: BaseModel, bank: Bank, params: FinetuneParams) -> None:
-        self.model, self.bank, self.params = model, bank, params
-        self.base = model.unet, model.text_encoder
-        self.schedule = DDPMScheduler.from_config(model.scheduler)
-        self.micro_batch = min(params.micro_batch, params.batch_size)
+    def __init__(self, model: BaseModel, bank: TrainingBank, params: FinetuneParams) -> None:
         self.losses: list[float] = []
+        self._model, self._bank, self._params = model, bank, params
+        self._frozen = model.unet, model.text_encoder
+        self._noise_scheduler = DDPMScheduler.from_config(model.scheduler_config)
+        self._micro_batch = min(params.micro_batch, params.batch_size)
 
-    def __enter__(self) -> Tuning:
-        torch.manual_seed(key("adapter", self.params.seed))
-        model, params = self.model, self.params
-        layers = model.layers if params.layers == "auto" else params.layers
-        targets = ATTENTION + (CONVOLUTIONS if layers == "all" else [])
-        common = {"r": params.rank, "lora_alpha": params.alpha, "lora_dropout": params.dropout}
-        model.unet = get_peft_model(
-            model.unet, LoraConfig(target_modules=targets, init_lora_weights="gaussian", **common)
-        )
-        model.text_encoder = get_peft_model(
-            model.text_encoder, LoraConfig(target_modules=TEXT, init_lora_weights="gaussian", **common)
-        )
+    def __enter__(self) -> LoraTrainer:
+        torch.manual_seed(derive_seed("adapter", self._params.seed))
+        model, params = self._model, self._params
+        layers = model.lora_layers if params.layers == "auto" else params.layers
+        model.unet = self._add_lora(model.unet, ATTENTION_MODULES + (CONVOLUTION_MODULES if layers == "all" else []))
+        model.text_encoder = self._add_lora(model.text_encoder, TEXT_ENCODER_MODULES)
         for part in (model.unet, model.text_encoder):
             part.to(model.device).train()
-        self.weights = {
+        self._weights: dict[str, Tensor] = {
             f"{name}.{weight_name}": weight
             for name, part in (("unet", model.unet), ("text_encoder", model.text_encoder))
             for weight_name, weight in part.named_parameters()
             if weight.requires_grad
         }
         groups = [
-            {"params": [w for n, w in self.weights.items() if n.startswith(part)], "lr": rate, "peak": rate}
-            for part, rate in (("unet.", params.lr_unet), ("text_encoder.", params.lr_text))
+            {"params": [weight for name, weight in self._weights.items() if name.startswith(part)], "peak_lr": lr}
+            for part, lr in (("unet.", params.lr_unet), ("text_encoder.", params.lr_text))
         ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay)
         return self
 
+    def _add_lora(self, part: torch.nn.Module, target_modules: list[str]) -> PeftModel:
+        params = self._params
+        config = LoraConfig(
+            r=params.rank,
+            lora_alpha=params.alpha,
+            lora_dropout=params.dropout,
+            target_modules=target_modules,
+            init_lora_weights="gaussian",
+        )
+        return get_peft_model(part, config)
+
     def __exit__(self, *_: object) -> None:
-        for part in (self.model.unet, self.model.text_encoder):
+        for part in (self._model.unet, self._model.text_encoder):
             if isinstance(part, PeftModel):
                 part.unload()
-        self.model.unet, self.model.text_encoder = self.base
-        for part in self.base:
+        self._model.unet, self._model.text_encoder = self._frozen
+        for part in self._frozen:
             part.eval()
 
-    def go_on(self, checkpoints: Path, on_progress: Progress | None = None) -> None:
-        """Take the steps that are left, with a checkpoint every so often.
+    def train(self, checkpoints: Path, on_progress: ProgressCallback | None = None) -> None:
+        """Take the steps that are left after the last checkpoint, and write checkpoints.
+
+        Args:
+            checkpoints: Folder of the checkpoints of this very tuning.
+            on_progress: Called after each step.
 
         Raises:
-            TuningError: The loss is no longer finite, or not even a single sample fits the memory.
+            TuningError: The loss is no longer finite, or not even a single sample fits into memory.
         """
-        started, done_before = time.monotonic(), len(self.losses)
-        total = self.params.steps
+        self.losses = read_checkpoint(checkpoints, self._weights, self._optimizer)
+        if self.losses:
+            logger.info("Resuming after step %d.", len(self.losses))
+        started, resumed = time.monotonic(), len(self.losses)
+        total = self._params.steps
         while len(self.losses) < total:
-            self.losses.append(self.step(len(self.losses)))
+            self.losses.append(self.train_step(len(self.losses)))
             done = len(self.losses)
-            if done % self.params.checkpoint_every == 0 or done == total:
-                self._checkpoint(checkpoints)
+            if done % self._params.checkpoint_every == 0 or done == total:
+                write_checkpoint(checkpoints, self._weights, self._optimizer, self.losses)
             if on_progress:
-                rate = (done - done_before) / (time.monotonic() - started)
-                on_progress(Step("finetune", done, total, self.losses[-1], (total - done) / rate, rate))
+                rate = (done - resumed) / (time.monotonic() - started)
+                on_progress(ProgressUpdate("finetune", done, total, self.losses[-1], (total - done) / rate, rate))
 
-    def step(self, step: int) -> float:
-        """Take one optimiser step on the batch keyed by (seed, step); returns its loss."""
-        warm = min(1.0, (step + 1) / max(1, self.params.warmup))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * warm
+    def train_step(self, step: int) -> float:
+        """Take one optimizer step on the batch of this step, with a smaller micro-batch where memory is short.
+
+        Returns:
+            Mean loss of the batch.
+
+        Raises:
+            TuningError: The loss is not finite, or not even a single sample fits into memory.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * warmup_factor(step, self._params)
         while True:
             try:
-                loss = self._accumulate(step)
+                loss = self._accumulate_gradients(step)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                self._make_room(error)
+                self._halve_micro_batch(error)
         if not math.isfinite(loss):
             raise TuningError(
                 f"The loss of step {step} is {loss}.", "Lower finetune.lr_unet and finetune.lr_text and run again."
             )
-        self.optimizer.step()
+        self._optimizer.step()
         return loss
 
-    def _make_room(self, error: Exception) -> None:
+    def _halve_micro_batch(self, error: Exception) -> None:
         if not _is_out_of_memory(error):
             raise error
-        if self.micro_batch == 1:
-            problem = "Not even one sample fits the memory."
+        if self._micro_batch == 1:
+            problem = "Not even one sample fits into memory."
             raise TuningError(problem, "Free memory, or choose a smaller base model.") from error
-        self.micro_batch //= 2
-        logger.warning("Out of memory: going on with %d samples a pass.", self.micro_batch)
+        self._micro_batch //= 2
+        logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
         torch.cuda.empty_cache()
 
-    def _accumulate(self, step: int) -> float:
-        """Gradients of one batch, micro-batch by micro-batch; returns its loss."""
-        batch = self.draw(step)
-        size = self.params.batch_size
-        self.optimizer.zero_grad(set_to_none=True)
+    def _accumulate_gradients(self, step: int) -> float:
+        """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss."""
+        batch = self.draw_batch(step)
+        size = self._params.batch_size
+        self._optimizer.zero_grad(set_to_none=True)
         loss = 0.0
-        for begin in range(0, size, self.micro_batch):
-            torch.manual_seed(key("dropout", self.params.seed, step, begin))
-            part = self.loss({name: value[begin : begin + self.micro_batch] for name, value in batch.items()})
-            self.model.accelerator.backward(part / size)
-            loss += float(part.detach()) / size
+        for begin in range(0, size, self._micro_batch):
+            torch.manual_seed(derive_seed("dropout", self._params.seed, step, begin))
+            end = begin + self._micro_batch
+            summed = self.compute_loss({name: value[begin:end] for name, value in batch.items()})
+            self._model.accelerator.backward(summed / size)
+            loss += float(summed.detach()) / size
         return loss
 
-    def draw(self, step: int) -> dict[str, Tensor]:
-        """One batch, keyed by (seed, step)."""
-        params, bank = self.params, self.bank
-        generator = torch_generator("step", params.seed, step)
-        rows = torch.randint(len(bank.mean), (params.batch_size,), generator=generator)
-        shape = (params.batch_size, *bank.mean.shape[1:])
+    def draw_batch(self, step: int) -> dict[str, Tensor]:
+        """Draw the batch of a step, which is determined by (seed, step) alone.
 
-        def normal() -> Tensor:
-            return torch.randn(shape, generator=generator)  # [B, 4, h, w]
+        Returns:
+            latents, masked_latents, noise: [B, 4, h, w] float32; mask, loss_weight: [B, 1, h, w] float32;
+            timesteps: [B] int64; prompt_index: [B] int64, 0 for the empty prompt, 1 for the scene's.
+        """
+        bank, size = self._bank, self._params.batch_size
+        generator = torch_generator("step", self._params.seed, step)
+        rows = torch.randint(len(bank), (size,), generator=generator)
+        shape = (size, *bank.latent_mean.shape[1:])  # [B, 4, h, w]
 
-        steps = self.schedule.config.num_train_timesteps
+        def draw_normal() -> Tensor:
+            return torch.randn(shape, generator=generator)
+
+        train_timesteps = self._noise_scheduler.config.num_train_timesteps
         return {
-            "latents": bank.mean[rows] + bank.std[rows] * normal(),
-            "masked": bank.masked_mean[rows] + bank.masked_std[rows] * normal(),
-            "noise": normal(),
+            "latents": bank.latent_mean[rows] + bank.latent_std[rows] * draw_normal(),
+            "masked_latents": bank.masked_latent_mean[rows] + bank.masked_latent_std[rows] * draw_normal(),
+            "noise": draw_normal(),
             "mask": bank.mask[rows],
-            "weight": bank.weight[rows],
-            "time": torch.randint(steps, (params.batch_size,), generator=generator),
-            "prompted": (torch.rand(params.batch_size, generator=generator) >= params.prompt_dropout).long(),
+            "loss_weight": bank.loss_weight[rows],
+            "timesteps": torch.randint(train_timesteps, (size,), generator=generator),
+            "prompt_index": (torch.rand(size, generator=generator) >= self._params.prompt_dropout).long(),
         }
 
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """Sum over the samples of the weighted mean squared error."""
-        batch = {name: value.to(self.model.device) for name, value in batch.items()}
-        noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["time"])
-        seen = torch.cat([noisy, batch["mask"], batch["masked"]], dim=1)  # [b, 9, h, w]
-        with self.model.accelerator.autocast():
-            both = self.model.embed(["", self.params.prompt])  # [2, L, D]
-            predicted = self.model.unet(seen, batch["time"], both[batch["prompted"]]).sample  # [b, 4, h, w]
-        error = (predicted.float() - self._wanted(batch)) ** 2 * batch["weight"]
+    def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """Weighted mean squared error, summed over the samples of a batch as `draw_batch` returns it; a scalar."""
+        batch = {name: value.to(self._model.device) for name, value in batch.items()}
+        noisy_latents = self._noise_scheduler.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
+        unet_input = torch.cat([noisy_latents, batch["mask"], batch["masked_latents"]], dim=1)  # [b, 9, h, w]
+        with self._model.accelerator.autocast():
+            prompt_embeds = self._model.encode_prompts(["", self._params.prompt])  # [2, L, D]
+            embeds = prompt_embeds[batch["prompt_index"]]  # [b, L, D]
+            prediction = self._model.unet(unet_input, batch["timesteps"], embeds).sample  # [b, 4, h, w]
+        error = (prediction.float() - self._target(batch)) ** 2 * batch["loss_weight"]
         return error.mean(dim=(1, 2, 3)).sum()
 
-    def _wanted(self, batch: dict[str, Tensor]) -> Tensor:
-        if self.schedule.config.prediction_type == "v_prediction":
-            velocity: Tensor = self.schedule.get_velocity(batch["latents"], batch["noise"], batch["time"])
+    def _target(self, batch: dict[str, Tensor]) -> Tensor:
+        """What the UNet is to predict, by the scheduler's prediction type, [b, 4, h, w]."""
+        if self._noise_scheduler.config.prediction_type == "v_prediction":
+            velocity: Tensor = self._noise_scheduler.get_velocity(
+                batch["latents"], batch["noise"], batch["timesteps"]
+            )
             return velocity
         return batch["noise"]
-
-    def _checkpoint(self, folder: Path) -> None:
-        tensors = {f"weight.{name}": weight.detach().cpu().contiguous() for name, weight in self.weights.items()}
-        for name, weight in self.weights.items():
-            for moment, value in self.optimizer.state[weight].items():
-                tensors[f"{moment}.{name}"] = value.detach().cpu().contiguous()
-        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        atomic_write(folder / "tuning.safetensors", save(tensors))
-
-    def resume(self, folder: Path) -> None:
-        """Take up weights, optimiser and losses from the checkpoint in `folder`, if there is one."""
-        path = folder / "tuning.safetensors"
-        if not path.is_file():
-            return
-        with safe_open(path, framework="pt") as stored:
-            for name, weight in self.weights.items():
-                weight.data.copy_(stored.get_tensor(f"weight.{name}"))
-                moments = {m: stored.get_tensor(f"{m}.{name}") for m in ("step", "exp_avg", "exp_avg_sq")}
-                self.optimizer.state[weight] = {
-                    m: value if m == "step" else value.to(weight.device) for m, value in moments.items()
-                }
-            self.losses = stored.get_tensor("losses").tolist()
-        logger.info("Going on after step %d.", len(self.losses))
-
-    def save_adapter(self, folder: Path) -> None:
-        """Write `unet/` and `text_encoder/` in PEFT's layout."""
-        for name, part in (("unet", self.model.unet), ("text_encoder", self.model.text_encoder)):
-            tensors = {k: v.detach().cpu().contiguous() for k, v in get_peft_model_state_dict(part).items()}
-            atomic_write(folder / name / "adapter_model.safetensors", save(tensors))
-            write_json(folder / name / "adapter_config.json", _plain(part.peft_config["default"]))
-
-
-def _plain(config: LoraConfig) -> dict[str, Any]:
-    """PEFT's adapter_config.json: sets in order and no folder of this machine, so equal settings give equal bytes."""
-    values = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
-    values |= {"inference_mode": True, "base_model_name_or_path": None}
-    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return plain
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)  # PyTorch's on the CPU

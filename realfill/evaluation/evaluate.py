@@ -1,212 +1,180 @@
-"""Compare a finished album with its ground truth, over the hole only. The truth is read here and nowhere else.
+"""Compare a finished album with its ground truth, over the hole only. No other module reads the ground truth.
 
-Protocol 2; `realfill.metrics` says what is measured and how. Scored are the delivered photo, every candidate blended
-alone, fills by the base model as it is, and the baselines of `realfill.baselines`, which see the truth's known part.
-The oracle is the candidate with the highest PSNR; without geometry is the best-ranked one of those that were drawn
-from pure noise by the tuned model. Written to `work/evaluate/`:
+Protocol 2: `metrics` defines what is measured and how. Scored are the delivered photo, every candidate blended on its
+own, fills by the untuned base model, and the baselines of `baselines`, which see the known part of the ground truth.
+The oracle is the candidate with the highest PSNR; without geometry is the best-ranked candidate that the tuned model
+sampled from pure noise. Written to `work/evaluate/`:
 
 evaluation.json   everything
 metrics.json      its numbers, for `dvc metrics`
-fills.parquet     one row a fill
+fills.parquet     one row per fill
 index.html        a page with the pictures
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
-from scipy.stats import spearmanr
 
 from realfill.album.layout import Album
-from realfill.album.placement import read_proposal
-from realfill.album.schemas import Candidate, Ranked
-from realfill.album.store import (
-    accepted_references,
-    canvas_path,
-    finished_photo,
-    mask_path,
-    read_document,
-    read_rows,
-    read_window,
-)
+from realfill.album.store import canvas_path, finished_photo, mask_path, read_document
 from realfill.compositing.authenticity_map import NAMES
-from realfill.compositing.multiband_blend import compose
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import AlbumError, StageError
-from realfill.core.params import Params
-from realfill.evaluation import baselines
+from realfill.evaluation.baselines import BaselineSettings
+from realfill.evaluation.fills import score_fills
 from realfill.evaluation.metrics import (
     PROTOCOL,
-    SIDE,
     Score,
     Scorer,
-    shrink_to_protocol,
+    ScorerSettings,
     squared_error,
     unavailable_metrics,
 )
-from realfill.evaluation.scores import Evaluation, Fill, Ranking
-from realfill.evaluation.scores_table import format_measure
+from realfill.evaluation.scores import Evaluation, RankingSettings, ScoredFill, judge_ranking
+from realfill.evaluation.scores_table import format_metric
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
-from realfill.report.rendering import Picture, draw_hatched, render
+from realfill.report.pictures import Picture, draw_hatched, save_picture
+from realfill.report.rendering import render
 
-_QUALITY = 88
+if TYPE_CHECKING:
+    from realfill.core.params import Params
 
 
-def evaluate(album: Album, params: Params, untuned: int = 0) -> Evaluation:
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How an album is evaluated.
+
+    Attributes:
+        max_aspect_error: Largest relative difference of the aspect ratios of ground truth and photo. Set by hand.
+        jpeg_quality: Quality of the pictures on the page, 1 to 95. Set by hand.
+        scorer: At what size pictures are compared.
+        baselines: How the baselines fill.
+        ranking: When the ranking can be judged.
+    """
+
+    max_aspect_error: float = 0.01
+    jpeg_quality: int = 88
+    scorer: ScorerSettings = ScorerSettings()
+    baselines: BaselineSettings = BaselineSettings()
+    ranking: RankingSettings = RankingSettings()
+
+
+def evaluate(
+    album: Album, params: Params, untuned: int = 0, settings: EvaluationSettings = EvaluationSettings()
+) -> Evaluation:
     """Score an album's delivered photo, all its candidates and the baselines; write `work/evaluate/`.
 
     Args:
-        album: A finished album with a truth.
+        album: A finished album with a ground truth.
         params: All parameters; `blend` and, for the untuned model, `base` and `sample` matter.
-        untuned: How many fills to draw with the untuned base model for comparison.
+        untuned: How many fills to sample with the untuned base model for comparison.
+        settings: How it is compared.
 
     Raises:
-        AlbumError: There is no truth, or it is no picture of the same canvas.
+        AlbumError: There is no ground truth, or it does not show the same extent.
         StageError: The album is not finished.
         ModelError: The base model cannot be loaded.
     """
-    scorer, result = _scorer(album), read_srgb(finished_photo(album))
-    scored: list[Fill] = []
-    pictures: list[tuple[str, Picture]] = []
+    scorer = _open_scorer(album, settings)
+    result = read_srgb(finished_photo(album))
+    fills: list[ScoredFill] = []
     with atomic_directory(album.work("evaluate")) as folder:
-        for name, picture in (
-            ("truth", scorer.truth),
-            ("hole", draw_hatched(scorer.truth, scorer.hole.astype(np.uint8) * 255)),
-        ):
-            pictures.append((name, _save(picture, folder / f"{name}.jpg")))
-        for fill, picture in _fills(album, params, scorer, result, untuned):
-            scored.append(fill)
-            file = folder / f"{fill.name.replace(' ', '-').lower()}.jpg"
-            pictures.append((fill.name, _save(scorer.fitted(picture), file)))
+        pictures = _save_truth(scorer, folder, settings)
+        for fill, picture in score_fills(album, params, scorer, result, untuned, settings.baselines):
+            fills.append(fill)
+            path = folder / f"{fill.name.replace(' ', '-').lower()}.jpg"
+            pictures[fill.name] = _save(scorer.resize(picture), path, settings)
         evaluation = Evaluation(
             album=album.name,
             protocol=PROTOCOL,
             hole=round(float(scorer.hole.mean()), 4),
-            fills=tuple(scored),
-            ranking=_ranking([fill for fill in scored if fill.group == "candidate"]),
-            authenticity=_authenticity(album, scorer, result),
-            outside_max_difference=_outside(album, result),
-            unavailable_metrics=unavailable_metrics(),
+            fills=tuple(fills),
+            ranking=judge_ranking([fill for fill in fills if fill.group == "candidate"], settings.ranking),
+            authenticity=_judge_authenticity(album, scorer, result),
+            outside_max_difference=_outside_max_difference(album, result),
+            unavailable_metrics=unavailable_metrics(settings.scorer),
         )
-        write_json(folder / "evaluation.json", evaluation.to_json())
-        write_json(folder / "metrics.json", evaluation.to_metrics())
-        _write_rows(folder / "fills.parquet", evaluation)
-        shows = {"evaluation": evaluation, "pictures": dict(pictures), "side": SIDE, "shown": format_measure}
-        atomic_write(folder / "index.html", render("evaluation.html", ("img-comparison-slider.js",), **shows))
+        _write(evaluation, pictures, folder, settings)
     return evaluation
 
 
-def _scorer(album: Album) -> Scorer:
-    if album.truth is None:
+def _open_scorer(album: Album, settings: EvaluationSettings) -> Scorer:
+    """Read the ground truth and check that it can be compared with the album."""
+    if album.ground_truth is None:
         raise AlbumError(
             "There is no ground truth to compare with.", "Add it as target/gt.jpg or gt.png.", album.root
         )
     if not album.provenance.is_file():
         raise StageError("The album is not finished.", "Run `realfill complete` first.", album.root)
-    truth, mask = read_srgb(album.truth), read_png(mask_path(album))
-    if abs(truth.shape[1] * mask.shape[0] / (truth.shape[0] * mask.shape[1]) - 1) > 0.01:
+    truth, mask = read_srgb(album.ground_truth), read_png(mask_path(album))
+    (height, width), (mask_height, mask_width) = truth.shape[:2], mask.shape
+    if abs(width * mask_height / (height * mask_width) - 1) > settings.max_aspect_error:
         raise AlbumError(
-            f"The truth has {truth.shape[1]} x {truth.shape[0]} pixels, the photo {mask.shape[1]} x {mask.shape[0]}.",
-            "Give a truth of the same extent.",
-            album.truth,
+            f"The ground truth has {width} x {height} pixels, the photo {mask_width} x {mask_height}.",
+            "Give a ground truth of the same extent.",
+            album.ground_truth,
         )
-    return Scorer(truth, mask)
+    return Scorer(truth, mask, settings.scorer)
 
 
-def _fills(
-    album: Album, params: Params, scorer: Scorer, result: Pixels, untuned: int
-) -> Iterator[tuple[Fill, Pixels]]:
-    """Every fill with its picture of the whole canvas, at any size."""
-
-    def plain(name: str, group: str, picture: Pixels) -> tuple[Fill, Pixels]:
-        return Fill(name, group, None, "", False, None, None, scorer.score(picture)), picture
-
-    yield plain("result", "result", result)
-    ranked = {row.candidate: row for row in read_rows(album.work("rank") / "ranking.parquet", Ranked)}
-    rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
-    shown = ((read_png(album.work("sample") / row.file), row.kind) for row in rows)
-    for row, picture in zip(rows, _completed(album, params, shown), strict=True):
-        place = ranked[row.candidate]
-        name, number, drawn = f"candidate {row.candidate}", row.candidate, bool(row.adapter_digest)
-        score = scorer.score(picture)
-        yield Fill(name, "candidate", number, row.kind, drawn, place.rank, place.score, score), picture
-    for number, picture in enumerate(
-        _completed(album, params, ((fill, "noise") for fill in _untuned(album, params, untuned)))
-    ):
-        yield plain(f"untuned {number}", "untuned", picture)
-    if "recall" not in unavailable_metrics():
-        references = [shrink_to_protocol(read_srgb(path)) for path in accepted_references(album)]
-        laid = baselines.one_homography(scorer.truth, scorer.hole, references)
-        yield plain("one homography", "baseline", laid.picture)
-    yield plain("Telea", "baseline", baselines.telea(scorer.truth, scorer.hole))
-    yield plain("mean colour", "baseline", baselines.mean_color(scorer.truth, scorer.hole))
+def _save_truth(scorer: Scorer, folder: Path, settings: EvaluationSettings) -> dict[str, Picture]:
+    """Save the ground truth, and the same with its hole hatched."""
+    hatched = draw_hatched(scorer.ground_truth, scorer.hole.astype(np.uint8) * 255)
+    pictures = {"truth": scorer.ground_truth, "hole": hatched}
+    return {name: _save(picture, folder / f"{name}.jpg", settings) for name, picture in pictures.items()}
 
 
-def _completed(album: Album, params: Params, candidates: Iterator[tuple[Pixels, str]]) -> Iterator[Pixels]:
-    """Candidates [R, R, 3] of a kind, each alone in the canvas at its native size, [H, W, 3] uint8 sRGB."""
-    canvas, mask, window = read_png(canvas_path(album)), read_png(mask_path(album)), read_window(album)
-    proposal = read_proposal(album)
-    for candidate, kind in candidates:
-        photo = compose(canvas.astype(np.float32) / 255, mask, window, candidate, params.blend, proposal, kind)
-        yield np.rint(photo.clip(0, 1) * 255).astype(np.uint8)
+def _save(picture: Pixels, path: Path, settings: EvaluationSettings) -> Picture:
+    return save_picture(picture, path, max_side=settings.scorer.side, jpeg_quality=settings.jpeg_quality)
 
 
-def _untuned(album: Album, params: Params, count: int) -> Iterator[Pixels]:
-    if count == 0:
-        return
-    from realfill.album.canvas import read_model_window
-    from realfill.diffusion.base_model import load
-    from realfill.diffusion.inpainting_sampler import sample_candidates
-
-    model = load(params.base)
-    image, mask = read_model_window(album, model.resolution)
-    yield from sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt).images
-
-
-def _ranking(candidates: Sequence[Fill]) -> Ranking:
-    scores, psnrs = np.array([(fill.rank_score, fill.score.psnr) for fill in candidates], np.float64).T
-    chosen = min(candidates, key=lambda fill: fill.rank or 0).score.psnr
-    room = psnrs.max() - psnrs.mean()
-    position = round(float((chosen - psnrs.mean()) / room), 3) if room > 0.005 else None
-    if len(candidates) < 3 or min(np.ptp(scores), np.ptp(psnrs)) == 0:
-        return Ranking(position, None)
-    return Ranking(position, round(float(spearmanr(scores, psnrs).statistic), 3))
-
-
-def _authenticity(album: Album, scorer: Scorer, result: Pixels) -> dict[str, dict[str, float]]:
+def _judge_authenticity(album: Album, scorer: Scorer, result: Pixels) -> dict[str, dict[str, float]]:
+    """Share of the hole and mean squared error of the result for each label of the authenticity map."""
     path = album.work("blend") / "authenticity.png"
     if not path.is_file():
         return {}
-    labels, picture = scorer.nearest(read_png(path)), scorer.fitted(result)
-    classes = {}
+    labels, picture = scorer.resize_labels(read_png(path)), scorer.resize(result)
+    authenticity = {}
     for label, name in NAMES.items():
-        here = scorer.hole & (labels == label)
-        if here.any():
-            share = round(float(here.sum() / scorer.hole.sum()), 4)
-            classes[name] = {"share": share, "mse": round(squared_error(picture[here], scorer.truth[here]), 1)}
-    return classes
+        region = scorer.hole & (labels == label)  # [h, w] bool
+        if region.any():
+            share = round(float(region.sum() / scorer.hole.sum()), 4)
+            error = round(squared_error(picture[region], scorer.ground_truth[region]), 1)
+            authenticity[name] = {"share": share, "mse": error}
+    return authenticity
 
 
-def _outside(album: Album, result: Pixels) -> int:
+def _outside_max_difference(album: Album, result: Pixels) -> int:
+    """Largest difference between the result and the canvas beyond the blend band, 8-bit levels."""
     canvas, mask = read_png(canvas_path(album)), read_png(mask_path(album))
     if result.shape != canvas.shape:
         raise AlbumError("The delivered photo has another size than the canvas.", "Run the album again.")
-    reach = int(read_document(album.work("blend") / "blend.json")["feather"]) + 1
-    near = cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
-    return int(np.abs(result.astype(np.int16) - canvas)[~near].max(initial=0))
+    reach = int(read_document(album.work("blend") / "blend.json")["feather"]) + 1  # pixels
+    is_near = cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    return int(np.abs(result.astype(np.int16) - canvas)[~is_near].max(initial=0))
 
 
-def _write_rows(path: Path, evaluation: Evaluation) -> None:
+def _write(evaluation: Evaluation, pictures: dict[str, Picture], folder: Path, settings: EvaluationSettings) -> None:
+    write_json(folder / "evaluation.json", evaluation.to_json())
+    write_json(folder / "metrics.json", evaluation.to_metrics())
+    rows = [{"album": evaluation.album, "protocol": evaluation.protocol} | fill.to_row() for fill in evaluation.fills]
+    _write_rows(folder / "fills.parquet", rows)
+    values = {"evaluation": evaluation, "pictures": pictures, "side": settings.scorer.side, "shown": format_metric}
+    atomic_write(folder / "index.html", render("evaluation.html", ("img-comparison-slider.js",), **values))
+
+
+def _write_rows(path: Path, rows: Iterable[dict[str, object]]) -> None:
+    """Write the fills as Parquet, with types that do not depend on which values are None."""
     schema = pa.schema(
         [
             ("album", pa.string()),
@@ -221,13 +189,4 @@ def _write_rows(path: Path, evaluation: Evaluation) -> None:
             *((field.name, pa.float64()) for field in fields(Score)),
         ]
     )
-    same = {"album": evaluation.album, "protocol": evaluation.protocol}
-    pq.write_table(pa.Table.from_pylist([same | fill.to_row() for fill in evaluation.fills], schema=schema), path)
-
-
-def _save(picture: Pixels, path: Path) -> Picture:
-    """Write a picture as JPEG from bare pixels, so that no metadata of the photos is in it."""
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, "JPEG", quality=_QUALITY, progressive=True)
-    path.write_bytes(data.getvalue())
-    return Picture(path.name, picture.shape[1], picture.shape[0])
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)

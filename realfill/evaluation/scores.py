@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""The scores of an evaluation: one per fill, and what follows from them about the ranking."""
 
 from __future__ import annotations
 
@@ -7,23 +7,38 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from realfill.evaluation.metrics import Score
 
 
 @dataclass(frozen=True)
-class Fill:
-    """One way to fill the hole, and how close it comes.
+class RankingSettings:
+    """When a ranking can be judged.
+
+    Attributes:
+        min_gain: PSNR by which the best candidate has to exceed the candidates' mean, dB; else they count as equal.
+            Set by hand: half of the last digit of a score.
+        min_candidates: Fewest candidates with a rank correlation: that of two is always 1 or -1.
+    """
+
+    min_gain: float = 0.005
+    min_candidates: int = 3
+
+
+@dataclass(frozen=True)
+class ScoredFill:
+    """One way to fill the hole, and how close it is to the ground truth.
 
     Attributes:
         name: Unique within the album.
         group: "result", "candidate", "untuned" or "baseline".
-        number: The candidate's; None for the others.
-        kind: The candidate's kind, as `Candidate` says; empty for the others.
-        tuned: Whether a tuned model drew it.
-        rank: The candidate's place, 1 is the best; None for the others.
+        number: The candidate's number; None for the others.
+        kind: The candidate's kind, see `Candidate`; empty for the others.
+        tuned: Whether a tuned model generated it.
+        rank: The candidate's rank, 1 is the best; None for the others.
         rank_score: The ranker's score of the candidate; None for the others.
-        score: How close it is to the truth.
+        score: How close it is to the ground truth.
     """
 
     name: str
@@ -36,7 +51,7 @@ class Fill:
     score: Score
 
     def to_row(self) -> dict[str, Any]:
-        """The same without nesting."""
+        """All values in one flat dictionary."""
         row = asdict(self)
         return row | row.pop("score")
 
@@ -46,8 +61,8 @@ class Ranking:
     """How well the ranker chose, by PSNR.
 
     Attributes:
-        position: Where the best-ranked candidate lies between the candidates' mean (0) and their best (1); None
-            where they are all alike.
+        position: Where the best-ranked candidate lies between the candidates' mean (0) and their best (1); None where
+            all candidates have the same PSNR.
         spearman: Rank correlation of the ranker's scores with PSNR, -1 to 1; None for fewer than three candidates.
     """
 
@@ -61,21 +76,21 @@ class Evaluation:
 
     Attributes:
         album: The album's name.
-        protocol: Version of how they are measured; scores of different versions do not compare.
+        protocol: Version of the protocol; scores of different versions cannot be compared.
         hole: Share of the picture that is scored, 0 to 1.
         fills: Every fill that was scored, the delivered photo first.
         ranking: How well the ranker chose.
         authenticity: For each label of the authenticity map its share of the hole, 0 to 1, and the mean squared error
             of the delivered photo there, squared 8-bit levels; empty where there is no map.
-        outside_max_difference: Largest difference between the delivered photo and the target outside of the hole and
-            its blend band, at native size, 8-bit levels; 0 for lossless formats.
-        unavailable_metrics: Measures that could not be taken, with the reason.
+        outside_max_difference: Largest difference between the delivered photo and the target outside the hole and its
+            blend band, at native size, 8-bit levels; 0 for lossless formats.
+        unavailable_metrics: Metrics that could not be computed, with the reason.
     """
 
     album: str
     protocol: int
     hole: float
-    fills: tuple[Fill, ...]
+    fills: tuple[ScoredFill, ...]
     ranking: Ranking
     authenticity: dict[str, dict[str, float]]
     outside_max_difference: int
@@ -87,50 +102,52 @@ class Evaluation:
         return self.fills[0].score
 
     @property
-    def candidates(self) -> tuple[Fill, ...]:
+    def candidates(self) -> tuple[ScoredFill, ...]:
         """The candidates by number."""
-        return tuple(fill for fill in self.fills if fill.group == "candidate")
+        return self._group("candidate")
 
     @property
-    def oracle(self) -> Fill:
+    def oracle(self) -> ScoredFill:
         """The candidate with the highest PSNR."""
         return max(self.candidates, key=lambda fill: fill.score.psnr)
 
     @property
-    def without_geometry(self) -> Fill | None:
-        """What would have been delivered without geometry; None where nothing was drawn from pure noise and tuned."""
-        drawn = [fill for fill in self.candidates if fill.kind == "noise" and fill.tuned]
-        return min(drawn, key=lambda fill: fill.rank or 0) if drawn else None
+    def without_geometry(self) -> ScoredFill | None:
+        """What would have been delivered without geometry; None where no candidate is from pure noise and tuned."""
+        generated = [fill for fill in self.candidates if fill.kind == "noise" and fill.tuned]
+        return min(generated, key=lambda fill: fill.rank or 0) if generated else None
+
+    def _group(self, group: str) -> tuple[ScoredFill, ...]:
+        return tuple(fill for fill in self.fills if fill.group == group)
 
     def summary(self) -> dict[str, Score]:
-        """The scores that tell the story, by a caption."""
-        groups = {group: [f.score for f in self.fills if f.group == group] for group in ("candidate", "untuned")}
-        told = {
+        """The most important scores, by a caption."""
+        scores = {
             "result": self.result,
             f"best candidate (#{self.oracle.number})": self.oracle.score,
-            "candidates, mean": average(groups["candidate"]),
+            "candidates, mean": mean_score(self.candidates),
         }
         if self.without_geometry:
-            told[f"without geometry (#{self.without_geometry.number})"] = self.without_geometry.score
-        if groups["untuned"]:
-            told["untuned base model, mean"] = average(groups["untuned"])
-        return told | {fill.name: fill.score for fill in self.fills if fill.group == "baseline"}
+            scores[f"without geometry (#{self.without_geometry.number})"] = self.without_geometry.score
+        if untuned := self._group("untuned"):
+            scores["untuned base model, mean"] = mean_score(untuned)
+        return scores | {fill.name: fill.score for fill in self._group("baseline")}
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain JSON types."""
         return asdict(self) | {"fills": [fill.to_row() for fill in self.fills]}
 
     def to_metrics(self) -> dict[str, Any]:
-        """The numbers, nested by what they tell; those that there are not are left out."""
-        untuned = [fill.score for fill in self.fills if fill.group == "untuned"]
+        """The numbers for `dvc metrics`, nested by subject; those that are None are left out."""
+        untuned = self._group("untuned")
         scores = {
             "result": self.result,
             "oracle": self.oracle.score,
-            "candidates_mean": average([fill.score for fill in self.candidates]),
+            "candidates_mean": mean_score(self.candidates),
             "without_geometry": self.without_geometry.score if self.without_geometry else None,
-            "untuned_mean": average(untuned) if untuned else None,
+            "untuned_mean": mean_score(untuned) if untuned else None,
         }
-        scores |= {fill.name.replace(" ", "_").lower(): fill.score for fill in self.fills if fill.group == "baseline"}
+        scores |= {fill.name.replace(" ", "_").lower(): fill.score for fill in self._group("baseline")}
         return {
             "protocol": self.protocol,
             "ranking": {name: value for name, value in asdict(self.ranking).items() if value is not None},
@@ -140,10 +157,21 @@ class Evaluation:
         }
 
 
-def average(scores: Sequence[Score]) -> Score:
-    """Mean of one or more scores, measure by measure."""
+def mean_score(fills: Sequence[ScoredFill]) -> Score:
+    """Mean of the scores of one or more fills, metric by metric."""
     means = {}
     for field in fields(Score):
-        values = [value for score in scores if (value := getattr(score, field.name)) is not None]
+        values = [value for fill in fills if (value := getattr(fill.score, field.name)) is not None]
         means[field.name] = round(float(np.mean(values)), 3) if values else None
     return Score(**means)  # type: ignore[arg-type]
+
+
+def judge_ranking(candidates: Sequence[ScoredFill], settings: RankingSettings = RankingSettings()) -> Ranking:
+    """Judge the ranker's order of the candidates by their PSNR."""
+    scores, psnrs = np.array([(fill.rank_score, fill.score.psnr) for fill in candidates], np.float64).T
+    chosen = min(candidates, key=lambda fill: fill.rank or 0).score.psnr
+    gain = psnrs.max() - psnrs.mean()  # dB, of the best over the mean
+    position = round(float((chosen - psnrs.mean()) / gain), 3) if gain > settings.min_gain else None
+    if len(candidates) < settings.min_candidates or min(np.ptp(scores), np.ptp(psnrs)) == 0:
+        return Ranking(position, None)
+    return Ranking(position, round(float(spearmanr(scores, psnrs).statistic), 3))

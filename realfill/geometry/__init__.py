@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Where the target's pixels lie in the reference photos: cameras, depth, homographies, deformations."""

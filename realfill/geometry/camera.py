@@ -1,4 +1,8 @@
-"""FIXME DOCSTRING."""
+"""Pinhole cameras with radial distortion, and what is known of a photo's camera in advance.
+
+Pixels are counted as array indices are: the center of the first pixel is at (0, 0). `IntrinsicsPrior.center` alone is
+counted from the picture's corner, as COLMAP does.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +10,97 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+MIN_DEPTH = 1e-6  # points nearer than this count as behind the camera
+
 
 @dataclass(frozen=True)
 class IntrinsicsPrior:
-    """What is known of a photo's lens before.
+    """What is known of a photo's camera before its pose is estimated.
 
     Attributes:
         width: Of the photo, pixels.
         height: Of the photo, pixels.
-        centre: Principal point, pixels from the top left corner.
-        focal: Focal length in pixels, or None.
-        camera: Photos with the same name were taken with the same camera and focal length; None: not known.
+        center: Principal point, pixels from the photo's top left corner.
+        focal: Focal length, pixels; None: unknown.
+        camera: Photos with the same name share camera and focal length; None: unknown.
     """
 
     width: int
     height: int
-    centre: tuple[float, float]
+    center: tuple[float, float]
     focal: float | None = None
     camera: str | None = None
+
+    def rescale(self, scale: float) -> IntrinsicsPrior:
+        """Return the prior of the photo resized by a factor."""
+        return IntrinsicsPrior(
+            max(1, round(self.width * scale)),
+            max(1, round(self.height * scale)),
+            (self.center[0] * scale, self.center[1] * scale),
+            None if self.focal is None else self.focal * scale,
+            self.camera,
+        )
 
 
 @dataclass(frozen=True)
 class Camera:
     """A posed camera with one radial coefficient (COLMAP's SIMPLE_RADIAL).
 
-    Pixels are counted as arrays are: the centre of the first one is at (0, 0).
-
     Attributes:
-        focal: Pixels.
-        centre: Principal point, pixels.
-        bend: Radial distortion: an undistorted point x lies at x (1 + bend |x|²).
+        focal: Focal length f, pixels.
+        center: Principal point c, pixels.
+        radial_distortion: k1: the point x = (X / Z, Y / Z) is seen at the pixel f x (1 + k1 |x|²) + c.
         rotation: World to camera, float64 [3, 3].
         translation: World to camera, float64 [3].
     """
 
     focal: float
-    centre: tuple[float, float]
-    bend: float
+    center: tuple[float, float]
+    radial_distortion: float
     rotation: np.ndarray
     translation: np.ndarray
 
-    def scaled(self, scale: float) -> Camera:
-        """The camera of the photo resized by this factor."""
-        x, y = ((c + 0.5) * scale - 0.5 for c in self.centre)
-        return replace(self, focal=self.focal * scale, centre=(x, y))
+    def rescale(self, scale: float) -> Camera:
+        """Return the camera of the photo resized by a factor."""
+        x, y = ((coordinate + 0.5) * scale - 0.5 for coordinate in self.center)
+        return replace(self, focal=self.focal * scale, center=(x, y))
 
-    def seen_from(self, other: Camera) -> Camera:
-        """The same camera with the other's coordinates for the world."""
+    def relative_to(self, other: Camera) -> Camera:
+        """Return the camera with the other camera's coordinate system for the world."""
         rotation = self.rotation @ other.rotation.T
         return replace(self, rotation=rotation, translation=self.translation - rotation @ other.translation)
 
-    def rays(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Directions of pixels in the camera's own coordinates, float32 [..., 3] with z = 1."""
-        x, y = (np.asarray(columns) - self.centre[0]) / self.focal, (np.asarray(rows) - self.centre[1]) / self.focal
-        straight_x, straight_y = x, y
-        for _ in range(8 if self.bend else 0):  # fixed point of x (1 + bend |x|²)
-            stretch = 1 + self.bend * (straight_x * straight_x + straight_y * straight_y)
-            straight_x, straight_y = x / stretch, y / stretch
-        return np.stack([straight_x, straight_y, np.ones_like(straight_x)], axis=-1).astype(np.float32)
+    def rays(self, columns: np.ndarray, rows: np.ndarray, iterations: int = 8) -> np.ndarray:
+        """Compute the directions in which pixels see, in the camera's own coordinates.
+
+        Args:
+            columns: [...], pixels.
+            rows: [...], pixels.
+            iterations: Of the fixed point iteration that inverts the distortion; the default was set by hand.
+
+        Returns:
+            [..., 3] float32 with z = 1.
+        """
+        x = (np.asarray(columns) - self.center[0]) / self.focal
+        y = (np.asarray(rows) - self.center[1]) / self.focal
+        undistorted_x, undistorted_y = x, y
+        for _ in range(iterations if self.radial_distortion else 0):
+            radius2 = undistorted_x * undistorted_x + undistorted_y * undistorted_y
+            factor = 1 + self.radial_distortion * radius2
+            undistorted_x, undistorted_y = x / factor, y / factor
+        return np.stack([undistorted_x, undistorted_y, np.ones_like(undistorted_x)], axis=-1).astype(np.float32)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns, rows and depths of points [..., 3] in the camera's own coordinates."""
+        """Project points onto the picture.
+
+        Args:
+            points: [..., 3] in the camera's own coordinates.
+
+        Returns:
+            Columns, rows and depths, [...] each. Where the depth is not positive, columns and rows mean nothing.
+        """
         depth = points[..., 2]
-        safe = np.where(depth > 1e-6, depth, 1e-6)
-        x, y = points[..., 0] / safe, points[..., 1] / safe
-        stretch = self.focal * (1 + self.bend * (x * x + y * y))
-        return x * stretch + self.centre[0], y * stretch + self.centre[1], depth
+        safe_depth = np.where(depth > MIN_DEPTH, depth, MIN_DEPTH)
+        x, y = points[..., 0] / safe_depth, points[..., 1] / safe_depth
+        scale = self.focal * (1 + self.radial_distortion * (x * x + y * y))
+        return x * scale + self.center[0], y * scale + self.center[1], depth

@@ -1,8 +1,8 @@
-"""Lay a reference over a photo though the scene moved in between: by similarities that bend with the matches.
+"""Approximate alignment of a reference whose scene moved: similarities that deform with the matches.
 
-Moving least squares with similarity transforms (Schaefer, McPhail and Warren, SIGGRAPH 2006). Near matches it follows
-them, so that the reference joins up with the photo; far from all it is the one similarity that explains them best,
-which, unlike a homography, does not run away.
+Moving least squares with similarity transforms (Schaefer, McPhail and Warren, "Image deformation using moving least
+squares", SIGGRAPH 2006). Near matches the warp follows them, so that the reference joins up with the target; far from
+all it tends to the one similarity that fits them best. Unlike a homography it does not diverge there.
 """
 
 from __future__ import annotations
@@ -13,107 +13,141 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.geometry.warp import Maps, Warp
+from realfill.geometry.warp import CoordinateMap, Warp
 from realfill.matching.correspondences import Matches
 
-_TOLERANCE = 0.03  # of the photo's longer side: how far a match may lie off the one similarity
-_SOFT = 0.03  # of the photo's longer side: within which matches are averaged
-_FEWEST = 20  # matches
-_SHARE = 0.3  # of the matches that have to agree on one similarity
-_ROUNDS = 4
-_NODES = 64  # of the grid, along either side, on which the similarities are computed
+
+@dataclass(frozen=True)
+class MovingLeastSquaresSettings:
+    """Which matches are used, and how smooth the warp is.
+
+    Attributes:
+        tolerance: How far a match may lie off, as a share of the target's longer side; set by hand.
+        softness: Distance within which matches are averaged rather than interpolated, as a share of the longer side;
+            set by hand.
+        falloff: Exponent alpha of the paper's weights 1 / |p - v|^(2 alpha), here of the softened distance; set by
+            hand.
+        min_matches: With fewer matches that agree, there is no warp; set by hand.
+        min_share: Least share of the matches that agree on one similarity; set by hand.
+        rounds: How often the matches that agree are selected anew; set by hand.
+        grid_size: The warp is computed on a grid of this many nodes a side and interpolated; set by hand.
+    """
+
+    tolerance: float = 0.03
+    softness: float = 0.03
+    falloff: float = 2.0
+    min_matches: int = 20
+    min_share: float = 0.3
+    rounds: int = 4
+    grid_size: int = 64
 
 
 def moving_least_squares_warps(
-    matches: Mapping[tuple[int, int], Matches], sides: Sequence[float]
+    matches: Mapping[tuple[int, int], Matches],
+    sides: Sequence[float],
+    settings: MovingLeastSquaresSettings = MovingLeastSquaresSettings(),
 ) -> tuple[dict[int, Warp], dict[int, Warp]]:
-    """How photo 0 lies in the references, as nearly as similarities bent by the matches can say.
+    """Align references approximately with the target.
 
     Args:
-        matches: Between photos i < j, in pixels.
-        sides: Of each photo, the longer one, pixels.
+        matches: Between photos i < j by (i, j), in pixels; photo 0 is the target.
+        sides: Longer side of each photo, pixels.
+        settings: Which matches are used.
 
     Returns:
-        Warps that are not exact, by number of the reference: those that share enough with photo 0, and those that
-        share enough with one of these only, through which they are reached.
+        Approximate warps by number of the reference: first of the references that share enough with the target, then
+        of those that share enough with one of the former only, through which they are aligned.
     """
-    either = {**matches, **{(j, i): _swap(pairs) for (i, j), pairs in matches.items() if i}}
-    found = {pair: fitted for pair, pairs in either.items() if (fitted := _fitted(pairs, sides[pair[0]]))}
-    direct = {j: fitted.maps for (i, j), fitted in found.items() if i == 0}
-    through = {}
-    for number in {j for _, j in found} - direct.keys():
-        shared = [(len(found[i, number].ours), i) for i in direct if (i, number) in found]
+    ordered = {**matches, **{(j, i): pairs.swap() for (i, j), pairs in matches.items() if i}}
+    deformations = {}
+    for (i, j), pairs in ordered.items():
+        deformation = _fit_deformation(pairs, sides[i], settings)
+        if deformation is not None:
+            deformations[i, j] = deformation
+    direct = {j: deformation.maps for (i, j), deformation in deformations.items() if i == 0}
+    indirect = {}
+    for number in {j for _, j in deformations} - direct.keys():
+        shared = [(len(deformations[i, number].source), i) for i in direct if (i, number) in deformations]
         if shared:
             _, i = max(shared)
-            through[number] = _chained(direct[i], found[i, number].maps)
-    return _warps(direct), _warps(through)
-
-
-def _warps(maps: Mapping[int, Maps]) -> dict[int, Warp]:
-    return {number: Warp(laid, 0.0, exact=False) for number, laid in sorted(maps.items())}
+            indirect[number] = _compose(direct[i], deformations[i, number].maps)
+    return _to_warps(direct), _to_warps(indirect)
 
 
 @dataclass(frozen=True)
 class _Deformation:
-    """Matches that agree on a similarity, as complex numbers [N], and the distance within which they are averaged."""
+    """A deformation that follows matches; points are complex numbers x + iy.
 
-    ours: np.ndarray
-    theirs: np.ndarray
-    soft: float
+    Attributes:
+        source: Points of the matches in the first photo, complex128 [N].
+        target: Their counterparts in the second photo, complex128 [N].
+        softness: Distance within which matches are averaged, pixels of the first photo.
+        settings: Falloff of the weights and size of the grid.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    softness: float
+    settings: MovingLeastSquaresSettings
 
     def maps(self, columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Warp.maps`."""
-        x, y = (np.linspace(values.min(), values.max() + 1, _NODES) for values in (columns, rows))
-        grid = np.stack([self.moved(x + 1j * row) for row in y])  # [nodes, nodes]
-        across, down = (
+        """See `Warp.maps`; defined everywhere."""
+        size = self.settings.grid_size
+        x, y = (np.linspace(values.min(), values.max() + 1, size) for values in (columns, rows))
+        grid = np.stack([self.apply(x + 1j * row) for row in y])  # [size, size] complex
+        map_x, map_y = (
             ((values - ends[0]) / (ends[1] - ends[0])).astype(np.float32)
             for values, ends in ((columns, x), (rows, y))
-        )
+        )  # [h, w] each, in nodes of the grid
         u, v = (
-            cv2.remap(plane.astype(np.float32), across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(plane.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for plane in (grid.real, grid.imag)
         )
         return u, v, np.ones(u.shape, bool)
 
-    def moved(self, places: np.ndarray) -> np.ndarray:
-        """Where places [V] lie by the similarity w = a z + b that fits the matches best, each by its nearness."""
-        weight = (np.abs(places[:, None] - self.ours) ** 2 + self.soft**2) ** -2.0  # [V, N]
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Map points [V]: each by the similarity w = a z + b that fits the matches best, weighted by nearness.
+
+        Section 2.2 of the paper, in complex numbers.
+        """
+        squared_distance = np.abs(points[:, None] - self.source) ** 2 + self.softness**2
+        weight = squared_distance**-self.settings.falloff  # [V, N]
         weight /= weight.sum(axis=1, keepdims=True)
-        middle, there = weight @ self.ours, weight @ self.theirs  # [V]
-        own, other = self.ours - middle[:, None], self.theirs - there[:, None]  # [V, N]
-        spread = np.maximum((weight * np.abs(own) ** 2).sum(axis=1), 1e-9)
-        turn = (weight * own.conj() * other).sum(axis=1) / spread  # [V]
-        moved: np.ndarray = there + turn * (places - middle)
-        return moved
+        source_mean, target_mean = weight @ self.source, weight @ self.target  # [V]
+        source, target = self.source - source_mean[:, None], self.target - target_mean[:, None]  # [V, N]
+        spread = np.maximum((weight * np.abs(source) ** 2).sum(axis=1), 1e-9)
+        factor = (weight * source.conj() * target).sum(axis=1) / spread  # a: rotation and scale, [V]
+        mapped: np.ndarray = target_mean + factor * (points - source_mean)
+        return mapped
 
 
-def _fitted(matches: Matches, side: float) -> _Deformation | None:
-    """The deformation by the matches that agree on one similarity, and those that then agree with it."""
-    if len(matches) < _FEWEST:
+def _fit_deformation(matches: Matches, side: float, settings: MovingLeastSquaresSettings) -> _Deformation | None:
+    """Fit a deformation to matches that agree on one similarity, then to those that agree with the deformation."""
+    if len(matches) < settings.min_matches:
         return None
-    similarity, agree = cv2.estimateAffinePartial2D(
-        matches.points1, matches.points0, method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE * side
+    similarity, inliers = cv2.estimateAffinePartial2D(
+        matches.points1, matches.points0, method=cv2.RANSAC, ransacReprojThreshold=settings.tolerance * side
     )
-    if similarity is None or agree.sum() < max(_FEWEST, _SHARE * len(matches)):
+    if similarity is None or inliers.sum() < max(settings.min_matches, settings.min_share * len(matches)):
         return None
-    ours, theirs = (points.astype(np.float64) @ [1, 1j] for points in (matches.points0, matches.points1))
-    reach = _TOLERANCE * side / float(np.hypot(*similarity[:, 0]))  # pixels of the reference
-    kept = agree.ravel() > 0
-    for _ in range(_ROUNDS):
-        deformation = _Deformation(ours[kept], theirs[kept], _SOFT * side)
-        kept = np.abs(deformation.moved(ours) - theirs) < reach
-        if kept.sum() < _FEWEST:
+    source, target = (points.astype(np.float64) @ [1, 1j] for points in (matches.points0, matches.points1))
+    max_error = settings.tolerance * side / float(np.hypot(*similarity[:, 0]))  # pixels of the second photo
+    kept = inliers.ravel() > 0
+    for _ in range(settings.rounds):
+        deformation = _Deformation(source[kept], target[kept], settings.softness * side, settings)
+        kept = np.abs(deformation.apply(source) - target) < max_error
+        if kept.sum() < settings.min_matches:
             return None
     return deformation
 
 
-def _swap(matches: Matches) -> Matches:
-    return Matches(matches.points1, matches.points0, matches.confidence)
-
-
-def _chained(first: Maps, second: Maps) -> Maps:
+def _compose(first: CoordinateMap, second: CoordinateMap) -> CoordinateMap:
     def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        between, down, _ = first(columns, rows)
-        return second(between, down)
+        between_columns, between_rows, _ = first(columns, rows)
+        return second(between_columns, between_rows)
 
     return maps
+
+
+def _to_warps(maps: Mapping[int, CoordinateMap]) -> dict[int, Warp]:
+    return {number: Warp(map_, 0.0, approximate=True) for number, map_ in sorted(maps.items())}

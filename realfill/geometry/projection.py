@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""Projection of the target's pixels into a reference by their inverse depth, and visibility there."""
 
 from __future__ import annotations
 
@@ -8,70 +8,81 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.geometry.camera import Camera
-
-_HIDING = 8.0  # pixels by which a nearer point moves more than what it hides
+from realfill.geometry.camera import MIN_DEPTH, Camera
 
 
 @dataclass(frozen=True)
-class View:
-    """A reference as the sweep sees it.
+class VisibilitySettings:
+    """When a nearer point hides a farther one.
 
     Attributes:
-        gray: [h, w] float32, 0 to 1.
-        camera: Seen from the target's camera.
+        min_disparity: A point hides another one if it is displaced by this much more between the two views, in units
+            of the projected pixels' spacing; set by hand.
+        closing_size: Side of the square that closes gaps between projected pixels, in the same units; set by hand.
     """
 
-    gray: np.ndarray
-    camera: Camera
+    min_disparity: float = 8.0
+    closing_size: int = 3
 
 
 def project(
-    camera: Camera, rays: np.ndarray, inverse: np.ndarray | float
+    camera: Camera, rays: np.ndarray, inverse_depth: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where points of the target's view lie in a reference.
+    """Project pixels of the target into a reference.
 
     Args:
-        camera: Of the reference, seen from the target's.
-        rays: [H, W, 3] float32 directions.
-        inverse: Inverse depth, [H, W] float32 or one for all.
+        camera: Of the reference, relative to the target's camera.
+        rays: Directions of the target's pixels, [H, W, 3] float32 with z = 1.
+        inverse_depth: 1 / depth in the target's view, [H, W] float32 or one value for all.
 
     Returns:
-        Columns and rows [H, W] float32, and whether the point lies before the camera.
+        Columns and rows in the reference, [H, W] float32, and whether the point lies before its camera, bool [H, W].
     """
-    turned = rays @ camera.rotation.T.astype(np.float32)
-    shift = camera.translation.astype(np.float32)
-    moved = turned + (inverse[..., None] * shift if isinstance(inverse, np.ndarray) else np.float32(inverse) * shift)
-    columns, rows, depth = camera.project(moved)
-    return columns.astype(np.float32), rows.astype(np.float32), depth > 1e-6
+    rotated = rays @ camera.rotation.T.astype(np.float32)  # [H, W, 3]
+    translation = camera.translation.astype(np.float32)
+    shift = (
+        inverse_depth[..., None] * translation
+        if isinstance(inverse_depth, np.ndarray)
+        else np.float32(inverse_depth) * translation
+    )
+    columns, rows, depth = camera.project(rotated + shift)  # points times inverse depth: the same pixels
+    return columns.astype(np.float32), rows.astype(np.float32), depth > MIN_DEPTH
 
 
 def in_bounds(columns: np.ndarray, rows: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Which places lie on a picture of this shape, bool."""
+    """Tell which points lie between the pixel centers of a picture of this shape (height, width, ...), bool."""
     inside: np.ndarray = (columns >= 0) & (rows >= 0) & (columns <= shape[1] - 1) & (rows <= shape[0] - 1)
     return inside
 
 
-def visible(camera: Camera, rays: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """Which points of the target's view no nearer one hides from a reference, bool [H, W].
+def compute_visibility(
+    camera: Camera, rays: np.ndarray, inverse_depth: np.ndarray, settings: VisibilitySettings = VisibilitySettings()
+) -> np.ndarray:
+    """Tell which pixels of the target a reference sees, because no nearer one hides them there.
 
-    Every point is drawn into the reference with what is nearest on top (a z-buffer as coarse as the rays).
+    All pixels are drawn into a z-buffer of the reference whose cells are as large as the spacing of the projected
+    pixels.
 
     Args:
-        camera: Of the reference, seen from the target's.
-        rays: [H, W, 3] float32 directions.
-        inverse: Inverse depth, [H, W] float32.
+        camera: Of the reference, relative to the target's camera.
+        rays: Directions of the target's pixels, [H, W, 3] float32 with z = 1.
+        inverse_depth: 1 / depth in the target's view, [H, W] float32.
+        settings: When a nearer point hides a farther one.
+
+    Returns:
+        bool [H, W].
     """
-    shift = float(np.linalg.norm(camera.translation))
-    if shift == 0:
-        return np.ones(inverse.shape, bool)
-    columns, rows, before = project(camera, rays, inverse)
+    baseline = float(np.linalg.norm(camera.translation))
+    if baseline == 0:
+        return np.ones(inverse_depth.shape, bool)
+    columns, rows, in_front = project(camera, rays, inverse_depth)
     spacing = float(np.median(np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))))
     x, y = np.rint(columns / spacing).astype(int), np.rint(rows / spacing).astype(int)
     x, y = x - x.min(), y - y.min()
-    nearest = np.zeros((int(y.max()) + 1, int(x.max()) + 1), np.float32)
-    np.maximum.at(nearest, (y, x), np.where(before, inverse, 0))
-    nearest = cv2.morphologyEx(nearest, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    hidden_by = _HIDING * spacing / (camera.focal * shift)
-    shown: np.ndarray = before & (inverse >= nearest[y, x] - hidden_by)
-    return shown
+    z_buffer = np.zeros((int(y.max()) + 1, int(x.max()) + 1), np.float32)  # inverse depth of the nearest point
+    np.maximum.at(z_buffer, (y, x), np.where(in_front, inverse_depth, 0))
+    kernel = np.ones((settings.closing_size, settings.closing_size), np.uint8)
+    z_buffer = cv2.morphologyEx(z_buffer, cv2.MORPH_CLOSE, kernel)
+    tolerance = settings.min_disparity * spacing / (camera.focal * baseline)
+    visible: np.ndarray = in_front & (inverse_depth >= z_buffer[y, x] - tolerance)
+    return visible

@@ -1,98 +1,180 @@
-"""FIXME DOCSTRING."""
+"""Warps of the references by the geometry of the scene.
+
+Structure from motion and a depth map give the warps where the scene is deep. Where the camera only turned, or the
+scene is flat, a homography for each reference does.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from realfill.compositing.region import Region
 from realfill.geometry.camera import Camera, IntrinsicsPrior
-from realfill.geometry.plane_sweep import Target, inverse_depth
-from realfill.geometry.projection import View, project, visible
-from realfill.geometry.sfm import Reconstruction, reconstruct
+from realfill.geometry.photo_consistency import SourceView, TargetView
+from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
+from realfill.geometry.projection import VisibilitySettings, compute_visibility, project
+from realfill.geometry.reconstruction import Reconstruction
+from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.geometry.warp import Warp, homography_warp
-from realfill.imaging.ops import Pixels, gray
-from realfill.matching.album_matches import LEARNED_SIDE, shrink_to
+from realfill.imaging.ops import Pixels, shrink_to, to_gray
+from realfill.imaging.region import Region
+from realfill.matching.album_matches import AlbumMatchSettings
 from realfill.matching.correspondences import Matches
-from realfill.matching.two_view import estimate_two_view_geometry
-
-_FEWEST_POINTS = 30  # sparse points around the hole, below which depth is not asked for
-_FEWEST_ON_PLANE = 40  # matches that one homography has to explain
-_ERROR = 1.5  # pixels of the matched photos, beyond which a point is not used
+from realfill.matching.two_view import TwoViewSettings, estimate_two_view_geometry
 
 
-def reference_warps(
-    part: Region,
-    matches: dict[tuple[int, int], Matches],
-    photos: Sequence[Pixels],
-    lenses: Sequence[IntrinsicsPrior],
-) -> tuple[dict[int, Warp], str]:
-    """How the part's pixels lie in the references, by their numbers from 1, and the model that says so.
+@dataclass(frozen=True)
+class ReferenceWarpSettings:
+    """When cameras and depth are used, and when homographies.
 
-    With guessed focal lengths a camera that only turned seems to have moved: what planes explain is left to them.
+    Attributes:
+        side: Longer side of the photos in whose pixels errors are judged: the size that ALIKED sees.
+        min_points: Sparse points around the hole, below which no depth is estimated; set by hand.
+        max_point_error: Mean reprojection error beyond which a sparse point is not used, pixels at `side`; set by
+            hand.
+        point_margin: How far outside the region sparse points are used, pixels at the working scale; set by hand.
+        min_plane_matches: Matches that a homography has to explain, if it is to be used; set by hand.
+        two_view: Of the homographies.
+        sfm: Of structure from motion.
+        plane_sweep: Of the depth map.
+        visibility: Of occlusion in a reference.
     """
-    scales = [min(1.0, LEARNED_SIDE / max(lens.width, lens.height)) for lens in lenses]
-    planes = _plane_warps(matches, scales)
-    found = reconstruct(lenses, matches, scales)
-    if found is not None and not (found.guessed and found.cameras.keys() - {0} <= planes.keys()):
-        points = _sparse_points(part, found)
-        if len(points) >= _FEWEST_POINTS:
-            return _depth_warps(part, found, points, photos, lenses), "depth"
-    return planes, "plane"
+
+    side: int = AlbumMatchSettings.aliked_side
+    min_points: int = 30
+    max_point_error: float = 1.5
+    point_margin: float = 40
+    min_plane_matches: int = 40
+    two_view: TwoViewSettings = TwoViewSettings()
+    sfm: SfmSettings = SfmSettings()
+    plane_sweep: PlaneSweepSettings = PlaneSweepSettings()
+    visibility: VisibilitySettings = VisibilitySettings()
 
 
-def _sparse_points(part: Region, found: Reconstruction) -> np.ndarray:
-    """Sparse points in the part's view: columns and rows at the working scale, and inverse depth, [N, 3]."""
-    camera = found.cameras[0]
-    columns, rows, depth = camera.project(found.points @ camera.rotation.T + camera.translation)
-    x, y = part.to_working(columns, rows)
-    width, height = part.size
-    inside = (x > -40) & (x < width + 40) & (y > -40) & (y < height + 40)
-    kept = (depth > 0) & (found.errors < _ERROR) & inside
+def estimate_reference_warps(
+    region: Region,
+    matches: Mapping[tuple[int, int], Matches],
+    photos: Sequence[Pixels],
+    priors: Sequence[IntrinsicsPrior],
+    settings: ReferenceWarpSettings = ReferenceWarpSettings(),
+) -> tuple[dict[int, Warp], str]:
+    """Estimate how the region is mapped into the references.
+
+    Where focal lengths are unresolved, a camera that only turned seems to have moved. Then homographies are preferred
+    if they explain all references.
+
+    Args:
+        region: The part of the target around the hole.
+        matches: Between photos i < j by (i, j), pixels of the full-size photos; photo 0 is the target.
+        photos: Target and references, [h, w, 3] uint8 sRGB; they may be smaller than at full size.
+        priors: Of the cameras, one a photo, at full size.
+        settings: When cameras are used, and when homographies.
+
+    Returns:
+        Warps by number of the reference, and the model that they come from: "depth" or "plane". References that could
+        not be placed are absent.
+
+    Raises:
+        StageError: Structure from motion failed.
+    """
+    scales = [min(1.0, settings.side / max(prior.width, prior.height)) for prior in priors]
+    homographies = _homography_warps(matches, scales, settings)
+    reconstruction = reconstruct(priors, matches, scales, settings.sfm)
+    if reconstruction is None:
+        return homographies, "plane"
+    if reconstruction.focal_unresolved and reconstruction.cameras.keys() - {0} <= homographies.keys():
+        return homographies, "plane"
+    points = _project_sparse_points(region, reconstruction, settings)
+    if len(points) < settings.min_points:
+        return homographies, "plane"
+    return _depth_warps(region, reconstruction, points, photos, priors, settings), "depth"
+
+
+def _project_sparse_points(
+    region: Region, reconstruction: Reconstruction, settings: ReferenceWarpSettings
+) -> np.ndarray:
+    """Project the accurate sparse points into the region: columns, rows (working scale), inverse depth, [N, 3]."""
+    camera = reconstruction.cameras[0]
+    columns, rows, depth = camera.project(reconstruction.points @ camera.rotation.T + camera.translation)
+    x, y = region.to_working(columns, rows)
+    width, height = region.size
+    margin = settings.point_margin
+    inside = (x > -margin) & (x < width + margin) & (y > -margin) & (y < height + margin)
+    kept = (depth > 0) & (reconstruction.errors < settings.max_point_error) & inside
     return np.stack([x[kept], y[kept], 1 / depth[kept]], axis=1)
 
 
 def _depth_warps(
-    part: Region,
-    found: Reconstruction,
+    region: Region,
+    reconstruction: Reconstruction,
     points: np.ndarray,
     photos: Sequence[Pixels],
-    lenses: Sequence[IntrinsicsPrior],
+    priors: Sequence[IntrinsicsPrior],
+    settings: ReferenceWarpSettings,
 ) -> dict[int, Warp]:
-    target = found.cameras[0]
-    cameras = {number: camera.seen_from(target) for number, camera in found.cameras.items() if number}
-    side = max(part.canvas.shape[:2]) * part.scale
-    views = []
-    for number, camera in cameras.items():
-        shrunk = shrink_to(photos[number], round(side))
-        views.append(View(gray(shrunk), camera.scaled(shrunk.shape[1] / lenses[number].width)))
-    rays = target.rays(*part.grid())
-    depth = inverse_depth(Target(gray(part.working(part.canvas)), part.hole, rays, points), views)
-
-    def warp_of(camera: Camera) -> Warp:
-        def maps(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            height, width = columns.shape
-            inverse = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
-            return project(camera, target.rays(columns, rows), inverse)
-
-        parallax = math.atan(float(np.linalg.norm(camera.translation) * np.median(points[:, 2])))
-        return Warp(maps, parallax, visible(camera, rays, depth))
-
-    return {number: warp_of(camera) for number, camera in cameras.items()}
+    """Estimate the depth of the region, and derive the warps of all posed references from it."""
+    target = reconstruction.cameras[0]
+    cameras = {number: camera.relative_to(target) for number, camera in reconstruction.cameras.items() if number}
+    side = round(max(region.canvas.shape[:2]) * region.scale)
+    views = [_source_view(photos[number], side, camera, priors[number]) for number, camera in cameras.items()]
+    rays = target.rays(*region.grid())  # [h, w, 3]
+    target_view = TargetView(to_gray(region.crop_rescaled(region.canvas)), region.hole, rays, points)
+    inverse_depth = estimate_inverse_depth(target_view, views, settings.plane_sweep)
+    median_inverse_depth = np.median(points[:, 2])
+    return {
+        number: Warp(
+            _DepthMap(target, camera, inverse_depth),
+            parallax=math.atan(float(np.linalg.norm(camera.translation) * median_inverse_depth)),
+            visible=compute_visibility(camera, rays, inverse_depth, settings.visibility),
+        )
+        for number, camera in cameras.items()
+    }
 
 
-def _plane_warps(matches: dict[tuple[int, int], Matches], scales: Sequence[float]) -> dict[int, Warp]:
-    """Homographies for the references that see nothing but a plane, or from where the target was taken."""
+def _source_view(photo: Pixels, side: int, camera: Camera, prior: IntrinsicsPrior) -> SourceView:
+    """Shrink a photo to the scale at which the target is swept."""
+    shrunk = shrink_to(photo, side)
+    return SourceView(to_gray(shrunk), camera.rescale(shrunk.shape[1] / prior.width))
+
+
+@dataclass(frozen=True)
+class _DepthMap:
+    """The `CoordinateMap` of a reference by the depth of the region.
+
+    Attributes:
+        target: The target's camera.
+        reference: The reference's camera, relative to the target's.
+        inverse_depth: Of the region, [h, w] float32 at the working scale.
+    """
+
+    target: Camera
+    reference: Camera
+    inverse_depth: np.ndarray
+
+    def __call__(self, columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Map the region's pixels, at any scale, into the reference; see `Warp.maps`."""
+        height, width = columns.shape
+        inverse_depth = cv2.resize(self.inverse_depth, (width, height), interpolation=cv2.INTER_LINEAR)
+        return project(self.reference, self.target.rays(columns, rows), inverse_depth)
+
+
+def _homography_warps(
+    matches: Mapping[tuple[int, int], Matches], scales: Sequence[float], settings: ReferenceWarpSettings
+) -> dict[int, Warp]:
+    """Estimate homographies for the references that see nothing but a plane, or were taken from the same place."""
     warps = {}
-    for (i, number), found in matches.items():
+    for (i, number), pairs in matches.items():
         if i:
             continue
-        shrunk = Matches(found.points0 * scales[0], found.points1 * scales[number], found.confidence)
-        geometry = estimate_two_view_geometry(shrunk)
-        if geometry is None or geometry.fundamental is not None or geometry.agree(shrunk).sum() < _FEWEST_ON_PLANE:
+        scaled = pairs.rescale(scales[0], scales[number])
+        geometry = estimate_two_view_geometry(scaled, settings.two_view)
+        if geometry is None or geometry.fundamental is not None:
+            continue
+        if geometry.inlier_mask(scaled).sum() < settings.min_plane_matches:
             continue
         down, up = np.diag([scales[0], scales[0], 1]), np.diag([1 / scales[number], 1 / scales[number], 1])
         warps[number] = homography_warp(up @ geometry.homography @ down)

@@ -1,59 +1,72 @@
-"""FIXME DOCSTRING."""
+"""Semi-global matching (Hirschmüller, PAMI 2008): smooth labels of least cost."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def sgm_labels(cost: np.ndarray, bend: float, jump: float) -> np.ndarray:
-    """Semi-global matching along 8 directions.
+def sgm_labels(cost: np.ndarray, p1: float, p2: float) -> np.ndarray:
+    """Label every pixel by semi-global matching along 8 directions.
 
     Args:
-        cost: [H, W, L] float32.
-        bend: Cost of neighbours one label apart.
-        jump: Cost of neighbours farther apart.
+        cost: Cost of each label, [H, W, L] float32 with L >= 3.
+        p1: Penalty of neighbors whose labels differ by one.
+        p2: Penalty of neighbors whose labels differ by more.
 
     Returns:
-        The best label of each pixel, [H, W] float32, with a fraction by a parabola through its neighbours.
+        Labels of least cost, [H, W] float32, 0 to L - 1, refined to fractions by the parabola through the costs of
+        the label and its two neighbors.
     """
-    return _lowest(aggregate_costs(cost, bend, jump))
+    return _subpixel_argmin(aggregate_costs(cost, p1, p2))
 
 
-def aggregate_costs(cost: np.ndarray, bend: float, jump: float) -> np.ndarray:
-    """The sum of the costs of the best paths to each pixel and label, [H, W, L] float32; see `regularised`."""
+def aggregate_costs(cost: np.ndarray, p1: float, p2: float) -> np.ndarray:
+    """Sum the costs of the best paths from 8 directions to each pixel and label.
+
+    This is S(p, d) in equation 14 of the paper.
+
+    Args:
+        cost: Cost of each label, [H, W, L] float32.
+        p1: Penalty of neighbors whose labels differ by one. With p1 = p2 the labels need no order (Potts' model).
+        p2: Penalty of neighbors whose labels differ by more.
+
+    Returns:
+        [H, W, L] float32.
+    """
     total = np.zeros_like(cost)
-    for backwards in (False, True):
-        volume, summed = (cost[::-1, ::-1], total[::-1, ::-1]) if backwards else (cost, total)
+    for reverse in (False, True):
+        volume, summed = (cost[::-1, ::-1], total[::-1, ::-1]) if reverse else (cost, total)
         for slant in (-1, 0, 1):
-            _add_paths(volume, summed, slant, bend, jump)
-        _add_paths(volume.transpose(1, 0, 2), summed.transpose(1, 0, 2), 0, bend, jump)
+            _add_path_costs(volume, summed, slant, p1, p2)
+        _add_path_costs(volume.transpose(1, 0, 2), summed.transpose(1, 0, 2), 0, p1, p2)
     return total
 
 
-def _add_paths(cost: np.ndarray, total: np.ndarray, slant: int, bend: float, jump: float) -> None:
-    """Add the costs of the best paths that come from the row above, `slant` columns aside."""
-    path = cost[0]
+def _add_path_costs(cost: np.ndarray, total: np.ndarray, slant: int, p1: float, p2: float) -> None:
+    """Add the costs of the best paths from the row above, `slant` columns aside, to a total (equation 13)."""
+    path = cost[0]  # [W, L]
     total[0] += path
     for row in range(1, len(cost)):
-        before = path if slant == 0 else np.roll(path, slant, axis=0)
+        previous = path if slant == 0 else np.roll(path, slant, axis=0)
         if slant:
             edge = 0 if slant > 0 else -1
-            before[edge] = path[edge]
-        least = before.min(axis=1, keepdims=True)
-        best = np.minimum(before, least + np.float32(jump))
-        np.minimum(best[:, 1:], before[:, :-1] + np.float32(bend), out=best[:, 1:])
-        np.minimum(best[:, :-1], before[:, 1:] + np.float32(bend), out=best[:, :-1])
+            previous[edge] = path[edge]
+        least = previous.min(axis=1, keepdims=True)  # [W, 1]
+        best = np.minimum(previous, least + np.float32(p2))
+        np.minimum(best[:, 1:], previous[:, :-1] + np.float32(p1), out=best[:, 1:])
+        np.minimum(best[:, :-1], previous[:, 1:] + np.float32(p1), out=best[:, :-1])
         path = cost[row] + best - least
         total[row] += path
 
 
-def _lowest(total: np.ndarray) -> np.ndarray:
-    label = total.argmin(axis=-1)
-    middle = label.clip(1, total.shape[-1] - 2)
+def _subpixel_argmin(cost: np.ndarray) -> np.ndarray:
+    """Return the label of least cost with a fraction, [H, W] float32, from costs [H, W, L]."""
+    label = cost.argmin(axis=-1)
+    middle = label.clip(1, cost.shape[-1] - 2)
     below, here, above = (
-        np.take_along_axis(total, (middle + offset)[..., None], axis=-1)[..., 0] for offset in (-1, 0, 1)
+        np.take_along_axis(cost, (middle + offset)[..., None], axis=-1)[..., 0] for offset in (-1, 0, 1)
     )
     curvature = below - 2 * here + above
-    inside = (curvature > 1e-6) & (label == middle)
-    fraction = np.where(inside, (below - above) / np.where(inside, 2 * curvature, 1), 0).clip(-0.5, 0.5)
+    has_minimum = (curvature > 1e-6) & (label == middle)
+    fraction = np.where(has_minimum, (below - above) / np.where(has_minimum, 2 * curvature, 1), 0).clip(-0.5, 0.5)
     return (label + fraction).astype(np.float32)

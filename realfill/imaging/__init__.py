@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Operations on pictures as arrays: resizing, gray values, correlation, pyramids, regions."""

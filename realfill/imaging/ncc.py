@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""Normalized cross-correlation (NCC) of the square windows around every pixel of two pictures."""
 
 from __future__ import annotations
 
@@ -7,41 +7,76 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-NCC_WINDOW = 7  # pixels
-_NOISE = 2e-4  # variance of brightness below which nothing can be told
-ABSENT = 1.001  # cost where a view does not reach
+
+@dataclass(frozen=True)
+class NccSettings:
+    """How windows are compared.
+
+    Attributes:
+        window: Side of the window, pixels; set by hand.
+        noise_variance: Variance of gray values (0 to 1) that is taken for noise and added to every window's own, so
+            that windows without texture correlate little; set by hand.
+        invalid_cost: Distance where a picture shows nothing. It lies just above 1, the largest distance of two
+            windows, so that such a pixel is the last choice.
+    """
+
+    window: int = 7
+    noise_variance: float = 2e-4
+    invalid_cost: float = 1.001
 
 
 @dataclass(frozen=True)
 class NccPatches:
-    """A picture with mean and variance around every pixel."""
+    """A picture with the mean and variance of the window around every pixel, computed once for many comparisons.
+
+    Attributes:
+        gray: [H, W] float32, 0 to 1.
+        mean: [H, W] float32.
+        variance: [H, W] float32, the noise included.
+        valid: Where the picture shows anything, bool [H, W]; None: everywhere.
+        settings: Window and noise.
+    """
 
     gray: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
     valid: np.ndarray | None = None
+    settings: NccSettings = NccSettings()
 
     @classmethod
-    def of(cls, gray: np.ndarray, valid: np.ndarray | None = None) -> NccPatches:
-        mean = _box(gray)
-        return cls(gray, mean, np.maximum(_box(gray * gray) - mean * mean, 0) + _NOISE, valid)
+    def of(
+        cls, gray: np.ndarray, valid: np.ndarray | None = None, settings: NccSettings = NccSettings()
+    ) -> NccPatches:
+        """Compute mean and variance of a picture [H, W] float32."""
+        mean = _box_filter(gray, settings.window)
+        variance = np.maximum(_box_filter(gray * gray, settings.window) - mean * mean, 0) + settings.noise_variance
+        return cls(gray, mean, variance, valid, settings)
 
     def distance(self, other: NccPatches) -> np.ndarray:
-        """1 - normalised cross-correlation, at most 1."""
-        covariance = _box(self.gray * other.gray) - self.mean * other.mean
+        """Compute 1 - NCC, at most 1, [H, W] float32; `invalid_cost` where either picture shows nothing."""
+        covariance = _box_filter(self.gray * other.gray, self.settings.window) - self.mean * other.mean
         cost: np.ndarray = np.minimum(1 - covariance / np.sqrt(self.variance * other.variance), 1)
         for valid in (self.valid, other.valid):
             if valid is not None:
-                cost[~valid] = ABSENT
+                cost[~valid] = self.settings.invalid_cost
         return cost
 
 
-def ncc(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Normalised cross-correlation of the surroundings of every pixel of two pictures [H, W] float32, 0 to 1."""
-    similarity: np.ndarray = 1 - NccPatches.of(a).distance(NccPatches.of(b))
+def ncc(a: np.ndarray, b: np.ndarray, settings: NccSettings = NccSettings()) -> np.ndarray:
+    """Compute the NCC of the windows around every pixel.
+
+    Args:
+        a: [H, W] float32, 0 to 1.
+        b: [H, W] float32, 0 to 1.
+        settings: Window and noise.
+
+    Returns:
+        [H, W] float32, 0 to 1; negative correlation counts as 0.
+    """
+    similarity: np.ndarray = 1 - NccPatches.of(a, settings=settings).distance(NccPatches.of(b, settings=settings))
     return similarity
 
 
-def _box(values: np.ndarray) -> np.ndarray:
-    mean: np.ndarray = cv2.boxFilter(values, cv2.CV_32F, (NCC_WINDOW, NCC_WINDOW))
+def _box_filter(values: np.ndarray, window: int) -> np.ndarray:
+    mean: np.ndarray = cv2.boxFilter(values, cv2.CV_32F, (window, window))
     return mean

@@ -1,4 +1,4 @@
-"""FIXME DOCSTRING."""
+"""Small operations on pictures: sizes, gray values, distances, and filling from the nearest pixel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ Pixels = npt.NDArray[Any]
 
 
 def resize(image: Pixels, width: int, height: int) -> Pixels:
-    """Scale [H, W] or [H, W, C], uint8, uint16 or float32: averages areas where it shrinks, cubic where it grows.
+    """Scale a picture: by area averaging where both sides shrink, else by cubic interpolation.
 
-    Cubic interpolation may overshoot the range of float values slightly.
+    Args:
+        image: [H, W] or [H, W, C], uint8, uint16 or float32.
+        width: Pixels.
+        height: Pixels.
+
+    Returns:
+        [height, width] or [height, width, C] of the same dtype; the picture itself if it has this size already.
+        Cubic interpolation may exceed the range of float values slightly.
     """
     if (width, height) == (image.shape[1], image.shape[0]):
         return image
@@ -24,44 +31,73 @@ def resize(image: Pixels, width: int, height: int) -> Pixels:
     return scaled.reshape(height, width, *image.shape[2:])
 
 
-def gray(picture: Pixels) -> np.ndarray:
-    """Luma of a picture [H, W, 3] uint8 sRGB, [H, W] float32 in 0..1."""
-    luma: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    return luma
+def shrink_to(image: Pixels, side: int) -> Pixels:
+    """Scale a picture down so that its longer side has at most `side` pixels; smaller ones stay as they are."""
+    scale = min(1.0, side / max(image.shape[:2]))
+    return resize(image, max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+
+
+def to_uint8(image: np.ndarray) -> Pixels:
+    """Round values in 0..1 to 8 bits, clipping those outside; uint8 is returned unchanged."""
+    return image if image.dtype == np.uint8 else np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+
+
+def to_float(image: np.ndarray) -> np.ndarray:
+    """Convert uint8 to float32 in 0..1; other dtypes are returned unchanged."""
+    return image.astype(np.float32) / 255 if image.dtype == np.uint8 else image
+
+
+def to_gray(image: Pixels) -> np.ndarray:
+    """Compute luma (Rec. 601) in 0..1.
+
+    Args:
+        image: [H, W, 3] sRGB, uint8, or float32 in 0..1.
+
+    Returns:
+        [H, W] float32; the luma of a uint8 picture is rounded to 8 bits.
+    """
+    return to_float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def local_variance(gray: np.ndarray, window: int = 9) -> np.ndarray:
+    """Compute the variance of the values around every pixel.
+
+    Args:
+        gray: [H, W] float32.
+        window: Side of the square around a pixel; the default was set by hand.
+
+    Returns:
+        [H, W] float32.
+    """
+    mean = cv2.blur(gray, (window, window))
+    return np.asarray(np.maximum(cv2.blur(gray * gray, (window, window)) - mean * mean, 0))
 
 
 def distance_transform(region: np.ndarray) -> np.ndarray:
-    """Distance of every pixel to the nearest one of a region [H, W] bool, pixels, float32; 0 inside.
+    """Compute the Euclidean distance of every pixel to the nearest pixel of a region.
 
-    Unlike OpenCV's exact transform it does not depend, in its last bits, on where the picture lies in memory.
+    Equal inputs give equal bytes. OpenCV's exact transform does not: its last bits depend on the memory address.
+
+    Args:
+        region: [H, W] bool.
+
+    Returns:
+        Pixels, [H, W] float32; 0 inside the region.
     """
     return np.asarray(distance_transform_edt(~region), np.float32)
 
 
 def fill_from_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Values [H, W, ...]; elsewhere than known [H, W] those of the nearest known place, zeros if there is none."""
+    """Replace unknown values by those of the nearest known pixel.
+
+    Args:
+        values: [H, W, ...] of any dtype.
+        known: [H, W] bool.
+
+    Returns:
+        A new array like `values`; zeros if nothing is known.
+    """
     if not known.any():
         return np.zeros_like(values)
     _, (rows, columns) = distance_transform_edt(~known, return_indices=True)
     return np.asarray(values[rows, columns])
-
-
-_LOCAL = 9  # pixels over which the variance of brightness is told
-
-
-def local_variance(gray: np.ndarray) -> np.ndarray:
-    """Variance of brightness around every pixel [H, W] float32."""
-    mean = cv2.blur(gray, (_LOCAL, _LOCAL))
-    return np.asarray(np.maximum(cv2.blur(gray * gray, (_LOCAL, _LOCAL)) - mean * mean, 0))
-
-
-def float_gray(image: np.ndarray) -> np.ndarray:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-
-
-def to_uint8(picture: np.ndarray) -> Pixels:
-    return picture if picture.dtype == np.uint8 else np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
-
-
-def to_float(plane: np.ndarray) -> np.ndarray:
-    return plane.astype(np.float32) / 255 if plane.dtype == np.uint8 else plane

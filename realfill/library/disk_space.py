@@ -1,4 +1,4 @@
-"""Disk space: checked before an album begins, made by removing what can be made again."""
+"""Disk space: check it before an album begins, and free it by removing what can be made or fetched again."""
 
 from __future__ import annotations
 
@@ -15,19 +15,31 @@ from realfill.core.errors import SpaceError
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library
 
-_FIXED = 500 * 10**6  # adapter, checkpoint, candidates, page
-_TIMES_PHOTOS = 30  # canvas, blended photo and finished photo uncompressed, each also in DVC's cache
+
+@dataclass(frozen=True)
+class DiskSpaceSettings:
+    """How much disk space an album is taken to need.
+
+    Attributes:
+        base_bytes: Bytes for the adapter, its checkpoint, the candidates and the page, whose sizes hardly depend on
+            the photos. Set by hand.
+        bytes_per_photo_byte: Bytes for each byte of the album's photos. The canvas, the blended photo and the
+            finished photo are stored uncompressed, and each of them a second time in DVC's cache. Set by hand.
+    """
+
+    base_bytes: int = 500_000_000
+    bytes_per_photo_byte: int = 30
 
 
 @dataclass(frozen=True)
-class Freed:
-    """What `collect` removed.
+class FreedSpace:
+    """What `collect_garbage` removed.
 
     Attributes:
-        leftovers: Folders of interrupted runs.
-        objects: Files of DVC's cache that nothing here uses and that the remote has.
-        albums: Albums whose photos and outputs were removed from here, by name; the remote has them.
-        bytes: Disk space that is free now and was not before.
+        leftovers: Number of folders left by interrupted runs.
+        objects: Number of objects in DVC's cache that nothing in this clone uses and the remote has.
+        albums: Names of the albums whose photos and outputs were removed; the remote has them.
+        bytes: Disk space that became free.
     """
 
     leftovers: int
@@ -36,79 +48,82 @@ class Freed:
     bytes: int
 
 
-def needed(library: Library, name: str) -> int:
-    """Bytes that completing an album may take, from the sizes of its photos; they need not be here."""
-    sizes = [_size(file) for file in library.photos(name) if file.is_file()]
-    return _FIXED + _TIMES_PHOTOS * sum(sizes)
+def estimate_disk_space(library: Library, name: str, settings: DiskSpaceSettings = DiskSpaceSettings()) -> int:
+    """Bytes that completing an album may take. Its photos need not be here: their sizes are in the `.dvc` files."""
+    photo_bytes = sum(_read_size(file) for file in library.dvc_files(name) if file.is_file())
+    return settings.base_bytes + settings.bytes_per_photo_byte * photo_bytes
 
 
-def check(library: Library, name: str) -> None:
-    """See that there is room to complete an album.
+def require_disk_space(library: Library, name: str, settings: DiskSpaceSettings = DiskSpaceSettings()) -> None:
+    """Check that the disk has room to complete an album.
 
     Raises:
-        SpaceError: There is not.
+        SpaceError: The disk has too little room.
     """
-    free, wanted = shutil.disk_usage(library.root).free, needed(library, name)
-    if free < wanted:
-        problem = f"{free / 1e9:.1f} GB are free on the disk, and the album may need {wanted / 1e9:.1f} GB."
+    free, needed = shutil.disk_usage(library.root).free, estimate_disk_space(library, name, settings)
+    if free < needed:
+        problem = f"{free / 1e9:.1f} GB are free on the disk, and the album may need {needed / 1e9:.1f} GB."
         raise SpaceError(problem, "Make room; `realfill gc` removes what can be made again.", library.root)
 
 
-def collect(library: Library, *, albums: bool = False) -> Freed:
+def collect_garbage(library: Library, *, albums: bool = False) -> FreedSpace:
     """Remove what can be made again or fetched again, and nothing else.
 
-    Interrupted runs' partial folders and checkpoints go where the album is finished and no run is working on it; of
-    DVC's cache goes what neither this clone's files nor its history's last commit use, where the remote has it.
-    Without a remote the cache is left alone: it may be the only copy.
+    Partial folders of interrupted runs are removed unless a run is working on the album; checkpoints also need the
+    album to be finished. Objects of DVC's cache are removed if the workspace does not use them and the remote has
+    them. Without a remote the cache is left alone: it may be the only copy.
 
     Args:
         library: A clone.
-        albums: Also remove the photos and outputs of the albums that the remote has whole, as on a machine that only
-            works for others. `dvc pull` brings them back.
+        albums: Also remove the photos and outputs of all albums that the remote has completely, as on a machine that
+            only works for others. `dvc pull` brings them back.
 
     Raises:
-        RemoteError: The remote cannot be asked.
+        RemoteError: The remote cannot be queried.
     """
-    before = shutil.disk_usage(library.root).free
-    leftovers = sum(_sweep(library, name) for name in library.albums)
-    removed = tuple(name for name in library.albums if albums and _withdraw(library, name))
-    objects = _unused(library)
-    freed = shutil.disk_usage(library.root).free - before
-    return Freed(leftovers, objects, removed, max(0, freed))
+    free_before = shutil.disk_usage(library.root).free
+    leftovers = sum(_remove_leftovers(library, name) for name in library.album_names)
+    removed = tuple(name for name in library.album_names if albums and _remove_if_pushed(library, name))
+    objects = _remove_unused_objects(library)
+    freed_bytes = shutil.disk_usage(library.root).free - free_before
+    return FreedSpace(leftovers, objects, removed, max(0, freed_bytes))
 
 
-def _sweep(library: Library, name: str) -> int:
+def _remove_leftovers(library: Library, name: str) -> int:
+    """Remove what interrupted runs left in an album; the number of removed folders."""
     folder = library.folder(name)
-    found = [*folder.glob(".completed.*"), *(folder / "work").glob(".*.partial"), *folder.glob("work/.*.replaced")]
+    leftovers = [*folder.glob(".completed.*"), *folder.glob("work/.*.partial"), *folder.glob("work/.*.replaced")]
     if (folder / "completed").is_dir():
-        found += (folder / "work").glob(".checkpoints")
-    with _idle(folder) as idle:
-        for path in found if idle else ():
+        leftovers += folder.glob("work/.checkpoints")
+    with _try_lock(folder) as locked:
+        if not locked:
+            return 0
+        for path in leftovers:
             shutil.rmtree(path)
-    return len(found) if idle else 0
+    return len(leftovers)
 
 
-def _withdraw(library: Library, name: str) -> bool:
-    folder = library.folder(name)
-    with _idle(folder) as idle, library.tracked(name) as known:
-        if not idle or not known.is_whole_on_remote():
+def _remove_if_pushed(library: Library, name: str) -> bool:
+    """Remove the photos and outputs of an album that the remote has completely; whether they were removed."""
+    with _try_lock(library.folder(name)) as locked, library.album_state(name) as state:
+        if not locked or not state.is_pushed():
             return False
-        known.remove()
+        state.remove_outputs()
     return True
 
 
-def _unused(library: Library) -> int:
-    with open_dvc_state(library.root) as known:
-        return known.drop_unused() if known.has_remote else 0
+def _remove_unused_objects(library: Library) -> int:
+    with open_dvc_state(library.root) as state:
+        return state.collect_garbage() if state.has_remote else 0
 
 
 @contextmanager
-def _idle(folder: Path) -> Iterator[bool]:
-    """Keep runs off an album inside the block; whether there was none."""
-    lock = FileLock(folder / "work" / ".lock", timeout=0)
+def _try_lock(folder: Path) -> Iterator[bool]:
+    """Try to lock an album inside the block; yields False if a run holds it. Without `work/` no lock is needed."""
     if not (folder / "work").is_dir():
         yield True
         return
+    lock = FileLock(folder / "work" / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
@@ -120,7 +135,7 @@ def _idle(folder: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _size(file: Path) -> int:
-    """Bytes of the photos that a `.dvc` file stands for."""
+def _read_size(file: Path) -> int:
+    """Bytes of the photos that a `.dvc` file tracks."""
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
     return sum(int(out.get("size", 0)) for out in document["outs"])

@@ -1,9 +1,9 @@
-"""What DVC remembers, read and written one file at a time.
+"""DVC's records of an album, read and written one file at a time.
 
 DVC's own commands load every pipeline of the repository before they look at one of them, and rewrite YAML in place.
-Here only the files asked for are loaded, so that an album costs the same in a library of ten and of a thousand, and
-a `dvc.lock` appears whole or not at all, so that a killed process leaves nothing to mend. What is written is DVC's
-own: its commands find it up to date.
+Here only the requested files are loaded, so that an album costs the same in a library of ten and of a thousand, and
+`dvc.lock` is replaced atomically, so that a killed process leaves no half-written file. The records are DVC's own:
+`dvc status`, `dvc repro` and `dvc pull` understand them.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from fsspec.implementations.memory import MemoryFileSystem
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import LibraryError, RemoteError
 
-logging.getLogger("dvc").setLevel(logging.WARNING)  # what it tells at lower levels is for its own command line
+logging.getLogger("dvc").setLevel(logging.WARNING)  # its lower levels are meant for DVC's own command line
 
-
-_REACH = "See that `dvc push` and `dvc pull` work from here, then run again: what is done is not done twice."
+REMOTE_FOLDER = "realfill"  # where `upload_file` puts files, beside DVC's own folders
+_REMEDY = "Check that `dvc push` and `dvc pull` work from here, then run again: finished work is not repeated."
+_MAX_ERROR_LENGTH = 300  # characters of a remote's own message that are quoted; some quote whole HTTP responses
 
 
 class DvcState:
-    """The stages of a few DVC files of one repository.
+    """The DVC stages of a few files of one repository.
 
     Args:
         repo: The repository.
-        files: Paths of `dvc.yaml` and `.dvc` files, absolute.
+        files: Absolute paths of `dvc.yaml` and `.dvc` files.
 
     Attributes:
-        stages: DVC's stage objects by the file they are in and their name ("" in a `.dvc` file).
+        stages: DVC's stage objects, by file and stage name (the name is "" in a `.dvc` file).
     """
 
     def __init__(self, repo: Repo, files: Iterable[Path]) -> None:
@@ -52,15 +53,27 @@ class DvcState:
             for stage in repo.stage.load_all(str(file)):
                 self.stages[file, getattr(stage, "name", None) or ""] = stage
 
-    def is_current(self, file: Path, name: str = "") -> bool:
-        """Whether photos, parameters, inputs and outputs are as they were recorded."""
+    @property
+    def has_remote(self) -> bool:
+        """Whether the repository has a default remote."""
+        return bool(self.repo.config["core"].get("remote"))
+
+    def is_up_to_date(self, file: Path, name: str = "") -> bool:
+        """Whether a stage's command, parameters, dependencies and outputs are as they were committed."""
         stage = self.stages[file, name]
         return not stage.changed_stage() and not any(entry.status() for entry in (*stage.deps, *stage.outs))
 
-    def record(self, file: Path, name: str = "") -> None:
-        """Take up in DVC's cache and in `dvc.lock` (or the `.dvc` file) what is there now."""
+    def all_up_to_date(self) -> bool:
+        """Whether every loaded stage is up to date."""
+        return all(self.is_up_to_date(file, name) for file, name in self.stages)
+
+    def commit(self, file: Path, name: str = "") -> None:
+        """Commit a stage as it is now to DVC's cache and to `dvc.lock` (or the `.dvc` file), as `dvc commit` does."""
         stage = self.stages[file, name]
-        with lock_repo(self.repo), chdir(self.repo.root_dir):  # the run-cache takes paths from where we are
+        with (
+            lock_repo(self.repo),
+            chdir(self.repo.root_dir),
+        ):  # DVC's run-cache resolves paths from the current folder
             stage.save()
             for out in stage.outs:
                 out.commit()
@@ -68,119 +81,118 @@ class DvcState:
                 atomic_write(file, dumps_yaml(to_single_stage_file(stage)))
                 return
             lock = file.with_name("dvc.lock")
-            entries = _entries(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
-            entries |= _entries(dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}))
+            entries = _split_lock_entries(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
+            entries |= _split_lock_entries(dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}))
             atomic_write(lock, "schema: '2.0'\nstages:\n" + "".join(entries.values()))
 
-    def take_up(self) -> None:
-        """Record what was added, changed or removed in the folders that `.dvc` files track, where they are here."""
+    def commit_changed_photos(self) -> None:
+        """Commit the folders tracked by `.dvc` files whose contents changed; folders that are absent are skipped."""
         for file, name in self.stages:
-            if not name and file.with_suffix("").is_dir() and not self.is_current(file):
-                self.record(file)
+            if not name and file.with_suffix("").is_dir() and not self.is_up_to_date(file):
+                self.commit(file)
 
-    @property
-    def has_remote(self) -> bool:
-        """Whether the repository has a default remote."""
-        return bool(self.repo.config["core"].get("remote"))
+    def remove_outputs(self) -> None:
+        """Remove the outputs from the working tree; DVC's cache keeps them."""
+        for stage in self.stages.values():
+            for out in stage.outs:
+                shutil.rmtree(out.fs_path, ignore_errors=True)
 
     def push(self) -> None:
-        """Send the outputs, and what DVC's run-cache knows of them, to the default remote.
+        """Upload the outputs and the run-cache entries of the stages to the default remote.
 
         Raises:
-            RemoteError: There is none, or it does not take them.
+            RemoteError: There is no remote, or it does not accept all files.
         """
-        with self._remote("took not all files"):
-            failed = self.repo.cloud.push(self._objects()).failed
-            for path in self._runs():
-                self._send(path)
+        with self._remote_errors("did not take all files"):
+            failed = self.repo.cloud.push(self._used_objects()).failed
+            for entry in self._run_cache_entries():
+                self._push_run_cache_entry(entry)
         if failed:
-            raise RemoteError(f"The remote did not take {len(failed)} files.", _REACH, self.repo.root_dir)
+            raise RemoteError(f"The remote did not take {len(failed)} files.", _REMEDY, self.repo.root_dir)
 
     def pull(self) -> None:
-        """Fetch the outputs from the default remote, unless DVC's cache has them, and put them in their places.
+        """Download the outputs that DVC's cache lacks from the default remote, and check all outputs out.
 
         Raises:
-            RemoteError: There is none, or it does not give them.
+            RemoteError: There is no remote, or it does not provide all files.
         """
-        with self._remote("gave not all files"), lock_repo(self.repo):
-            failed = self.repo.cloud.pull(self._objects()).failed
+        with self._remote_errors("did not give all files"), lock_repo(self.repo):
+            failed = self.repo.cloud.pull(self._used_objects()).failed
             if failed:
-                raise RemoteError(f"The remote did not give {len(failed)} files.", _REACH, self.repo.root_dir)
+                raise RemoteError(f"The remote did not give {len(failed)} files.", _REMEDY, self.repo.root_dir)
             for stage in self.stages.values():
                 for out in stage.outs:
                     if out.hash_info:
                         out.checkout(force=True)
 
-    def is_whole_on_remote(self) -> bool:
-        """Whether the files here are as they were recorded, and the default remote has them all.
+    def is_pushed(self) -> bool:
+        """Whether every stage is up to date and the default remote has all of its outputs.
 
         Raises:
-            RemoteError: There is none, or it cannot be asked.
+            RemoteError: There is no remote, or it cannot be queried.
         """
-        if not all(self.is_current(file, name) for file, name in self.stages):
+        if not self.all_up_to_date():
             return False
-        with self._remote("could not be asked"):
-            wanted = {entry.value for entry in self._objects()}
-            return wanted <= set(self.repo.cloud.get_remote_odb().list_oids_exists(wanted))
+        with self._remote_errors("could not be asked"):
+            used = {entry.value for entry in self._used_objects()}
+            return used <= self._on_remote(used)
 
-    def remove(self) -> None:
-        """Remove the outputs from their places; DVC's cache keeps them."""
-        for stage in self.stages.values():
-            for out in stage.outs:
-                shutil.rmtree(out.fs_path, ignore_errors=True)
+    def collect_garbage(self) -> int:
+        """Remove the objects from DVC's cache that the workspace does not use and the default remote has.
 
-    def drop_unused(self) -> int:
-        """Remove from DVC's cache what no file here uses and the default remote has; how many files.
+        Returns:
+            The number of removed objects.
 
         Raises:
-            RemoteError: There is none, or it cannot be asked.
+            RemoteError: There is no remote, or it cannot be queried.
         """
-        with self._remote("could not be asked"), lock_repo(self.repo):
+        with self._remote_errors("could not be asked"), lock_repo(self.repo):
             used = {entry.value for group in self.repo.used_objs(force=True).values() for entry in group}
             cache = self.repo.cache.local
             unused = set(cache.all()) - used
-            spare = set(self.repo.cloud.get_remote_odb().list_oids_exists(unused)) if unused else set()
-            cache.fs.remove([cache.oid_to_path(oid) for oid in spare])
-            return len(spare)
+            removable = self._on_remote(unused) if unused else set()
+            cache.fs.remove([cache.oid_to_path(oid) for oid in removable])
+            return len(removable)
 
-    def send(self, source: Path, name: str) -> None:
-        """Put a file of ours beside DVC's objects on the remote, whole or not at all.
+    def upload_file(self, source: Path, name: str) -> None:
+        """Upload a file that DVC does not track to the default remote, atomically.
 
         Args:
             source: The file.
             name: Path on the remote, below `realfill/`.
         """
-        with self._remote("did not take a file"):
+        with self._remote_errors("did not take a file"):
             remote = self.repo.cloud.get_remote()
-            target = remote.fs.join(remote.path, "realfill", name)
+            target = remote.fs.join(remote.path, REMOTE_FOLDER, name)
             remote.fs.makedirs(remote.fs.parent(target), exist_ok=True)
-            beside = f"{target}.partial"
-            remote.fs.put_file(str(source), beside)
-            remote.fs.move(beside, target)
+            partial = f"{target}.partial"
+            remote.fs.put_file(str(source), partial)
+            remote.fs.move(partial, target)
 
-    def receive(self, name: str, folder: Path) -> None:
-        """Fetch what `send` put below a folder of the remote, if anything, into a folder here."""
-        with self._remote("did not give a file"):
+    def download_folder(self, name: str, folder: Path) -> None:
+        """Download what `upload_file` put below `name` into a local folder; nothing happens if there is none."""
+        with self._remote_errors("did not give a file"):
             remote = self.repo.cloud.get_remote()
-            source = remote.fs.join(remote.path, "realfill", name)
+            source = remote.fs.join(remote.path, REMOTE_FOLDER, name)
             if not remote.fs.exists(source):
                 return
             for path in remote.fs.find(source):
                 target = folder / remote.fs.relpath(path, source)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                beside = target.with_name(f".{target.name}.partial")
-                remote.fs.get_file(path, str(beside))
-                beside.replace(target)
+                partial = target.with_name(f".{target.name}.partial")
+                remote.fs.get_file(path, str(partial))
+                partial.replace(target)
 
-    def forget(self, name: str) -> None:
-        """Remove what `send` put below a folder of the remote."""
-        with self._remote("did not remove a folder"):
+    def delete_folder(self, name: str) -> None:
+        """Delete what `upload_file` put below `name` from the default remote."""
+        with self._remote_errors("did not remove a folder"):
             remote = self.repo.cloud.get_remote()
-            folder = remote.fs.join(remote.path, "realfill", name)
+            folder = remote.fs.join(remote.path, REMOTE_FOLDER, name)
             if remote.fs.exists(folder):
                 remote.fs.remove(folder, recursive=True)
 
-    def _objects(self) -> set[Any]:
+    def _used_objects(self) -> set[Any]:
+        """DVC's hashes of all outputs of the stages, including the files inside folders."""
         objects: set[Any] = set()
         for stage in self.stages.values():
             for out in stage.outs:
@@ -188,8 +200,12 @@ class DvcState:
                     objects.update(*out.get_used_objs().values())
         return objects
 
-    def _runs(self) -> Iterator[Path]:
-        """The entries of the run-cache that hold the recorded stages."""
+    def _on_remote(self, oids: set[str]) -> set[str]:
+        """Those of the object ids that the default remote has."""
+        return set(self.repo.cloud.get_remote_odb().list_oids_exists(oids))
+
+    def _run_cache_entries(self) -> Iterator[Path]:
+        """The run-cache files of the committed stages."""
         cache = self.repo.stage_cache
         for (_, name), stage in self.stages.items():
             if name and not any(out.persist for out in stage.outs):
@@ -198,15 +214,16 @@ class DvcState:
                 if path.is_file():
                     yield path
 
-    def _send(self, run: Path) -> None:
+    def _push_run_cache_entry(self, entry: Path) -> None:
         remote = self.repo.cloud.get_remote_odb(None, "push", hash_name="md5-dos2unix")
         cache = self.repo.cache.legacy
-        target = remote.fs.join(remote.path, *run.relative_to(cache.path).parts)
+        target = remote.fs.join(remote.path, *entry.relative_to(cache.path).parts)
         if not remote.fs.exists(target):
-            copy(cache.fs, str(run), remote.fs, target)
+            copy(cache.fs, str(entry), remote.fs, target)
 
     @contextmanager
-    def _remote(self, trouble: str) -> Iterator[None]:
+    def _remote_errors(self, failure: str) -> Iterator[None]:
+        """Raise DVC's and the file system's errors inside the block as a RemoteError."""
         try:
             yield
         except NoRemoteError as error:
@@ -215,22 +232,20 @@ class DvcState:
         except RemoteError:
             raise
         except (DvcException, OSError) as error:
-            problem = f"The remote {trouble} ({type(error).__name__}: {str(error)[:300]})."
-            raise RemoteError(problem, _REACH, self.repo.root_dir) from error
-
-
-def _entries(lock: str) -> dict[str, str]:
-    """The text of each stage in a `dvc.lock`: YAML is slow to write, so that what stays is not written anew."""
-    found = re.findall(r"^(  (\S[^\n]*):\n(?:    [^\n]*\n)*)", lock, re.MULTILINE)
-    return {name: text for text, name in found}
+            problem = f"The remote {failure} ({type(error).__name__}: {str(error)[:_MAX_ERROR_LENGTH]})."
+            raise RemoteError(problem, _REMEDY, self.repo.root_dir) from error
 
 
 @contextmanager
 def open_dvc_state(root: Path, *files: Path) -> Iterator[DvcState]:
-    """Open a DVC repository and a few of its files.
+    """Open a DVC repository and load a few of its files.
+
+    Args:
+        root: The repository's root folder.
+        files: Absolute paths of `dvc.yaml` and `.dvc` files.
 
     Raises:
-        LibraryError: It is no DVC repository, or a file cannot be understood.
+        LibraryError: The folder is not a DVC repository, or DVC cannot read a file.
     """
     try:
         repo = Repo(str(root), _wait_for_lock=True)
@@ -239,14 +254,23 @@ def open_dvc_state(root: Path, *files: Path) -> Iterator[DvcState]:
     repo.scm_context.quiet = True
     try:
         with repo:
-            yield _loaded(repo, files)
+            yield _load(repo, files)
     finally:
-        MemoryFileSystem.store.clear()  # DVC leaves each listing of a folder there, and searches it linearly
+        MemoryFileSystem.store.clear()  # DVC leaves every folder listing in it, and searches it linearly
 
 
-def _loaded(repo: Repo, files: Iterable[Path]) -> DvcState:
+def _load(repo: Repo, files: Iterable[Path]) -> DvcState:
     try:
         return DvcState(repo, files)
     except DvcException as error:
-        remedy = "Take it from git again, or delete it if it is a dvc.lock."
+        remedy = "Restore the file from git, or delete it if it is a dvc.lock."
         raise LibraryError(f"DVC cannot read its files: {error}.", remedy, Path(repo.root_dir)) from error
+
+
+def _split_lock_entries(lock: str) -> dict[str, str]:
+    """Split a `dvc.lock` into the text of each stage.
+
+    Serializing YAML is slow, so the entries of other stages are kept as text.
+    """
+    entries = re.findall(r"^(  (\S[^\n]*):\n(?:    [^\n]*\n)*)", lock, re.MULTILINE)
+    return {name: text for text, name in entries}

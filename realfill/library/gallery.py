@@ -1,4 +1,4 @@
-"""The gallery: one page that lists every album of a library, those that need a look first."""
+"""The gallery: one page that lists every album of a library, those that need attention first."""
 
 from __future__ import annotations
 
@@ -14,23 +14,35 @@ from typing import Any
 from realfill.album.layout import Album
 from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
+from realfill.library.dvc_state import open_dvc_state
+from realfill.library.repository import Library, open_albums
 from realfill.pipeline import STAGES
 from realfill.report.rendering import render
 
-_LONGEST_REASON = 300
 _STATES = {"failed": "Failed", "unfinished": "Not finished", "finished": "Finished"}
-_TEXTS = {"matches": "{:.0f} verified matches", "filled": "{:.1f} % filled", "psnr": "{:.1f} dB"}
-_LABELS = {"matches": "verified matches", "filled": "share filled", "psnr": "PSNR"}
+_SCORE_FORMATS = {"matches": "{:.0f} verified matches", "filled": "{:.1f} % filled", "psnr": "{:.1f} dB"}
+_SCORE_LABELS = {"matches": "verified matches", "filled": "share filled", "psnr": "PSNR"}
+
+
+@dataclass(frozen=True)
+class GallerySettings:
+    """How the gallery shows albums.
+
+    Attributes:
+        max_reason_length: Characters of the reason of a failure that are shown; longer ones are cut. Set by hand.
+    """
+
+    max_reason_length: int = 300
 
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of an album.
+    """One score of an album.
 
     Attributes:
-        name: What albums are ordered by.
-        value: The figure.
-        text: The figure as it is shown.
+        name: Its name, by which albums can be sorted.
+        value: The number.
+        text: The number as it is shown.
     """
 
     name: str
@@ -44,11 +56,11 @@ class Card:
 
     Attributes:
         name: The album's name.
-        page: Folder of its page, relative to the gallery's; None where it was never finished.
-        outcome: What became of it in the last run, in a word; may be empty.
+        page: Folder of its page, relative to the gallery's; None if it was never finished.
+        outcome: The outcome of its last run in one word; may be empty.
         problem: Why its last run failed; empty otherwise.
-        progress: How far it came, where it was never finished.
-        scores: Its figures.
+        progress: Which stages are done, if it was never finished.
+        scores: Its scores.
     """
 
     name: str
@@ -66,53 +78,133 @@ class Card:
         return "finished" if self.page else "unfinished"
 
 
+def update_gallery(library: Library, rows: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write a library's gallery and commit it to DVC.
+
+    Nothing happens if there are no rows and DVC finds the gallery up to date.
+
+    Args:
+        library: The library.
+        rows: The outcomes of the last run, as `write_gallery` takes them.
+    """
+    file = library.root / "dvc.yaml"
+    with open_dvc_state(library.root, file) as state:
+        if not rows and state.is_up_to_date(file, "gallery"):
+            return
+        albums, problems = open_albums(library.albums_folder)
+        write_gallery(albums, library.root / "data" / "gallery", problems, rows)
+        state.commit(file, "gallery")
+
+
 def write_gallery(
     albums: Sequence[Album],
     out: Path,
     problems: Mapping[str, str] | None = None,
     rows: Sequence[Mapping[str, Any]] = (),
+    settings: GallerySettings = GallerySettings(),
 ) -> Path:
-    """Write `index.html` and `metrics.json`; whatever the folder held is replaced.
+    """Write `index.html` and `metrics.json`; the previous contents of the folder are replaced.
 
-    Failed albums come first, then unfinished ones, then the finished ones, each by name. The thumbnails are those of
-    the albums' own pages.
+    Failed albums come first, then unfinished ones, then finished ones, each group sorted by name. The thumbnails are
+    those of the albums' own pages.
 
     Args:
         albums: The albums, finished or not.
         out: Folder of the gallery; links to the albums' own pages are relative to it.
-        problems: What is wrong with albums that cannot even be opened, by name.
-        rows: What became of albums in their last run: {"album": its name, "outcome": one word, "reason": why it
-            failed, empty or absent where it did not, "scores": {name: number}}; all but the name may be absent, and
-            further keys are not looked at. Albums that are not among `albums` are listed too.
+        problems: Error messages of albums that cannot be opened, by name.
+        rows: Outcomes of the last run: {"album": name, "outcome": one word, "reason": why it failed, empty or absent
+            otherwise, "scores": {name: number}}; only the name is required, and further keys are ignored. Albums that
+            are not among `albums` are listed too.
+        settings: How albums are shown.
 
     Returns:
-        The page.
+        Path of the page.
     """
     out = out.resolve()
-    runs = {str(row["album"]): row for row in rows}
-    told = {name: str(run["reason"]) for name, run in runs.items() if run.get("reason")} | dict(problems or {})
-    reasons = {name: _without_root(reason, name) for name, reason in told.items()}
-    cards = [_card(album, reasons.get(album.name, ""), runs.get(album.name, {}), out) for album in albums]
-    named = {album.name for album in albums}
-    cards += [
-        Card(name, None, str(runs.get(name, {}).get("outcome", "")), problem, "", ())
-        for name, problem in reasons.items()
-        if name not in named
-    ]
-    cards.sort(key=lambda card: card.name)
+    cards = _make_cards(albums, out, problems or {}, rows, settings)
     with atomic_directory(out) as folder:
-        atomic_write(folder / "index.html", _html(cards))
+        atomic_write(folder / "index.html", _render(cards))
         write_json(folder / "metrics.json", _metrics(albums, cards))
     return out / "index.html"
 
 
-def _without_root(reason: str, name: str) -> str:
-    """A reason as it is told anywhere, and shortened: its path starts inside the album, wherever the library lies."""
-    inside = re.sub(rf"^(/|[A-Z]:\\)[^:\n]*[/\\]{re.escape(name)}[/\\:]\s*", "", reason)
-    return shorten(inside, _LONGEST_REASON, placeholder=" …")
+def _make_cards(
+    albums: Sequence[Album],
+    out: Path,
+    problems: Mapping[str, str],
+    rows: Sequence[Mapping[str, Any]],
+    settings: GallerySettings,
+) -> list[Card]:
+    """The cards of all albums, and of those that could not be opened but have a problem, sorted by name."""
+    runs = {str(row["album"]): row for row in rows}
+    reasons = {name: str(run["reason"]) for name, run in runs.items() if run.get("reason")} | dict(problems)
+    reasons = {name: _shorten_reason(reason, name, settings) for name, reason in reasons.items()}
+    cards = [_make_card(album, reasons.get(album.name, ""), runs.get(album.name, {}), out) for album in albums]
+    opened = {album.name for album in albums}
+    cards += [
+        Card(name, None, str(runs.get(name, {}).get("outcome", "")), reason, "", ())
+        for name, reason in reasons.items()
+        if name not in opened
+    ]
+    return sorted(cards, key=lambda card: card.name)
 
 
-def _html(cards: Sequence[Card]) -> str:
+def _shorten_reason(reason: str, name: str, settings: GallerySettings) -> str:
+    """A shortened reason whose path starts inside the album, so that it does not depend on where the library is."""
+    relative = re.sub(rf"^(/|[A-Z]:\\)[^:\n]*[/\\]{re.escape(name)}[/\\:]\s*", "", reason)
+    return shorten(relative, settings.max_reason_length, placeholder=" …")
+
+
+def _make_card(album: Album, problem: str, run: Mapping[str, Any], out: Path) -> Card:
+    outcome = str(run.get("outcome", ""))
+    page = album.completed / "page"
+    if not (page / "index.html").is_file() or not album.provenance.is_file():
+        return Card(album.name, None, outcome, problem, "" if problem else _describe_progress(album), ())
+    relative = Path(os.path.relpath(page, out)).as_posix()
+    try:
+        scores = _read_scores(album)
+    except (ValueError, LookupError, TypeError):
+        unreadable = "The provenance of the finished photo cannot be read. Export it again."
+        return Card(album.name, relative, outcome, problem or unreadable, "", ())
+    return Card(album.name, relative, outcome, problem, "", _make_scores(scores | dict(run.get("scores") or {})))
+
+
+def _read_scores(album: Album) -> dict[str, Any]:
+    """The scores that a finished album's own files tell."""
+    provenance = read_document(album.provenance)
+    ranking = {row["candidate"]: row for row in provenance["ranking"]}
+    evaluation = _read_evaluation(album) or {}
+    return {
+        "matches": ranking[provenance["candidate"]]["inliers"],
+        "filled": 100 * provenance["hole"]["hole"],
+        "psnr": evaluation.get("psnr"),
+    }
+
+
+def _make_scores(values: Mapping[str, Any]) -> tuple[Score, ...]:
+    """Those values that are finite numbers, as scores."""
+    return tuple(
+        Score(name, value, _SCORE_FORMATS[name].format(value) if name in _SCORE_FORMATS else f"{name} {value:.3g}")
+        for name, value in values.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    )
+
+
+def _describe_progress(album: Album) -> str:
+    done = [stage.name for stage in STAGES if stage.output(album).is_dir()]
+    return f"Done so far: {', '.join(done)}." if done else "Not started."
+
+
+def _read_evaluation(album: Album) -> dict[str, Any] | None:
+    """The scores of the finished photo against its ground truth; None if it was not evaluated."""
+    path = album.work("evaluate") / "metrics.json"
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = read_document(path)["result"]
+    return result
+
+
+def _render(cards: Sequence[Card]) -> str:
     sections = [
         {"state": state, "title": title, "cards": [card for card in cards if card.state == state]}
         for state, title in _STATES.items()
@@ -125,56 +217,12 @@ def _html(cards: Sequence[Card]) -> str:
         finished=sum(card.state == "finished" for card in cards),
         failed=sum(card.state == "failed" for card in cards),
         sections=[section for section in sections if section["cards"]],
-        orders=[(name, _LABELS.get(name, name)) for name in sorted(names)],
+        sort_keys=[(name, _SCORE_LABELS.get(name, name)) for name in sorted(names)],
     )
-
-
-def _card(album: Album, problem: str, run: Mapping[str, Any], out: Path) -> Card:
-    outcome = str(run.get("outcome", ""))
-    page = album.completed / "page"
-    if not (page / "index.html").is_file() or not album.provenance.is_file():
-        return Card(album.name, None, outcome, problem, "" if problem else _progress(album), ())
-    relative = Path(os.path.relpath(page, out)).as_posix()
-    try:
-        scores = _own_scores(album, read_document(album.provenance))
-    except (ValueError, LookupError, TypeError):
-        unreadable = "What the finished photo was made from cannot be read. Export it again."
-        return Card(album.name, relative, outcome, problem or unreadable, "", ())
-    return Card(album.name, relative, outcome, problem, "", _scores(scores | dict(run.get("scores") or {})))
-
-
-def _own_scores(album: Album, provenance: dict[str, Any]) -> dict[str, Any]:
-    ranking = {row["candidate"]: row for row in provenance["ranking"]}
-    evaluated = _evaluated(album) or {}
-    return {
-        "matches": ranking[provenance["candidate"]]["inliers"],
-        "filled": 100 * provenance["hole"]["hole"],
-        "psnr": evaluated.get("psnr"),
-    }
-
-
-def _scores(values: Mapping[str, Any]) -> tuple[Score, ...]:
-    return tuple(
-        Score(name, value, _TEXTS[name].format(value) if name in _TEXTS else f"{name} {value:.3g}")
-        for name, value in values.items()
-        if isinstance(value, int | float) and math.isfinite(value)
-    )
-
-
-def _progress(album: Album) -> str:
-    done = [stage.name for stage in STAGES if stage.output(album).is_dir()]
-    return f"Done so far: {', '.join(done)}." if done else "Not begun."
-
-
-def _evaluated(album: Album) -> dict[str, Any] | None:
-    path = album.work("evaluate") / "metrics.json"
-    if not path.is_file():
-        return None
-    result: dict[str, Any] = read_document(path)["result"]
-    return result
 
 
 def _metrics(albums: Sequence[Album], cards: Sequence[Card]) -> dict[str, Any]:
+    """The contents of `metrics.json`."""
     finished = {card.name for card in cards if card.page}
     return {
         "albums": len(cards),
@@ -184,6 +232,6 @@ def _metrics(albums: Sequence[Album], cards: Sequence[Card]) -> dict[str, Any]:
         "scores": {
             album.name: scores
             for album in albums
-            if album.name in finished and (scores := _evaluated(album)) is not None
+            if album.name in finished and (scores := _read_evaluation(album)) is not None
         },
     }

@@ -1,4 +1,4 @@
-"""Albums that failed by their own fault: kept aside until something about them changes."""
+"""Quarantine: albums that failed by their own fault are not tried again until something about them changes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from realfill.core.atomic_io import write_json
 from realfill.core.hashing import digest, digest_json
 from realfill.library.repository import PIPELINE, Library
 
+FILE_NAME = "quarantine.json"
+
 
 @dataclass(frozen=True)
 class Note:
@@ -18,11 +20,11 @@ class Note:
 
     Attributes:
         error: Type of the error, e.g. "PhotoError".
-        reason: What is wrong and how to mend it.
-        log: The last lines that the run told.
-        inputs: Digest of photos, settings, parameters, pipeline and version; other inputs are tried again.
-        night: When it was last tried, YYYY-MM-DD.
-        attempts: How often it was tried.
+        reason: What is wrong and how to fix it.
+        log: The last lines of the run's log.
+        inputs: `inputs_digest` of the album when it failed.
+        night: Date of the last attempt, YYYY-MM-DD.
+        attempts: Number of attempts with these inputs.
     """
 
     error: str
@@ -33,37 +35,43 @@ class Note:
     attempts: int = 1
 
 
-def read(library: Library, name: str) -> Note | None:
-    """An album's note, if it is in quarantine."""
-    path = _path(library, name)
+def read_note(library: Library, name: str) -> Note | None:
+    """The note of an album; None if it is not in quarantine."""
+    path = _note_file(library, name)
     if not path.is_file():
         return None
     document = read_document(path)
     return Note(**document | {"log": tuple(document["log"])})
 
 
-def write(library: Library, name: str, note: Note) -> None:
+def write_note(library: Library, name: str, note: Note) -> None:
     """Put an album into quarantine."""
-    write_json(_path(library, name), asdict(note) | {"log": list(note.log)})
+    write_json(_note_file(library, name), asdict(note) | {"log": list(note.log)})
 
 
 def release(library: Library, name: str) -> None:
     """Take an album out of quarantine."""
-    _path(library, name).unlink(missing_ok=True)
+    _note_file(library, name).unlink(missing_ok=True)
 
 
-def holds(library: Library, name: str) -> bool:
-    """Whether an album is in quarantine and is still what it was when it failed."""
-    note = read(library, name)
-    return note is not None and note.inputs == inputs(library, name)
+def is_quarantined(library: Library, name: str) -> bool:
+    """Whether an album is in quarantine and its inputs are those with which it failed."""
+    note = read_note(library, name)
+    return note is not None and note.inputs == inputs_digest(library, name)
 
 
-def inputs(library: Library, name: str) -> str:
-    """Digest of what decides whether an album can be completed, hex; its photos as DVC has last recorded them."""
-    files = [*library.photos(name), library.folder(name) / "album.yaml", library.root / "params.yaml"]
+def inputs_digest(library: Library, name: str) -> str:
+    """Digest of all that decides whether an album can be completed.
+
+    These are the photos as last committed to DVC, the settings, the parameters, the pipeline and the version.
+
+    Returns:
+        64 hex digits.
+    """
+    files = [*library.dvc_files(name), library.folder(name) / "album.yaml", library.root / "params.yaml"]
     files.append(library.root / PIPELINE)
     return digest_json([__version__, [digest(file) if file.is_file() else None for file in files]])
 
 
-def _path(library: Library, name: str) -> Path:
-    return library.folder(name) / "quarantine.json"
+def _note_file(library: Library, name: str) -> Path:
+    return library.folder(name) / FILE_NAME

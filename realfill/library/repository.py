@@ -1,10 +1,10 @@
-"""The library: a git and DVC repository that keeps many albums, and what was made of them.
+"""The library: a git and DVC repository that holds many albums and their results.
 
-Layout (a clone of this project is one)::
+Layout (a clone of this project is a library)::
 
     params.yaml                     parameters of all albums
     pipelines/album.dvc.yaml        the pipeline of one album
-    data/albums/<album>/            an album; its photos and its stages' outputs are kept by DVC
+    data/albums/<album>/            an album; DVC tracks its photos and the outputs of its stages
     data/gallery/                   the page that lists the albums
 """
 
@@ -13,11 +13,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -39,6 +38,8 @@ _SETTINGS_HEADER = """\
 # Settings of this album alone: the hole, where target/mask.* does not draw it, and values that override those of
 # params.yaml, e.g. `blend: {candidate: 3}`. Leave every key in its place: DVC watches them one by one.
 """
+# Stricter than an album folder elsewhere: the first character excludes hidden folders and command-line options.
+_ALBUM_NAME = re.compile(r"[\w(+][\w. +()@&',=-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Library:
 
     @classmethod
     def open(cls, root: Path) -> Library:
-        """Take a folder as a library.
+        """Open a folder as a library.
 
         Raises:
-            LibraryError: It is not the root of one.
+            LibraryError: The folder is not the root of a library.
         """
         root = root.resolve()
         if not (root / ".dvc").is_dir() or not (root / PIPELINE).is_file():
@@ -65,102 +66,97 @@ class Library:
         return cls(root)
 
     @property
-    def albums(self) -> list[str]:
+    def albums_folder(self) -> Path:
+        """The folder of all albums."""
+        return self.root / "data" / "albums"
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder for state of this clone that neither git nor DVC tracks."""
+        return self.root / ".dvc" / "tmp" / "realfill"
+
+    @property
+    def album_names(self) -> list[str]:
         """The names of all albums, sorted."""
-        folders = (self.root / "data" / "albums").glob("*/dvc.yaml")
-        return sorted(path.parent.name for path in folders if path.parent.name[0] != ".")
+        pipelines = self.albums_folder.glob("*/dvc.yaml")
+        return sorted(path.parent.name for path in pipelines if path.parent.name[0] != ".")
 
     def folder(self, name: str) -> Path:
-        """Where the album of that name lies or would lie.
+        """The folder of the album of that name, whether it exists or not.
 
         Raises:
-            LibraryError: The name cannot be an album's.
+            LibraryError: The name is not allowed for an album.
         """
-        if re.fullmatch(r"[\w(+][\w. +()@&',=-]{0,199}", name) is None:
+        if _ALBUM_NAME.fullmatch(name) is None:
             problem = f"{name[:200]!r} cannot be the name of an album."
             raise LibraryError(problem, "Use letters, digits, spaces and .-_+() only, a letter or digit first.")
-        return self.root / "data" / "albums" / name
+        return self.albums_folder / name
 
     def album(self, name: str) -> Album:
         """Open an album of the library.
 
         Raises:
-            LibraryError: It is not there, its photos are not, or DVC cannot follow it.
+            LibraryError: The album or its photos are missing, or its `album.yaml` lacks keys that DVC watches.
             AlbumError: Its folder does not follow the layout.
-            ParamsError: Its `album.yaml` cannot be understood.
+            ParamsError: Its `album.yaml` is not valid.
         """
         folder = self.folder(name)
         if folder.is_symlink() or not (folder / "dvc.yaml").is_file():
-            known = ", ".join(self.albums[:20]) or "none yet"
+            known = ", ".join(self.album_names[:20]) or "none yet"
             raise LibraryError(f"There is no album {name!r} here.", f"`realfill add` it. Known: {known}.", folder)
         if not (folder / "target").is_dir():
             raise LibraryError("The album's photos are not here.", f"Run `dvc pull -R data/albums/{name}`.", folder)
         album = open_album(folder)
-        missing = [key for key in SETTINGS_KEYS if key not in _settings(folder)]
+        settings = _read_settings(folder)
+        missing = [key for key in SETTINGS_KEYS if key not in settings]
         if missing:
             problem = f"Keys that DVC watches are missing: {', '.join(missing)}."
-            raise LibraryError(problem, f"Put them back with nothing behind: `{missing[0]}:`.", folder / "album.yaml")
+            raise LibraryError(problem, f"Add them without a value: `{missing[0]}:`.", folder / "album.yaml")
         return album
 
     def params(self, album: Album) -> Params:
-        """The parameters of an album: `params.yaml`, its profile, and the album's own.
+        """The parameters of an album: those of `params.yaml`, of its profile and of its own `album.yaml`, merged.
 
         Raises:
             ParamsError: A key is unknown or a value is not allowed.
         """
         return load_params(self.root / "params.yaml", overrides=album.settings.overrides)
 
-    def tracked(self, name: str) -> AbstractContextManager[DvcState]:
-        """What DVC remembers of an album: its photos and its pipeline."""
-        return open_dvc_state(self.root, *self.photos(name), self.pipeline(name))
-
-    def pipeline(self, name: str) -> Path:
-        """The file of an album's pipeline."""
+    def pipeline_file(self, name: str) -> Path:
+        """The `dvc.yaml` of an album."""
         return self.folder(name) / "dvc.yaml"
 
-    def photos(self, name: str) -> list[Path]:
-        """The files by which DVC tracks an album's photos."""
+    def dvc_files(self, name: str) -> list[Path]:
+        """The `.dvc` files that track an album's photos."""
         return [self.folder(name) / f"{folder}.dvc" for folder in PHOTO_FOLDERS]
 
-    def record_photos(self, name: str) -> None:
-        """Let DVC take up photos that were changed, added or removed."""
-        with open_dvc_state(self.root, *self.photos(name)) as known:
-            known.take_up()
+    def album_state(self, name: str) -> AbstractContextManager[DvcState]:
+        """Open DVC's records of an album: its photos and its pipeline."""
+        return open_dvc_state(self.root, *self.dvc_files(name), self.pipeline_file(name))
 
-    def is_current(self, album: Album, stage: str) -> bool:
-        """Whether DVC finds a stage's photos, parameters, inputs and outputs as they were recorded."""
-        file = self.pipeline(album.name)
-        with open_dvc_state(self.root, file) as known:
-            return known.is_current(file, stage)
+    def commit_photos(self, name: str) -> None:
+        """Commit an album's changed, added and removed photos to DVC."""
+        with open_dvc_state(self.root, *self.dvc_files(name)) as state:
+            state.commit_changed_photos()
 
-    def record(self, album: Album, stage: str) -> None:
-        """Record in `dvc.lock` and in DVC's cache that a stage has just run on what is there now."""
-        file = self.pipeline(album.name)
-        with open_dvc_state(self.root, file) as known:
-            known.record(file, stage)
+    def is_up_to_date(self, album: Album, stage: str) -> bool:
+        """Whether DVC finds a stage's photos, parameters, inputs and outputs as they were committed."""
+        file = self.pipeline_file(album.name)
+        with open_dvc_state(self.root, file) as state:
+            return state.is_up_to_date(file, stage)
 
-    def update_gallery(self, rows: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Write the page that lists the albums, and record it, unless there is no news and DVC finds it up to date.
-
-        Args:
-            rows: News: what became of albums in their last run, as `write_gallery` takes it.
-        """
-        from realfill.library.gallery import write_gallery
-
-        file = self.root / "dvc.yaml"
-        with open_dvc_state(self.root, file) as known:
-            if not rows and known.is_current(file, "gallery"):
-                return
-            albums, problems = open_albums(self.root / "data" / "albums")
-            write_gallery(albums, self.root / "data" / "gallery", problems, rows)
-            known.record(file, "gallery")
+    def commit_stage(self, album: Album, stage: str) -> None:
+        """Commit a stage that has just run, with its present inputs and outputs, to DVC."""
+        file = self.pipeline_file(album.name)
+        with open_dvc_state(self.root, file) as state:
+            state.commit(file, stage)
 
 
 def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:
-    """Open every album of a folder.
+    """Open every album in a folder.
 
     Returns:
-        The albums by name, and what is wrong with those that cannot be opened, by name.
+        The albums sorted by name, and the error messages of those that cannot be opened, by name.
     """
     albums, problems = [], {}
     for path in sorted(folder.glob("[!.]*/")):
@@ -171,11 +167,11 @@ def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:
     return albums, problems
 
 
-def add(source: Path, root: Path) -> Path:
-    """Bring an album into a library: copy its photos and settings, put its pipeline in place, track it with DVC.
+def add_album(source: Path, root: Path) -> Path:
+    """Add an album to a library: copy its photos and settings, link its pipeline, track its photos with DVC.
 
-    The album appears under `data/albums/` whole or not at all. What the source holds besides an album's photos
-    and `album.yaml` is left behind.
+    The album appears under `data/albums/` atomically. Only the album's photos and `album.yaml` are copied from the
+    source.
 
     Args:
         source: The album folder; it is not changed.
@@ -185,48 +181,60 @@ def add(source: Path, root: Path) -> Path:
         The album's folder in the library.
 
     Raises:
-        LibraryError: `root` is no library, it has an album of that name, or the name cannot be an album's.
+        LibraryError: `root` is not a library, it has an album of that name, or the name is not allowed.
         AlbumError: The folder does not follow the layout.
-        ParamsError: `album.yaml` cannot be understood.
+        ParamsError: `album.yaml` is not valid.
     """
     library = Library.open(root)
     album = open_album(source)
     folder = library.folder(album.name)
     if os.path.lexists(folder):
         raise LibraryError("The library has an album of that name.", "Rename the folder that you add.", folder)
-    photos = [path for path in (album.target, album.mask, album.truth, *album.references) if path]
-    _refuse_links(album.root, photos)
-    with atomic_directory(folder) as incoming:
+    photos = [path for path in (album.target, album.mask, album.ground_truth, *album.references) if path]
+    _reject_links(album.root, photos)
+    with atomic_directory(folder) as partial:
         for photo in photos:
-            copy = incoming / photo.relative_to(album.root)
+            copy = partial / photo.relative_to(album.root)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(photo, copy, follow_symlinks=False)
-        values = {key: _settings(album.root).get(key) for key in SETTINGS_KEYS}
-        atomic_write(incoming / "album.yaml", _SETTINGS_HEADER + yaml.safe_dump(values, sort_keys=False))
-        link_pipeline(library.root / PIPELINE, incoming / "dvc.yaml")
-        for name in PHOTO_FOLDERS:
-            atomic_write(incoming / f"{name}.dvc", f"outs:\n- path: {name}\n")
-        with open_dvc_state(library.root, *(incoming / f"{name}.dvc" for name in PHOTO_FOLDERS)) as known:
-            for file, _ in known.stages:
-                known.record(file)
+        _write_settings(_read_settings(album.root), partial)
+        link_pipeline(library.root / PIPELINE, partial / "dvc.yaml")
+        _track_photos(library, partial)
     return folder
 
 
-def _settings(folder: Path) -> dict[str, object]:
-    path = folder / "album.yaml"
-    values: dict[str, object] | None = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    return values or {}
+def link_pipeline(pipeline: Path, link: Path) -> None:
+    """Link the pipeline of all albums into one album, or copy it where links are not supported."""
+    try:
+        link.symlink_to(os.path.relpath(pipeline, link.parent))
+    except OSError:
+        shutil.copyfile(pipeline, link)
 
 
-def _refuse_links(root: Path, photos: list[Path]) -> None:
+def _reject_links(root: Path, photos: Sequence[Path]) -> None:
     for path in (root / "ref", root / "target", root / "album.yaml", *photos):
         if path.is_symlink():
             raise LibraryError("This is a link.", "Replace it by a copy of what it points to.", path)
 
 
-def link_pipeline(pipeline: Path, link: Path) -> None:
-    """Put the pipeline of all albums in place for one: a link, or a copy where there are no links."""
-    try:
-        link.symlink_to(os.path.relpath(pipeline, link.parent))
-    except OSError:
-        shutil.copyfile(pipeline, link)
+def _read_settings(folder: Path) -> dict[str, object]:
+    """The values in an album's `album.yaml`; empty without one."""
+    path = folder / "album.yaml"
+    values: dict[str, object] | None = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    return values or {}
+
+
+def _write_settings(values: dict[str, object], folder: Path) -> None:
+    """Write an `album.yaml` that has every key that DVC watches."""
+    complete = {key: values.get(key) for key in SETTINGS_KEYS}
+    atomic_write(folder / "album.yaml", _SETTINGS_HEADER + yaml.safe_dump(complete, sort_keys=False))
+
+
+def _track_photos(library: Library, folder: Path) -> None:
+    """Write the `.dvc` files of an album's photo folders and commit the photos to DVC's cache."""
+    files = [folder / f"{name}.dvc" for name in PHOTO_FOLDERS]
+    for file in files:
+        atomic_write(file, f"outs:\n- path: {file.stem}\n")
+    with open_dvc_state(library.root, *files) as state:
+        for file in files:
+            state.commit(file)

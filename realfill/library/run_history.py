@@ -1,14 +1,14 @@
-"""The library table: what became of every album, night by night.
+"""The history of runs: what became of every album, night by night.
 
-A Parquet dataset, data/nights/night=YYYY-MM-DD/<run>.parquet, one row an album, so that any tool that reads Parquet
-can ask how scores, times and memory went over the months.
+It is a Parquet dataset, data/nights/night=YYYY-MM-DD/<run>.parquet, with one row per album, so that any tool that
+reads Parquet can plot scores, times and memory over the months.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -18,8 +18,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from rich.markup import escape
-from rich.table import Table
 
 from realfill import __version__
 from realfill.album.layout import Album
@@ -27,7 +25,8 @@ from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_write
 from realfill.library.repository import Library
 
-OUTCOMES = ("quarantined", "failed", "completed", "unchanged")
+OUTCOMES = ("quarantined", "failed", "completed", "unchanged")  # those that need a person first
+_PACKAGES = ("torch", "diffusers", "transformers", "peft", "kornia", "opencv-python-headless", "pillow")
 _TEXTS = pa.map_(pa.string(), pa.string())
 _NUMBERS = pa.map_(pa.string(), pa.float64())
 _SCHEMA = pa.schema(
@@ -50,33 +49,31 @@ _SCHEMA = pa.schema(
         "versions": _TEXTS,
     }
 )
-_SHOWN = (".score", ".psnr")
-_PACKAGES = ("torch", "diffusers", "transformers", "peft", "kornia", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True)
-class Row:
+class HistoryRow:
     """What became of one album in one night.
 
     Attributes:
-        album: Its name.
-        outcome: "quarantined" (its own fault: not tried again until it changes), "failed" (something around it:
-            tried again the next night), "completed" since the table told of it last, or "unchanged".
-        error: Type of the error, e.g. "PhotoError"; empty otherwise.
-        reason: What went wrong and how to mend it; empty otherwise.
-        inputs: Digest of photos, settings, parameters, pipeline and version.
-        photo: The finished photo, relative to the album; empty where there is none.
-        digest: SHA-256 of the finished photo, hex; empty where there is none.
-        scores: Every number in the stages' metrics, as "stage.name".
-        seconds: What each stage that ran took.
-        gpu_seconds: What each of them held the GPU for; empty on a CPU.
+        album: Name of the album.
+        outcome: "quarantined" (the album's own fault: not tried again until it changes), "failed" (the fault of
+            something else: tried again the next night), "completed" since the last row of the album, or "unchanged".
+        error: Type of the error, e.g. "PhotoError"; empty if there was none.
+        reason: What went wrong and how to fix it; empty if nothing did.
+        inputs: `quarantine.inputs_digest` of the album.
+        photo: Path of the finished photo, relative to the album; empty without one.
+        digest: SHA-256 of the finished photo, hex; empty without one.
+        scores: Every number in the metrics of the stages, by "stage.name".
+        seconds: Duration of each stage that ran.
+        gpu_seconds: Time that each stage held the GPU; empty on a CPU.
         gigabytes: Peak memory of the process, 10^9 bytes.
         gpu_gigabytes: Peak memory on the GPU, 10^9 bytes.
-        worker: Who did it.
-        began: When, ISO 8601 in UTC.
-        ended: When, ISO 8601 in UTC.
-        versions: Of the software.
-        night: The night's date, YYYY-MM-DD: the folder the row is in.
+        worker: Name of the worker.
+        began: Start time, ISO 8601 in UTC.
+        ended: End time, ISO 8601 in UTC.
+        versions: Version of each software package.
+        night: Date of the night, YYYY-MM-DD. It is the folder's name, not a column of the file.
     """
 
     album: str
@@ -97,134 +94,127 @@ class Row:
     versions: dict[str, str] = field(default_factory=dict)
     night: str = ""
 
-    def unchanged(self) -> Row:
-        """The row of a night in which nothing was to do."""
+    def as_unchanged(self) -> HistoryRow:
+        """This row for a later night in which the album needed no work."""
         return replace(self, outcome="unchanged", seconds={}, gpu_seconds={}, gigabytes=0.0, gpu_gigabytes=0.0)
 
 
-def delivered(library: Library, name: str) -> str:
-    """SHA-256 of the photo that an album's provenance tells of, hex."""
+def read_photo_digest(library: Library, name: str) -> str:
+    """SHA-256 of an album's finished photo as its provenance states it, hex."""
     return str(read_document(library.folder(name) / "completed" / f"{name}.json")["digest"])
 
 
-def result(album: Album) -> dict[str, Any]:
-    """What the row of a finished album says of its result: photo, digest, scores, versions."""
-    document = read_document(album.provenance)
+def summarize_result(album: Album) -> dict[str, Any]:
+    """The fields of a `HistoryRow` that describe a finished album: photo, digest, scores, versions."""
+    provenance = read_document(album.provenance)
     return {
-        "photo": f"completed/{document['photo']}",
-        "digest": str(document["digest"]),
-        "scores": dict(_scores(album)),
-        "versions": {name: str(value) for name, value in document["versions"].items()},
+        "photo": f"completed/{provenance['photo']}",
+        "digest": str(provenance["digest"]),
+        "scores": dict(_read_scores(album)),
+        "versions": {name: str(value) for name, value in provenance["versions"].items()},
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides an album's bytes, as they are here."""
+def software_versions() -> dict[str, str]:
+    """Versions of the installed packages that decide an album's bytes."""
     return {"realfill": __version__, **{name: version(name) for name in _PACKAGES}}
 
 
-def write(library: Library, night: str, run: str, rows: Sequence[Row]) -> Path:
-    """Write one run's rows into the night's folder, whole or not at all.
+def write_rows(library: Library, night: str, run: str, rows: Sequence[HistoryRow]) -> Path:
+    """Write the rows of one run into the folder of its night, atomically.
 
     Args:
         library: The library.
         night: Date of the night, YYYY-MM-DD.
-        run: Name of the run, later runs' names being greater; rows of the same run replace each other.
-        rows: One row an album.
+        run: Name of the run. Later runs of a night have greater names; a run of the same name is replaced.
+        rows: One row per album.
+
+    Returns:
+        The file.
     """
     values = [asdict(row) for row in rows]
     table = pa.Table.from_pylist([{name: value[name] for name in _SCHEMA.names} for value in values], schema=_SCHEMA)
     data = io.BytesIO()
     pq.write_table(table, data, compression="zstd")
-    path = folder(library) / f"night={night}" / f"{run}.parquet"
+    path = history_folder(library) / f"night={night}" / f"{run}.parquet"
     atomic_write(path, data.getvalue())
     return path
 
 
-def folder(library: Library) -> Path:
-    """Where the table lies."""
+def history_folder(library: Library) -> Path:
+    """The folder of the dataset."""
     return library.root / "data" / "nights"
 
 
-def nights(library: Library) -> list[str]:
-    """The dates of all nights, the last first."""
-    return sorted((path.name.removeprefix("night=") for path in folder(library).glob("night=*")), reverse=True)
+def list_nights(library: Library) -> list[str]:
+    """The dates of all nights, latest first."""
+    folders = history_folder(library).glob("night=*")
+    return sorted((path.name.removeprefix("night=") for path in folders), reverse=True)
 
 
-def read(library: Library, night: str, album: str | None = None) -> list[Row]:
-    """The rows of a night, run by run; of one album, where it is named."""
-    files = sorted((folder(library) / f"night={night}").glob("*.parquet"))
-    chosen = None if album is None else ds.field("album") == album
-    table = ds.dataset([str(file) for file in files], schema=_SCHEMA).to_table(filter=chosen)
-    return [_row(values, night) for values in table.to_pylist()]
+def read_night(library: Library, night: str, album: str | None = None) -> list[HistoryRow]:
+    """The rows of a night in the order of its runs, of all albums or of one."""
+    files = sorted((history_folder(library) / f"night={night}").glob("*.parquet"))
+    condition = None if album is None else ds.field("album") == album
+    table = ds.dataset([str(file) for file in files], schema=_SCHEMA).to_table(filter=condition)
+    return [_make_row(values, night) for values in table.to_pylist()]
 
 
-def latest(library: Library) -> dict[str, Row]:
-    """The last row of every album that is in the library, by name."""
-    wanted, found = set(library.albums), dict[str, Row]()
-    for night in nights(library):
-        found = {row.album: row for row in read(library, night) if row.album in wanted} | found
-        if found.keys() == wanted:
+def latest_rows(library: Library) -> dict[str, HistoryRow]:
+    """The latest row of every album that is in the library, by name."""
+    names, latest = set(library.album_names), dict[str, HistoryRow]()
+    for night in list_nights(library):
+        latest = {row.album: row for row in read_night(library, night) if row.album in names} | latest
+        if latest.keys() == names:
             break
-    return found
+    return latest
 
 
-def history(library: Library, album: str) -> list[tuple[Row, list[str]]]:
-    """The nights in which something about an album changed, the oldest first, each with what differs, a line each."""
-    rows = [row for night in reversed(nights(library)) for row in read(library, night, album)]
-    done = [row for row in rows if row.outcome != "unchanged"]
-    compared = [(row, changes(before, row)) for before, row in pairwise(done)]
-    return [(row, []) for row in done[:1]] + [(row, lines) for row, lines in compared if lines]
+def album_history(library: Library, album: str) -> list[tuple[HistoryRow, list[str]]]:
+    """The rows in which something about an album changed, oldest first, each with its changes, one per line."""
+    rows = [row for night in reversed(list_nights(library)) for row in read_night(library, night, album)]
+    worked = [row for row in rows if row.outcome != "unchanged"]
+    compared = [(row, describe_changes(before, row)) for before, row in pairwise(worked)]
+    return [(row, []) for row in worked[:1]] + [(row, lines) for row, lines in compared if lines]
 
 
-def changes(before: Row, after: Row) -> list[str]:
-    """What differs between two rows of an album, a line each."""
+def describe_changes(before: HistoryRow, after: HistoryRow) -> list[str]:
+    """The differences between two rows of an album, one per line."""
     lines = []
-    for name, text in (("outcome", "outcome"), ("reason", "reason"), ("inputs", "inputs"), ("digest", "photo")):
+    for name, label, length in (
+        ("outcome", "outcome", 200),
+        ("reason", "reason", 200),
+        ("inputs", "inputs", 12),
+        ("digest", "photo", 12),
+    ):
         old, new = str(getattr(before, name)), str(getattr(after, name))
         if old != new:
-            short = 12 if name in ("inputs", "digest") else 200
-            lines.append(f"{text}: {old[:short] or 'none'} -> {new[:short] or 'none'}")
-    for kind in ("versions", "scores"):
-        old_values, new_values = getattr(before, kind), getattr(after, kind)
+            lines.append(f"{label}: {old[:length] or 'none'} -> {new[:length] or 'none'}")
+    for name in ("versions", "scores"):
+        old_values, new_values = getattr(before, name), getattr(after, name)
         for key in sorted(old_values.keys() | new_values.keys()):
             if old_values.get(key) != new_values.get(key):
-                lines.append(f"{key}: {_shown(old_values.get(key))} -> {_shown(new_values.get(key))}")
+                lines.append(f"{key}: {format_value(old_values.get(key))} -> {format_value(new_values.get(key))}")
     return lines
 
 
-def status_table(rows: Iterable[Row]) -> Table:
-    """The albums with what became of them, those that need a human first."""
-    table = Table("album", "outcome", "night", "time", "scores", "reason")
-    for row in in_order(rows):
-        shown = {name: value for name, value in row.scores.items() if name.endswith(_SHOWN)}
-        scores = ", ".join(f"{name} {_shown(value)}" for name, value in shown.items())
-        seconds = sum(row.seconds.values())
-        time = f"{seconds:.0f} s" if seconds else ""
-        table.add_row(row.album, row.outcome, row.night, time, scores, escape(row.reason))
-    return table
-
-
-def in_order(rows: Iterable[Row]) -> list[Row]:
-    """Rows with those first that need a human, then by album."""
-    return sorted(rows, key=lambda row: (OUTCOMES.index(row.outcome), row.album))
-
-
-def _row(values: dict[str, Any], night: str) -> Row:
-    maps = {name: dict(values[name]) for name in ("scores", "seconds", "gpu_seconds", "versions")}
-    return Row(**values | maps, night=night)
-
-
-def _scores(album: Album) -> Iterable[tuple[str, float]]:
-    for path in sorted((album.out / "work").glob("[!.]*/metrics.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        values = document.get("result", document)  # that of `evaluate` is nested
-        for name, value in sorted(values.items()) if isinstance(values, dict) else ():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                yield f"{path.parent.name}.{name}", float(value)
-
-
-def _shown(value: object) -> str:
+def format_value(value: object) -> str:
+    """A version or score as text, numbers with 4 significant digits."""
     if value is None:
         return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _make_row(values: dict[str, Any], night: str) -> HistoryRow:
+    maps = {name: dict(values[name]) for name in ("scores", "seconds", "gpu_seconds", "versions")}
+    return HistoryRow(**values | maps, night=night)
+
+
+def _read_scores(album: Album) -> Iterator[tuple[str, float]]:
+    """Every number in the metrics of the album's stages, with its name."""
+    for path in sorted((album.out / "work").glob("[!.]*/metrics.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        values = document.get("result", document)  # `evaluate` nests its scores
+        for name, value in sorted(values.items()) if isinstance(values, dict) else ():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield f"{path.parent.name}.{name}", float(value)

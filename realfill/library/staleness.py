@@ -1,8 +1,9 @@
-"""Which albums need work, without asking DVC about those that nobody touched.
+"""Which albums are stale, found without asking DVC about unchanged ones.
 
-DVC takes a quarter of a second to find an album up to date, a thousand times a night. When it has, the album is
-sealed: sizes and times of its files, and of all else it depends on, are written down. As long as they are the same
-the album is as DVC found it. The same sizes and times are what DVC itself trusts in not reading a file again.
+DVC needs a quarter of a second to find an album up to date. Once it has, the sizes, times and inode numbers of the
+album's files, and of the files shared by all albums, are remembered as a fingerprint. As long as the fingerprint is
+the same, the album counts as up to date. DVC itself trusts the same file attributes when it decides whether to hash a
+file again.
 """
 
 from __future__ import annotations
@@ -17,93 +18,97 @@ from realfill.album.store import read_document
 from realfill.core.atomic_io import write_json
 from realfill.core.errors import RealFillError
 from realfill.core.hashing import digest, digest_json
+from realfill.library import quarantine
 from realfill.library.repository import PIPELINE, Library
 
-_NOT_WATCHED = ("quarantine.json",)
+_IGNORED_FILES = (quarantine.FILE_NAME,)
+FileAttributes = tuple[str, int, int, int]  # path, size in bytes, modification time in ns, inode number
 
 
 @dataclass
-class Seals:
-    """The seals of a clone's albums.
+class FreshnessCache:
+    """Fingerprints of a clone's albums at the time when DVC last found them up to date.
 
     Attributes:
         library: The clone.
-        common: Fingerprint of what every album depends on.
-        seals: Fingerprint of each album when DVC last found it up to date, by name.
-        gallery: Digest of what the gallery showed when it was last written.
+        shared_fingerprint: Fingerprint of the files that every album depends on.
+        fingerprints: Fingerprint of each album that DVC found up to date, by name.
+        gallery_digest: Digest of what the gallery showed when it was last written.
     """
 
     library: Library
-    common: str
-    seals: dict[str, str]
-    gallery: str = ""
+    shared_fingerprint: str
+    fingerprints: dict[str, str]
+    gallery_digest: str = ""
 
     @classmethod
-    def of(cls, library: Library) -> Seals:
-        """Read a clone's seals."""
-        path = _path(library)
-        known = read_document(path) if path.is_file() else {}
-        return cls(library, _common(library), known.get("albums", {}), known.get("gallery", ""))
-
-    def holds(self, name: str) -> bool:
-        """Whether nothing of the album changed since it was sealed."""
-        return name in self.seals and self.seals[name] == self._fingerprint(name)
-
-    def seal(self, name: str) -> None:
-        """Seal an album that DVC finds up to date now."""
-        self.seals[name] = self._fingerprint(name)
+    def read(cls, library: Library) -> FreshnessCache:
+        """Read the fingerprints that `write` stored in this clone; there are none at first."""
+        path = _cache_file(library)
+        document = read_document(path) if path.is_file() else {}
+        return cls(library, _shared_fingerprint(library), document.get("albums", {}), document.get("gallery", ""))
 
     def write(self, names: Iterable[str]) -> None:
-        """Keep the seals of these albums for the next time."""
-        self.seals = {name: self.seals[name] for name in names if name in self.seals}
-        write_json(_path(self.library), {"albums": self.seals, "gallery": self.gallery})
+        """Store the fingerprints of these albums in the clone; others are dropped."""
+        self.fingerprints = {name: self.fingerprints[name] for name in names if name in self.fingerprints}
+        write_json(_cache_file(self.library), {"albums": self.fingerprints, "gallery": self.gallery_digest})
 
-    def stale(self, names: Iterable[str]) -> Iterator[str]:
-        """Go through albums, sealing those that DVC finds up to date, and give the others."""
+    def is_unchanged(self, name: str) -> bool:
+        """Whether no file of the album changed since it was marked as fresh."""
+        return name in self.fingerprints and self.fingerprints[name] == self._fingerprint(name)
+
+    def mark_fresh(self, name: str) -> None:
+        """Remember the present fingerprint of an album that DVC finds up to date."""
+        self.fingerprints[name] = self._fingerprint(name)
+
+    def find_stale(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield the albums that DVC does not find up to date; mark the others as fresh."""
         for name in names:
-            if not self.holds(name):
-                if self.is_current(name):
-                    self.seal(name)
-                else:
-                    self.seals.pop(name, None)
-                    yield name
+            if self.is_unchanged(name):
+                continue
+            if self.is_up_to_date(name):
+                self.mark_fresh(name)
+            else:
+                self.fingerprints.pop(name, None)
+                yield name
 
-    def is_current(self, name: str) -> bool:
-        """Whether DVC finds all of an album up to date: photos, pipeline and outputs."""
+    def is_up_to_date(self, name: str) -> bool:
+        """Whether DVC finds the whole album up to date: photos, pipeline and outputs. Slow."""
         if not (self.library.folder(name) / "dvc.lock").is_file():
             return False
         try:
-            with self.library.tracked(name) as known:
-                return all(known.is_current(file, stage) for file, stage in known.stages)
+            with self.library.album_state(name) as state:
+                return state.all_up_to_date()
         except RealFillError:
             return False
 
     def _fingerprint(self, name: str) -> str:
-        return digest_json([self.common, list(_stats(self.library.folder(name)))])
+        return digest_json([self.shared_fingerprint, list(_walk(self.library.folder(name)))])
 
 
-def _path(library: Library) -> Path:
-    return library.root / ".dvc" / "tmp" / "realfill" / "seals.json"
+def _cache_file(library: Library) -> Path:
+    return library.state_folder / "freshness.json"
 
 
-def _common(library: Library) -> str:
+def _shared_fingerprint(library: Library) -> str:
+    """Fingerprint of what every album depends on: version, parameters, pipeline, and weights of the base model."""
     texts = [digest(library.root / "params.yaml"), digest(library.root / PIPELINE)]
     weights = sorted(path for path in library.root.glob("models/pocket/*/*") if path.is_file())
-    return digest_json([__version__, texts, [_stat(str(file), file.stat()) for file in weights]])
+    return digest_json([__version__, texts, [_attributes(str(file), file.stat()) for file in weights]])
 
 
-def _stats(folder: Path) -> Iterator[tuple[str, int, int, int]]:
-    """Name, size, time and number of every file of an album; not of what its runs keep beside their outputs."""
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if entry.name.startswith(".") or entry.name in _NOT_WATCHED:
+def _walk(folder: Path) -> Iterator[FileAttributes]:
+    """Attributes of every file of an album, sorted by path; hidden files of running stages are skipped."""
+    with os.scandir(folder) as iterator:
+        entries = sorted(iterator, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in _IGNORED_FILES:
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _stats(Path(entry.path))
+            yield from _walk(Path(entry.path))
         else:
-            yield _stat(entry.path, entry.stat())
+            yield _attributes(entry.path, entry.stat())
 
 
-def _stat(path: str, status: os.stat_result) -> tuple[str, int, int, int]:
+def _attributes(path: str, status: os.stat_result) -> FileAttributes:
     return path, status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,8 +1,8 @@
-"""What a coordinating clone and the clone of an agent tell each other about an album.
+"""Work orders: what the library's own clone and an agent's clone exchange about one album.
 
-An agent need not share a disk with anyone. An order holds the small texts by which DVC knows an album, so that the
-agent can pull its photos from the remote; what comes back is the album's `dvc.lock`, by which the coordinator can
-pull the results. Both are JSON.
+An agent shares no disk with the library. A work order holds the small text files by which DVC knows an album, so that
+the agent can pull its photos from the remote. The agent answers with the album's `dvc.lock`, so that the library can
+pull the results. Both travel as JSON.
 """
 
 from __future__ import annotations
@@ -20,112 +20,127 @@ from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import PIPELINE, Library, link_pipeline
 
 FILES = ("album.yaml", "ref.dvc", "target.dvc", "dvc.lock")
-WorkOrder = dict[str, Any]
-
-
-def make_work_order(library: Library, name: str, common: dict[str, str], attempt: int = 1) -> WorkOrder:
-    """What an agent must know of an album.
-
-    Args:
-        library: The coordinating clone.
-        name: The album.
-        common: The order's terms.
-        attempt: Another number asks for the same work again, instead of for what came of it.
-    """
-    files = [library.folder(name) / file for file in FILES]
-    texts = {file.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
-    return {"album": name, "attempt": attempt, "files": texts, "terms": digest_json(common)}
+WorkOrder = dict[str, Any]  # "album": name, "attempt": int, "files": text by name of `FILES`, "context": digest
 
 
 def shared_context(library: Library) -> dict[str, str]:
-    """What all orders of a clone have in common: who asks, the parameters, and what must be the same there."""
+    """What all work orders of a clone have in common.
+
+    Returns:
+        {"clone": id of the clone that asks, "params": text of `params.yaml`, "software": digest of what must be the
+        same in the agent's clone}.
+    """
     return {
-        "clone": _clone(library),
+        "clone": _clone_id(library),
         "params": (library.root / "params.yaml").read_text(encoding="utf-8"),
-        "software": _software(library),
+        "software": _software_digest(library),
     }
 
 
-def apply_work_order(library: Library, wanted: WorkOrder, common: dict[str, str]) -> bool:
-    """Make this clone know an album as the coordinating clone knows it.
+def make_work_order(library: Library, name: str, context: dict[str, str], attempt: int = 1) -> WorkOrder:
+    """Make the work order of an album.
 
     Args:
-        library: The agent's clone; nothing is changed where it is the coordinating clone itself.
-        wanted: The order.
-        common: Its terms.
+        library: The library's own clone.
+        name: The album.
+        context: The shared context of the order.
+        attempt: A new number asks for the work again; the same number asks for its stored outcome.
+    """
+    files = [library.folder(name) / file for file in FILES]
+    texts = {file.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
+    return {"album": name, "attempt": attempt, "files": texts, "context": digest_json(context)}
+
+
+def apply_work_order(library: Library, order: WorkOrder, context: dict[str, str]) -> bool:
+    """Write an album's text files and the parameters into this clone as the work order has them.
+
+    Args:
+        library: The agent's clone. Nothing is changed if it is the clone that made the order.
+        order: The work order.
+        context: Its shared context.
 
     Returns:
-        Whether this is the first time: otherwise there may be work of ours to go on with.
+        Whether the order is new here. Otherwise an interrupted run of it may be continued.
 
     Raises:
-        TransientError: This clone is of another version than the coordinating one.
+        TransientError: The software of this clone is not that of the clone that made the order.
     """
-    name = wanted["album"]
+    name = order["album"]
     folder = library.folder(name)
-    if is_own(library, common):
+    if is_own_clone(library, context):
         return False
-    if _software(library) != common["software"]:
-        problem = "This clone's code, pipeline or base model is not that of the library's own clone."
-        raise TransientError(problem, "Bring it to the same commit, then start its worker again.", library.root)
-    if (library.root / "params.yaml").read_text(encoding="utf-8") != common["params"]:
-        atomic_write(library.root / "params.yaml", common["params"])
-    if _accepted(library, name).get("order") == digest_json(wanted):
+    _require_same_software(library, context)
+    if (library.root / "params.yaml").read_text(encoding="utf-8") != context["params"]:
+        atomic_write(library.root / "params.yaml", context["params"])
+    if _read_record(library, name).get("order") == digest_json(order):
         return False
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
     for file in FILES:
-        if file in wanted["files"]:
-            atomic_write(folder / file, wanted["files"][file])
+        if file in order["files"]:
+            atomic_write(folder / file, order["files"][file])
     if not (folder / "dvc.yaml").is_file():
         link_pipeline(library.root / PIPELINE, folder / "dvc.yaml")
-    write_json(_note(library, name), {"order": digest_json(wanted), "outcome": None})
+    _write_record(library, order, None)
     return True
 
 
-def is_own(library: Library, common: dict[str, str]) -> bool:
-    """Whether the orders come from this very clone."""
-    return common["clone"] == _clone(library)
+def is_own_clone(library: Library, context: dict[str, str]) -> bool:
+    """Whether this clone made the work orders with this context."""
+    return context["clone"] == _clone_id(library)
 
 
-def keep_outcome(library: Library, wanted: WorkOrder, outcome: dict[str, Any]) -> None:
-    """Write down what came of an order, so that the same order is answered without work."""
-    write_json(_note(library, wanted["album"]), {"order": digest_json(wanted), "outcome": outcome})
+def write_outcome(library: Library, order: WorkOrder, outcome: dict[str, Any]) -> None:
+    """Store the outcome of a work order, so that the same order is answered without work."""
+    _write_record(library, order, outcome)
 
 
-def kept_outcome(library: Library, wanted: WorkOrder) -> dict[str, Any] | None:
-    """What came of this very order here, if it was carried out before."""
-    note = _accepted(library, wanted["album"])
-    return note.get("outcome") if note.get("order") == digest_json(wanted) else None
+def read_outcome(library: Library, order: WorkOrder) -> dict[str, Any] | None:
+    """The stored outcome of this very work order; None if it was not finished here."""
+    record = _read_record(library, order["album"])
+    return record.get("outcome") if record.get("order") == digest_json(order) else None
 
 
-def take_lock(library: Library, name: str, lock: str) -> None:
-    """Write the `dvc.lock` that came back, and pull what it stands for.
+def pull_results(library: Library, name: str, lock: str) -> None:
+    """Write the `dvc.lock` that an agent answered with, and pull the results that it names.
 
     Raises:
-        RemoteError: The remote does not give the results.
+        RemoteError: The remote does not provide the results.
     """
     atomic_write(library.folder(name) / "dvc.lock", lock)
-    with open_dvc_state(library.root, library.pipeline(name)) as known:
-        known.pull()
+    with open_dvc_state(library.root, library.pipeline_file(name)) as state:
+        state.pull()
 
 
-def _accepted(library: Library, name: str) -> dict[str, Any]:
-    path = _note(library, name)
+def _read_record(library: Library, name: str) -> dict[str, Any]:
+    """The last work order of an album that was applied here, with its outcome; empty if there is none."""
+    path = _record_file(library, name)
     return read_document(path) if path.is_file() else {}
 
 
-def _note(library: Library, name: str) -> Path:
-    return library.root / ".dvc" / "tmp" / "realfill" / "orders" / f"{name}.json"
+def _write_record(library: Library, order: WorkOrder, outcome: dict[str, Any] | None) -> None:
+    write_json(_record_file(library, order["album"]), {"order": digest_json(order), "outcome": outcome})
 
 
-def _clone(library: Library) -> str:
-    """A name of this clone that no other has."""
-    path = library.root / ".dvc" / "tmp" / "realfill" / "clone"
+def _record_file(library: Library, name: str) -> Path:
+    return library.state_folder / "orders" / f"{name}.json"
+
+
+def _clone_id(library: Library) -> str:
+    """A random identifier of this clone, made on first use."""
+    path = library.state_folder / "clone"
     if not path.is_file():
         atomic_write(path, uuid.uuid4().hex)
     return path.read_text(encoding="utf-8")
 
 
-def _software(library: Library) -> str:
+def _require_same_software(library: Library, context: dict[str, str]) -> None:
+    if _software_digest(library) != context["software"]:
+        problem = "This clone's code, pipeline or base model is not that of the library's own clone."
+        raise TransientError(problem, "Bring it to the same commit, then start its worker again.", library.root)
+
+
+def _software_digest(library: Library) -> str:
+    """Digest of the version, the pipeline and the weights of the base model."""
     weights = sorted(library.root.glob("models/pocket/*/*.safetensors"))
     return digest_json([__version__, digest(library.root / PIPELINE), [digest(path) for path in weights]])

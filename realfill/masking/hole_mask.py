@@ -1,80 +1,119 @@
-"""FIXME DOCSTRING."""
+"""Masks of the hole, from a drawing, from transparency, or from shapes, checked for mistakes.
+
+A mask is [H, W] uint8: 255 = fill, 0 = keep.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from realfill.album.settings import AlbumSettings
 from realfill.core.errors import MaskError
 from realfill.imaging.ops import Pixels, distance_transform
 from realfill.photo_io.color_management import to_srgb
-from realfill.photo_io.decode import Photo
+from realfill.photo_io.photo import Photo
 
-GREYS = 0.03  # share of pixels that may be neither black nor white: the soft rim of what was drawn
-NOISE = 8  # distance from black or white that lossy compression makes of them
-FLAT = 2.0  # standard deviation below which a region shows nothing
-_WAYS = (
-    "Describe it in one of four ways: a black and white picture target/mask.png of the photo's size (white = fill); "
-    "transparent pixels in the target; boxes or polygons in album.yaml; outpaint or aspect in album.yaml."
+if TYPE_CHECKING:
+    from realfill.album.settings import AlbumSettings
+
+_WHITE = 128  # 8-bit levels from here on, the upper half, are white, or opaque
+_REMEDY = (
+    "Describe the hole in one of four ways: by a black and white image target/mask.png of the photo's size (white = "
+    "fill); by transparent pixels of the target; by boxes or polygons in album.yaml; by outpaint or aspect in "
+    "album.yaml."
 )
 
 
-def mask_from_file(drawing: Photo, photo: Photo, picture: Pixels) -> Pixels:
-    """Read a mask that was drawn as a picture of its own.
+@dataclass(frozen=True)
+class HoleMaskSettings:
+    """When a drawing is taken for a mistake; all set by hand.
+
+    Attributes:
+        noise: Distance from black or white that counts as such, 8-bit levels: lossy compression changes them.
+        max_gray_share: Share of pixels that may be neither black nor white, such as an antialiased rim.
+        max_gray_to_fill: Number of such pixels, as a multiple of the number of pixels to fill.
+        max_color_difference: Largest difference between channels of a gray pixel, 8-bit levels.
+        rim: Side of the square by which what is kept is eroded before its texture is measured, pixels: JPEG's ringing
+            lies within it.
+        flat_deviation: Standard deviation below which what is kept shows nothing, 8-bit levels.
+        picture_deviation: Standard deviation above which what is filled shows something, 8-bit levels.
+    """
+
+    noise: int = 8
+    max_gray_share: float = 0.03
+    max_gray_to_fill: float = 0.5
+    max_color_difference: int = 16
+    rim: int = 17
+    flat_deviation: float = 2.0
+    picture_deviation: float = 10.0
+
+
+def mask_from_drawing(
+    drawing: Photo, photo: Photo, picture: Pixels, settings: HoleMaskSettings = HoleMaskSettings()
+) -> Pixels:
+    """Read a mask that was drawn as an image of its own.
 
     Args:
         drawing: The mask file, white = fill.
         photo: The target.
-        picture: The target in sRGB, [H, W, 3] uint8.
+        picture: The target, [H, W, 3] uint8 sRGB.
+        settings: When it is taken for a mistake.
 
     Returns:
         [H, W] uint8, 255 = fill.
 
     Raises:
-        MaskError: Its size, its values or its polarity cannot be meant.
+        MaskError: Its size, its values or its polarity are not plausible.
     """
     _check_size(drawing, photo)
-    peak = int(drawing.pixels.max())
-    if 0 < peak <= np.iinfo(drawing.pixels.dtype).max // 255:
-        full = np.iinfo(drawing.pixels.dtype).max
-        problem = f"The mask's brightest value is {peak}, which is black: white is {full}."
-        raise MaskError(problem, f"Multiply its values so that what is to be filled is {full}.")
-    shade = to_srgb(drawing)  # [H, W, 3]
+    _check_range(drawing)
+    shade = to_srgb(drawing)  # [H, W, 3] uint8
     _check_alpha(drawing, shade)
-    if drawing.pixels.shape[2] > 1 and _coloured(shade) > GREYS:
-        raise MaskError("The mask is coloured.", "Draw it in black and white; white = fill.")
-    mask = _binary(shade[..., 1], "The mask")
-    kept = cv2.erode(255 - mask, np.ones((17, 17), np.uint8))  # away from the rim, where JPEG rings
-    if kept.any() and _spread(picture, kept) < FLAT and _spread(picture, mask) > 5 * FLAT:
+    if drawing.pixels.shape[2] > 1 and _color_share(shade, settings) > settings.max_gray_share:
+        raise MaskError("The mask is colored.", "Draw it in black and white; white = fill.")
+    mask = _to_mask(shade[..., 1], "The mask", settings)
+    kept = cv2.erode(255 - mask, np.ones((settings.rim, settings.rim), np.uint8))
+    is_flat = kept.any() and _deviation(picture, kept) < settings.flat_deviation
+    if is_flat and _deviation(picture, mask) > settings.picture_deviation:
         raise MaskError(
-            "The mask seems inverted: what it keeps is one flat colour, what it fills is a picture.",
+            "The mask seems inverted: what it keeps is one flat color, what it fills is a picture.",
             "Invert it; white = fill, black = keep.",
         )
     return mask
 
 
-def mask_from_alpha(photo: Photo) -> Pixels:
+def mask_from_alpha(photo: Photo, settings: HoleMaskSettings = HoleMaskSettings()) -> Pixels:
     """Take the target's transparent pixels as the hole, [H, W] uint8, 255 = fill.
 
     Raises:
-        MaskError: There are none, or it is neither transparent nor opaque.
+        MaskError: No pixel is transparent, or too many are neither transparent nor opaque.
     """
-    clear = None if photo.alpha is None else 255 - _eight_bits(photo.alpha)
-    if clear is None or clear.max() <= NOISE:
-        raise MaskError("Nothing describes what is to be filled.", _WAYS)
-    return _binary(clear, "The target's transparency")
+    transparency = None if photo.alpha is None else 255 - _to_8_bits(photo.alpha)
+    if transparency is None or transparency.max() <= settings.noise:
+        raise MaskError("No hole is described.", _REMEDY)
+    return _to_mask(transparency, "The target's transparency", settings)
 
 
 def mask_from_shapes(settings: AlbumSettings, width: int, height: int) -> Pixels:
-    """Draw boxes and polygons, [H, W] uint8, 255 = fill; a polygon fills every pixel that it touches.
+    """Draw the boxes and polygons of album.yaml; a polygon fills every pixel that it touches.
+
+    Args:
+        settings: Content of album.yaml.
+        width: Width of the photo, pixels.
+        height: Height of the photo, pixels.
+
+    Returns:
+        [H, W] uint8, 255 = fill.
 
     Raises:
         MaskError: One of them reaches beyond the photo.
     """
     corners = [(x, y) for box in settings.boxes for x, y in ((box.left, box.top), (box.right, box.bottom))]
-    points = [point for polygon in settings.polygons for point in polygon]
-    for x, y in [*corners, *points]:
+    vertices = [vertex for polygon in settings.polygons for vertex in polygon]
+    for x, y in [*corners, *vertices]:
         if not (0 <= x <= width and 0 <= y <= height):
             problem = f"The point ({x:g}, {y:g}) lies outside the photo of {width} x {height} pixels."
             raise MaskError(problem, "Give boxes and polygons in pixels of the photo as it is shown upright.")
@@ -86,75 +125,92 @@ def mask_from_shapes(settings: AlbumSettings, width: int, height: int) -> Pixels
     return mask
 
 
-def grow_mask(mask: Pixels, pixels: int) -> Pixels:
-    """Dilate a mask, [H, W] uint8 0 or 255, by a disc of this radius."""
-    if pixels == 0 or not mask.any():
+def grow_mask(mask: Pixels, radius: int) -> Pixels:
+    """Dilate a mask by a disc; the radius is in pixels."""
+    if radius == 0 or not mask.any():
         return mask
-    inside: Pixels = distance_transform(mask > 0) <= pixels
+    inside: Pixels = distance_transform(mask > 0) <= radius
     return inside.astype(np.uint8) * np.uint8(255)
 
 
-def _coloured(shade: Pixels) -> float:
-    """Share of pixels whose channels differ."""
-    red, green, blue = cv2.split(shade)
-    differ = cv2.max(cv2.absdiff(red, green), cv2.absdiff(blue, green)) > 2 * NOISE
-    return float(np.count_nonzero(differ) / differ.size)
+def check_hole_share(share: float, limit: float) -> None:
+    """Check how much is to be filled.
+
+    Raises:
+        MaskError: Nothing is, or a greater share than `limit`.
+    """
+    if share == 0:
+        raise MaskError("Nothing is marked to be filled.", _REMEDY)
+    if share > limit:
+        raise MaskError(
+            f"{share:.1%} of the picture is to be filled; at most {limit:.0%} are allowed.",
+            "Keep more of the photo, check that white = fill, or raise masks.max_hole.",
+        )
 
 
 def _check_size(drawing: Photo, photo: Photo) -> None:
     size, wanted = (drawing.width, drawing.height), (photo.width, photo.height)
     if size == wanted:
         return
-    if size == wanted[::-1] and photo.orientation >= 5:
+    if size == wanted[::-1] and photo.orientation >= 5:  # EXIF orientations 5 to 8 exchange width and height
         raise MaskError(
             f"The mask has {size[0]} x {size[1]} pixels and fits the photo as it is stored, but the photo is shown "
-            f"turned to {wanted[0]} x {wanted[1]} (EXIF orientation {photo.orientation}).",
-            "Turn the mask the same way, so that it lies over the photo as it is shown.",
+            f"rotated, with {wanted[0]} x {wanted[1]} pixels (EXIF orientation {photo.orientation}).",
+            "Rotate the mask in the same way, so that it fits the photo as it is shown.",
         )
     raise MaskError(
         f"The mask has {size[0]} x {size[1]} pixels, the photo {wanted[0]} x {wanted[1]}.",
-        "Draw the mask over the photo at its full size; it is not scaled, for that would move its edges.",
+        "Draw the mask at the photo's full size. It is not scaled, because that would move its edges.",
     )
 
 
+def _check_range(drawing: Photo) -> None:
+    """Reject masks of 0 and 1, and masks of 8 bits in a file of 16 bits."""
+    peak, white = int(drawing.pixels.max()), np.iinfo(drawing.pixels.dtype).max
+    if 0 < peak <= white // 255:
+        problem = f"The mask's brightest value is {peak}, which is black; white is {white}."
+        raise MaskError(problem, f"Scale its values so that what is to be filled is {white}.")
+
+
 def _check_alpha(drawing: Photo, shade: Pixels) -> None:
+    """Reject drawings whose shape is in their transparency."""
     if drawing.alpha is None or np.ptp(drawing.alpha) == 0:
         return
-    clear = _eight_bits(drawing.alpha) < 128
-    if np.ptp(shade) == 0 or (shade[clear] >= 128).any():
+    transparent = _to_8_bits(drawing.alpha) < _WHITE
+    if np.ptp(shade) == 0 or (shade[transparent] >= _WHITE).any():
         raise MaskError(
-            "The mask is drawn in its transparency, so that it cannot be told what is meant by white.",
+            "The mask is drawn by its transparency, so it is not clear what its colors mean.",
             "Save it without transparency: white where it is to be filled, black elsewhere.",
         )
 
 
-def _binary(shade: Pixels, what: str) -> Pixels:
-    mask: Pixels = cv2.threshold(shade, 127, 255, cv2.THRESH_BINARY)[1]
+def _color_share(image: Pixels, settings: HoleMaskSettings) -> float:
+    """Share of pixels whose channels differ."""
+    red, green, blue = cv2.split(image)
+    differ = cv2.max(cv2.absdiff(red, green), cv2.absdiff(blue, green)) > settings.max_color_difference
+    return float(np.count_nonzero(differ) / differ.size)
+
+
+def _to_mask(shade: Pixels, what: str, settings: HoleMaskSettings) -> Pixels:
+    """Threshold [H, W] uint8; `what` names it in errors."""
+    mask: Pixels = cv2.threshold(shade, _WHITE - 1, 255, cv2.THRESH_BINARY)[1]
     fill = np.count_nonzero(mask)
-    if fill == 0 and shade.max() <= NOISE:
+    if fill == 0 and shade.max() <= settings.noise:
         raise MaskError(f"{what} marks nothing to fill.", "Paint white what is to be filled.")
-    greys = np.count_nonzero((shade > NOISE) & (shade < 255 - NOISE))
-    if greys > GREYS * shade.size or greys > fill / 2:
+    gray = np.count_nonzero((shade > settings.noise) & (shade < 255 - settings.noise))
+    if gray > settings.max_gray_share * shade.size or gray > settings.max_gray_to_fill * fill:
         raise MaskError(
-            f"{what} is grey, neither black nor white, in {greys / shade.size:.1%} of the pixels.",
+            f"{what} is gray, neither black nor white, in {gray / shade.size:.1%} of the pixels.",
             "Draw it with a hard brush: white where it is to be filled, black elsewhere.",
         )
     return mask
 
 
-def check_hole_share(hole: float, limit: float) -> None:
-    if hole == 0:
-        raise MaskError("Nothing is marked to be filled.", _WAYS)
-    if hole > limit:
-        raise MaskError(
-            f"{hole:.1%} of the picture is to be filled; {limit:.0%} is the most.",
-            "Leave more of the photo, check that white = fill, or raise masks.max_hole.",
-        )
-
-
-def _spread(picture: Pixels, mask: Pixels) -> float:
+def _deviation(picture: Pixels, mask: Pixels) -> float:
+    """Largest standard deviation of a channel where the mask is not 0."""
     return float(cv2.meanStdDev(picture, mask=mask)[1].max())
 
 
-def _eight_bits(values: Pixels) -> Pixels:
+def _to_8_bits(values: Pixels) -> Pixels:
+    """Scale unsigned integers to 8 bits, rounding down."""
     return (values // (np.iinfo(values.dtype).max // 255)).astype(np.uint8)

@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Point correspondences between photos: local features, matchers, and verification by two-view geometry."""

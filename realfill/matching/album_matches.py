@@ -1,75 +1,110 @@
-"""FIXME DOCSTRING."""
+"""Matches between the target and the references of an album.
+
+Two matchers complement each other: ALIKED with LightGlue bears changes of light and scale, SIFT is more accurate.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from realfill.geometry.camera import IntrinsicsPrior
-from realfill.imaging.ops import Pixels, resize
+from realfill.imaging.ops import Pixels, shrink_to
+from realfill.matching.aliked import AlikedMatcher, AlikedSettings
 from realfill.matching.correspondences import Matches
-from realfill.matching.matchers import AlikedMatcher, Matcher, SiftMatcher
+from realfill.matching.matcher import Matcher
+from realfill.matching.sift import SiftMatcher, SiftSettings
 
-LEARNED_SIDE, _SIFT_SIDE = 1024, 2048  # pixels along the longer side that is matched
-_SIFT_KEYPOINTS = 8000
+
+@dataclass(frozen=True)
+class AlbumMatchSettings:
+    """At which sizes the photos of an album are matched.
+
+    Attributes:
+        aliked_side: Longer side of the photos that ALIKED sees, pixels; set by hand.
+        sift_side: Longer side of the photos that SIFT sees, pixels; set by hand.
+        aliked: Of ALIKED.
+        sift: Of SIFT; more keypoints of less contrast than its defaults, since the photos are larger. Set by hand.
+        hole_dilation: Side of the square by which the hole is dilated before matches in it are dropped, pixels of
+            the full-size target: a keypoint's descriptor sees its surroundings. Set by hand.
+    """
+
+    aliked_side: int = 1024
+    sift_side: int = 2048
+    aliked: AlikedSettings = AlikedSettings()
+    sift: SiftSettings = SiftSettings(max_keypoints=8000, contrast_threshold=0.01)
+    hole_dilation: int = 17
+
+
+def shrink_for_matching(photo: Pixels, settings: AlbumMatchSettings = AlbumMatchSettings()) -> Pixels:
+    """Scale a photo down to the largest size that `match_album` uses."""
+    return shrink_to(photo, settings.sift_side)
 
 
 def match_album(
-    photos: Sequence[Pixels], lenses: Sequence[IntrinsicsPrior], mask: Pixels, most: int
+    photos: Sequence[Pixels],
+    sides: Sequence[int],
+    mask: Pixels,
+    max_references: int,
+    settings: AlbumMatchSettings = AlbumMatchSettings(),
 ) -> dict[tuple[int, int], Matches]:
-    """Matches of the target with each reference, and among the `most` references that share most with it.
+    """Match the target with every reference, and the references that share most with it with each other.
 
-    In pixels of the full-size photos. Learned matches find what changed its light or size, SIFT's are more exact.
+    Args:
+        photos: The target, then the references, [h, w, 3] uint8 sRGB as `shrink_for_matching` returns them.
+        sides: Longer side of each photo at full size, pixels.
+        mask: The target's hole at full size, [H, W] uint8, 255 = fill.
+        max_references: How many references are kept: those with most matches with the target.
+        settings: Sizes and matchers.
+
+    Returns:
+        Matches of photos i < j by (i, j), the target being 0, in pixels of the full-size photos. None of them lies in
+        the target's hole.
+
+    Raises:
+        ModelError: ALIKED's weights are not on this machine.
     """
-    hole = cv2.dilate(mask, np.ones((17, 17), np.uint8))
-    matchers: list[tuple[Matcher[Any], int]] = [
-        (AlikedMatcher(), LEARNED_SIDE),
-        (SiftMatcher(_SIFT_KEYPOINTS, contrast=0.01), _SIFT_SIDE),
+    views = [
+        _MatcherAtSize(AlikedMatcher(settings.aliked), settings.aliked_side, photos, sides),
+        _MatcherAtSize(SiftMatcher(settings.sift), settings.sift_side, photos, sides),
     ]
-    features = [
-        [matcher.detect(shrink_to(photo, side)) for photo in photos]  # one list a matcher
-        for matcher, side in matchers
-    ]
+    hole = cv2.dilate(mask, np.ones((settings.hole_dilation, settings.hole_dilation), np.uint8))
 
     def match(i: int, j: int) -> Matches:
-        parts = []
-        for (matcher, side), found in zip(matchers, features, strict=True):
-            pairs = matcher.pair(found[i], found[j])
-            ends = [
-                (points + 0.5) * _enlargement(lenses[n], side) - 0.5
-                for n, points in ((i, pairs.points0), (j, pairs.points1))
-            ]
-            parts.append(Matches(ends[0], ends[1], pairs.confidence))
-        together = Matches(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("points0", "points1", "confidence"))
+        matches = Matches.concatenate([view.match(i, j) for view in views])
+        return matches[_is_known(hole, matches.points0)] if i == 0 else matches
+
+    references = range(1, len(photos))
+    with_target = {(0, number): match(0, number) for number in references}
+    best = sorted(sorted(references, key=lambda number: -len(with_target[0, number]))[:max_references])
+    among_references = {(i, j): match(i, j) for i, j in itertools.combinations(best, 2)}
+    return {pair: matches for pair, matches in (with_target | among_references).items() if pair[1] in best}
+
+
+class _MatcherAtSize:
+    """A matcher on all photos of an album at one size; features are extracted once."""
+
+    def __init__(self, matcher: Matcher[Any], side: int, photos: Sequence[Pixels], full_sides: Sequence[int]) -> None:
+        self._matcher = matcher
+        self._features = [matcher.extract_features(shrink_to(photo, side)) for photo in photos]
+        self._enlargements = [max(1.0, full_side / side) for full_side in full_sides]
+
+    def match(self, i: int, j: int) -> Matches:
+        """Match two photos, in pixels of the full-size photos."""
+        matches = self._matcher.match(self._features[i], self._features[j])
+        points0, points1 = (
+            (points + 0.5) * self._enlargements[number] - 0.5
+            for number, points in ((i, matches.points0), (j, matches.points1))
         )
-        return together[_outside(hole, together.points0)] if i == 0 else together
-
-    numbers = range(1, len(photos))
-    matches = {(0, number): match(0, number) for number in numbers}
-    near = sorted(sorted(numbers, key=lambda number: -len(matches[0, number]))[:most])
-    matches |= {(i, j): match(i, j) for i, j in itertools.combinations(near, 2)}
-    return {pair: found for pair, found in matches.items() if pair[1] in near}
+        return Matches(points0, points1, matches.confidence)
 
 
-def _outside(hole: Pixels, points: np.ndarray) -> np.ndarray:
+def _is_known(hole: Pixels, points: np.ndarray) -> np.ndarray:
+    """Tell which points [N, 2] lie outside the hole [H, W] uint8, bool [N]."""
     columns, rows = np.rint(points).astype(int).T
-    inside: np.ndarray = hole[rows.clip(0, hole.shape[0] - 1), columns.clip(0, hole.shape[1] - 1)] == 0
-    return inside
-
-
-def _enlargement(lens: IntrinsicsPrior, side: int) -> float:
-    return max(1.0, max(lens.width, lens.height) / side)
-
-
-def shrink_to(photo: Pixels, side: int) -> Pixels:
-    shrink = min(1.0, side / max(photo.shape[:2]))
-    return resize(photo, max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
-
-
-def shrink_for_matching(photo: Pixels) -> Pixels:
-    return shrink_to(photo, _SIFT_SIDE)
+    known: np.ndarray = hole[rows.clip(0, hole.shape[0] - 1), columns.clip(0, hole.shape[1] - 1)] == 0
+    return known

@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""Photo files: decoding, color management, metadata and encoding."""

@@ -1,4 +1,8 @@
-"""FIXME DOCSTRING."""
+"""Conversion between a photo's own color space and sRGB, through its ICC profile.
+
+All pixels are computed in sRGB. A `Photo` keeps its own color space and bit depth, so that what is not filled can be
+delivered unchanged.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +16,33 @@ import numpy.typing as npt
 from PIL import ImageCms
 
 from realfill.imaging.ops import Pixels
-from realfill.photo_io.decode import COLOR_MODES, Photo, read_photo
+from realfill.photo_io.decode import read_photo
+from realfill.photo_io.photo import COLOR_MODES, Photo, to_8_bits
 
 _INTENT = int(ImageCms.Intent.RELATIVE_COLORIMETRIC)
-_BLACK_POINT = int(ImageCms.Flags.BLACKPOINTCOMPENSATION)
-_EXACT = int(ImageCms.Flags.NOOPTIMIZE)
+_BLACK_POINT_COMPENSATION = int(ImageCms.Flags.BLACKPOINTCOMPENSATION)
+_NO_OPTIMIZATION = int(ImageCms.Flags.NOOPTIMIZE)  # full precision, for 16 bits
+_REC_709_LUMA = np.array([[0.2126], [0.7152], [0.0722]], np.float32)  # ITU-R BT.709
 
 
 def to_srgb(photo: Photo) -> Pixels:
-    """The photo's colours as [H, W, 3] uint8 sRGB (relative colorimetric, black point compensated).
+    """Convert a photo to sRGB, relative colorimetric with black point compensation. Alpha is ignored.
 
-    Without a usable profile grey and RGB are taken for sRGB, and CMYK for its plain complement. Alpha is ignored.
-    The result may share the photo's memory: copy it before writing into it.
+    Without a usable profile, gray and RGB are taken for sRGB, and CMYK for the complement of RGB.
+
+    Args:
+        photo: A photo of any color space and bit depth.
+
+    Returns:
+        [H, W, 3] uint8 sRGB. It may share the photo's memory: copy it before you write into it.
     """
     icc = None if profile_problem(photo) else photo.icc
     if icc is not None:
-        exact = _EXACT if photo.bits == 16 else 0
-        return _transform(photo.pixels, icc, _srgb(), COLOR_MODES[photo.pixels.shape[2]], "rgb", "uint8", exact)
-    samples = photo.pixels if photo.bits == 8 else ((photo.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        flags = _NO_OPTIMIZATION if photo.bits == 16 else 0
+        return _transform(
+            photo.pixels, icc, _srgb_profile(), COLOR_MODES[photo.pixels.shape[2]], "rgb", "uint8", flags
+        )
+    samples = to_8_bits(photo.pixels)  # [H, W, C] uint8
     if samples.shape[2] == 1:
         return np.repeat(samples, 3, axis=2)
     if samples.shape[2] == 3:
@@ -39,25 +52,26 @@ def to_srgb(photo: Photo) -> Pixels:
 
 
 def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
-    """Bring sRGB colours into another photo's colour space and depth.
+    """Convert sRGB pixels to the color space and bit depth of a photo; the inverse of `to_srgb`.
 
     Args:
-        rgb: [h, w, 3] float32 sRGB in 0..1; values beyond are clipped.
+        rgb: [h, w, 3] float32 sRGB in 0..1; values outside are clipped.
         like: The photo to match; its size does not matter.
 
     Returns:
-        [h, w, C] of `like`'s channels and dtype.
+        [h, w, C] of the photo's channels and dtype.
     """
     channels = like.pixels.shape[2]
     icc = None if profile_problem(like) else like.icc
     if icc is not None:
         deep = _quantize(rgb, np.uint16)
-        return _transform(deep, _srgb(), icc, "rgb", COLOR_MODES[channels], like.pixels.dtype.name, _EXACT)
+        dtype = like.pixels.dtype.name
+        return _transform(deep, _srgb_profile(), icc, "rgb", COLOR_MODES[channels], dtype, _NO_OPTIMIZATION)
     if channels == 1:
-        rgb = rgb @ np.array([[0.2126], [0.7152], [0.0722]], np.float32)  # Rec. 709 luma
+        rgb = rgb @ _REC_709_LUMA  # [h, w, 1]
     if channels == 4:
         black = 1 - rgb.max(axis=2, keepdims=True)  # [h, w, 1]
-        ink = (1 - rgb - black) / np.maximum(1 - black, 1e-6)
+        ink = (1 - rgb - black) / np.maximum(1 - black, 1e-6)  # [h, w, 3]; pure black has no other ink
         rgb = np.concatenate([ink, black], axis=2)
     return _quantize(rgb, like.pixels.dtype)
 
@@ -66,20 +80,20 @@ def read_srgb(path: Path) -> Pixels:
     """Read a photo as [H, W, 3] uint8 sRGB, upright.
 
     Raises:
-        PhotoError: As `read`.
+        PhotoError: As for `read_photo`.
     """
     return to_srgb(read_photo(path))
 
 
 def profile_name(photo: Photo) -> str:
-    """Description of the embedded ICC profile; empty where there is none or it cannot be read."""
+    """Description of the embedded ICC profile; empty if there is none or it cannot be used."""
     if photo.icc is None or profile_problem(photo):
         return ""
     return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(photo.icc))).strip()
 
 
 def profile_problem(photo: Photo) -> str:
-    """Why the embedded ICC profile is not used, as a sentence; empty where all is well."""
+    """Why the embedded ICC profile cannot be used, a sentence; empty if it can, or if there is none."""
     return "" if photo.icc is None else _profile_problem(photo.icc, photo.pixels.shape[2])
 
 
@@ -89,37 +103,39 @@ def _profile_problem(icc: bytes, channels: int) -> str:
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip().lower()
         if space != mode:
-            return f"The embedded colour profile is for {space}, not {mode}; sRGB is assumed."
+            return f"The embedded color profile is for {space}, not {mode}; sRGB is assumed."
         pixel = np.zeros((1, 1, channels), np.uint8)
-        _transform(pixel, icc, _srgb(), mode, "rgb", "uint8", 0)
-        _transform(np.zeros((1, 1, 3), np.uint16), _srgb(), icc, "rgb", mode, "uint8", 0)
+        _transform(pixel, icc, _srgb_profile(), mode, "rgb", "uint8", 0)
+        _transform(np.zeros((1, 1, 3), np.uint16), _srgb_profile(), icc, "rgb", mode, "uint8", 0)
     except (OSError, ValueError, RuntimeError, ImageCms.PyCMSError) as error:
-        return f"The embedded colour profile is broken ({str(error)[:100]}); sRGB is assumed."
+        return f"The embedded color profile is broken ({str(error)[:100]}); sRGB is assumed."
     return ""
 
 
 @lru_cache(maxsize=1)
-def _srgb() -> bytes:
+def _srgb_profile() -> bytes:
     return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
 
 
 def _transform(
-    samples: Pixels, source: bytes, sink: bytes, mode: str, out_mode: str, dtype: str, flags: int
+    samples: Pixels, source: bytes, destination: bytes, mode: str, out_mode: str, dtype: str, flags: int
 ) -> Pixels:
-    out: Pixels = imagecodecs.cms_transform(
+    """Transform samples [H, W, C] of the profile `source` to the profile `destination`, by Little CMS."""
+    transformed: Pixels = imagecodecs.cms_transform(
         samples,
         source,
-        sink,
+        destination,
         colorspace=mode,
         outcolorspace=out_mode,
         outdtype=dtype,
         intent=_INTENT,
-        flags=_BLACK_POINT | flags,
+        flags=_BLACK_POINT_COMPENSATION | flags,
     )
-    return out.reshape(*samples.shape[:2], -1)
+    return transformed.reshape(*samples.shape[:2], -1)
 
 
 def _quantize(values: Pixels, dtype: npt.DTypeLike) -> Pixels:
+    """Scale float32 values in 0..1 to the whole range of an integer dtype, with rounding and clipping."""
     full = np.iinfo(dtype).max
     scaled = values * np.float32(full)
     return np.rint(scaled, out=scaled).clip(0, full, out=scaled).astype(dtype)

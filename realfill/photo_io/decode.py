@@ -1,11 +1,8 @@
-"""Photos in and out: decoding, orientation, colour management, and the plain pictures of the work folders.
-
-Colour is computed in sRGB. A `Photo` keeps the pixels in its own colour space and depth, so that what is not
-filled can be delivered untouched; `to_srgb` and `from_srgb` go there and back through its ICC profile.
-"""
+"""Decoding of photo files: JPEG, PNG, WebP, TIFF and HEIC."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,106 +14,94 @@ import tifffile
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from realfill.core.errors import PhotoError
-from realfill.imaging.ops import Pixels
+from realfill.photo_io.decode_tiff import TIFF_MAGIC, decode_tiff_page, is_supported_page
+from realfill.photo_io.photo import Photo, valid_orientation
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF")
-COLOR_MODES = {1: "gray", 3: "rgb", 4: "cmyk"}
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 5: 4}  # photometric interpretation: channels without alpha
-_DAMAGED = "Export it again from where it came, or leave it out."
+_PILLOW_CHANNELS = {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}  # color channels by Pillow's mode
+_DAMAGED = "Export it again from the original, or leave it out."
 _CONVERT = "Open it in an image editor and save it as a JPEG or as an RGB TIFF of 8 or 16 bits."
+
 pillow_heif.register_heif_opener()
-
-
-Image.MAX_IMAGE_PIXELS = None  # `read` has its own limit, and applies it before anything is decoded
+Image.MAX_IMAGE_PIXELS = None  # `read_photo` has a limit of its own, checked before anything is decoded
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A decoded photo, upright.
+class DecodeSettings:
+    """Limits of decoding.
 
     Attributes:
-        pixels: [H, W, C] uint8 or uint16 in the photo's own colour space; C = 1 grey, 3 RGB, 4 CMYK (0 = no ink).
-        alpha: [H, W] of the same dtype, 0 = transparent, not premultiplied; None where there is none.
-        icc: Embedded ICC profile.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF".
-        orientation: EXIF orientation that the file had and `pixels` no longer need, 1 to 8. HEIF's own rotation
-            is applied by its decoder and leaves 1.
-        exif: Whether the file has EXIF metadata.
+        max_megapixels: Larger photos are refused, in 10^6 pixels. Equal to the default of the parameter
+            `validate.max_megapixels`, which callers pass where they know it.
+        max_tiff_channels: TIFFs with more channels, alpha and unknown ones included, are left to Pillow; set by hand.
     """
 
-    pixels: Pixels
-    alpha: Pixels | None
-    icc: bytes | None
-    format: str
-    orientation: int
-    exif: bool = False
-
-    @property
-    def width(self) -> int:
-        """Pixels, upright."""
-        return int(self.pixels.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Pixels, upright."""
-        return int(self.pixels.shape[0])
-
-    @property
-    def bits(self) -> int:
-        """Bits a sample, 8 or 16."""
-        return self.pixels.dtype.itemsize * 8
-
-    @property
-    def mode(self) -> str:
-        """ "gray", "rgb" or "cmyk", with "a" appended where there is an alpha channel."""
-        return COLOR_MODES[self.pixels.shape[2]] + ("" if self.alpha is None else "a")
+    max_megapixels: float = 150.0
+    max_tiff_channels: int = 8
 
 
-def read_photo(path: Path, *, max_megapixels: float = 150.0) -> Photo:
-    """Decode the first frame of a JPEG (MPO too), PNG, WebP, TIFF or HEIC file, whatever its name ends in.
+def read_photo(
+    path: Path, *, max_megapixels: float | None = None, settings: DecodeSettings = DecodeSettings()
+) -> Photo:
+    """Decode the first image of a JPEG (MPO too), PNG, WebP, TIFF or HEIC file.
 
-    Palette, 1-bit and YCbCr pictures become RGB or grey; HEIC of more than 8 bits becomes 8 bits.
+    The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray. HEIC of more
+    than 8 bits becomes 8 bits.
+
+    Args:
+        path: The file.
+        max_megapixels: Overrides `settings.max_megapixels`.
+        settings: Limits.
 
     Raises:
-        PhotoError: The file is missing, of another format, damaged, of more than `max_megapixels` (10^6 pixels),
-            or of a kind that is not read (floating point, LAB, 12 or 32 bits).
+        PhotoError: The file is missing, of another format, damaged, too large, or has a kind of pixels that is not
+            supported (floating point, LAB, 12 or 32 bits).
     """
     try:
         with path.open("rb") as file:
-            return _read(file, max_megapixels)
+            return _decode_file(file, max_megapixels or settings.max_megapixels, settings)
     except PhotoError as error:
         raise PhotoError(error.problem, error.remedy, path) from None
     except UnidentifiedImageError as error:
-        raise PhotoError(
-            "This is not a JPEG, PNG, WebP, TIFF or HEIC photo that can be read.", _CONVERT, path
-        ) from error
+        problem = "This is not a JPEG, PNG, WebP, TIFF or HEIC photo that can be read."
+        raise PhotoError(problem, _CONVERT, path) from error
     except OSError as error:
         if error.errno is not None:
-            raise PhotoError(
-                f"The file cannot be opened ({error.strerror}).", "Check that it is there.", path
-            ) from error
+            problem = f"The file cannot be opened ({error.strerror})."
+            raise PhotoError(problem, "Check that it exists and can be read.", path) from error
         raise PhotoError(f"The photo is damaged ({str(error)[:200]}).", _DAMAGED, path) from error
     except MemoryError as error:
         raise PhotoError("Decoding the photo takes more memory than there is.", _DAMAGED, path) from error
-    except Exception as error:  # decoders raise anything at all on damaged files
+    except Exception as error:  # on damaged files decoders raise errors of any type
         problem = f"The photo is damaged ({type(error).__name__}: {str(error)[:200]})."
         raise PhotoError(problem, _DAMAGED, path) from error
 
 
-def _read(file: BinaryIO, max_megapixels: float) -> Photo:
+def is_lossless_webp(path: Path) -> bool:
+    """Whether a WebP file is compressed without loss: its first image chunk is "VP8L", not "VP8 "."""
+    with path.open("rb") as file:
+        file.seek(12)  # behind the RIFF header
+        while len(header := file.read(8)) == 8:
+            if header[:4] in (b"VP8L", b"VP8 "):
+                return header[:4] == b"VP8L"
+            size = int.from_bytes(header[4:], "little")
+            file.seek(size + size % 2, io.SEEK_CUR)  # chunks are padded to even sizes
+    return False
+
+
+def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings) -> Photo:
     magic = file.read(4)
     file.seek(0)
-    if magic in _TIFF:
+    if magic in TIFF_MAGIC:
         with tifffile.TiffFile(file) as tiff:
             page = tiff.pages[0]
             _check_size(page.imagewidth, page.imagelength, max_megapixels)
-            if _is_plain(page):
-                return _decode_tiff(page)
+            if is_supported_page(page, settings.max_tiff_channels):
+                return decode_tiff_page(page)
         file.seek(0)
     with Image.open(file, formats=FORMATS) as image:
         _check_size(*image.size, max_megapixels)
-        return _decode(image, file)
+        return _decode_image(image, file)
 
 
 def _check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -129,110 +114,56 @@ def _check_size(width: int, height: int, max_megapixels: float) -> None:
         )
 
 
-def _decode(image: Image.Image, file: BinaryIO) -> Photo:
-    orientation = _orientation(image)
-    kind = "JPEG" if image.format == "MPO" else str(image.format)
-    exif = "exif" in image.info or (kind == "TIFF" and ExifTags.IFD.Exif in image.getexif())
-    if kind == "PNG" and _is_deep_png(file):
+def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
+    """Decode what Pillow has opened; 16-bit PNGs, which Pillow reduces to 8 bits, by another decoder."""
+    file_format = "JPEG" if image.format == "MPO" else str(image.format)
+    orientation = _read_orientation(image)
+    exif = "exif" in image.info or (file_format == "TIFF" and ExifTags.IFD.Exif in image.getexif())
+    if file_format == "PNG" and _is_16_bit_png(file):
         file.seek(0)
         samples = imagecodecs.png_decode(file.read())
         channels = 1 if samples.ndim == 2 or samples.shape[2] == 2 else 3
     else:
-        plain = _plain(image)
+        plain = _to_plain_mode(image)
         samples = np.asarray(plain)
-        channels = {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}[plain.mode]
-    turn = 1 if kind == "TIFF" else orientation  # Pillow turns TIFFs, and nothing else, while it loads them
-    return _photo(samples, channels, turn, orientation, image.info.get("icc_profile"), kind, exif)
-
-
-def _photo(samples: Pixels, channels: int, turn: int, orientation: int, icc: object, kind: str, exif: bool) -> Photo:
-    if samples.ndim == 2:
-        samples = samples[..., None]
-    samples = _upright(samples, turn)
-    return Photo(
-        pixels=np.ascontiguousarray(samples[..., :channels]),
-        alpha=np.ascontiguousarray(samples[..., channels]) if samples.shape[2] > channels else None,
-        icc=icc if isinstance(icc, bytes) and icc else None,
-        format=kind,
+        channels = _PILLOW_CHANNELS[plain.mode]
+    return Photo.from_samples(
+        samples,
+        channels,
+        icc=image.info.get("icc_profile"),
+        file_format=file_format,
         orientation=orientation,
         exif=exif,
+        is_upright=file_format == "TIFF",  # of all formats, Pillow applies the orientation of TIFFs alone
     )
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _to_plain_mode(image: Image.Image) -> Image.Image:
+    """Load an image and convert it to one of the modes L, LA, RGB, RGBA and CMYK."""
     image.load()
-    clear = image.has_transparency_data
+    has_alpha = image.has_transparency_data
     match image.mode:
         case "1" | "L" | "LA" | "La":
-            plain = "LA" if clear else "L"
+            mode = "LA" if has_alpha else "L"
         case "P" | "PA" | "RGB" | "RGBA" | "RGBa" | "RGBX" | "YCbCr":
-            plain = "RGBA" if clear else "RGB"
+            mode = "RGBA" if has_alpha else "RGB"
         case "CMYK":
-            plain = "CMYK"
+            mode = "CMYK"
         case _:
-            raise PhotoError(f"Photos with pixels of the kind {image.mode!r} are not read.", _CONVERT)
-    return image if image.mode == plain else image.convert(plain)
+            raise PhotoError(f"Pixels of the mode {image.mode!r} are not supported.", _CONVERT)
+    return image if image.mode == mode else image.convert(mode)
 
 
-def _orientation(image: Image.Image) -> int:
+def _read_orientation(image: Image.Image) -> int:
     if image.format == "HEIF":
         return 1
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged metadata is no reason to refuse the pixels
         return 1
-    return _known(value)
+    return valid_orientation(value)
 
 
-def _known(orientation: object) -> int:
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
-
-
-def _upright(samples: Pixels, orientation: int) -> Pixels:
-    if orientation in (2, 4, 5, 7):
-        samples = samples[:, ::-1]
-    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]
-    return np.rot90(samples, turns)
-
-
-def _is_deep_png(file: BinaryIO) -> bool:
-    file.seek(24)  # bit depth in IHDR, always the first chunk
+def _is_16_bit_png(file: BinaryIO) -> bool:
+    file.seek(24)  # bit depth in IHDR, which is always the first chunk
     return file.read(1) == b"\x10"
-
-
-def _is_plain(page: tifffile.TiffPage) -> bool:
-    """Whether tifffile alone reads a page as it is meant: unsigned grey, RGB or CMYK of 8 or 16 bits."""
-    channels = _TIFF_CHANNELS.get(int(page.photometric), 99)
-    return (
-        page.dtype in (np.uint8, np.uint16)
-        and page.bitspersample in (8, 16)
-        and page.axes in ("YX", "YXS", "SYX")
-        and channels <= page.samplesperpixel <= 8
-    )
-
-
-def _decode_tiff(page: tifffile.TiffPage) -> Photo:
-    channels = _TIFF_CHANNELS[int(page.photometric)]
-    samples = page.asarray()
-    if page.axes == "SYX":
-        samples = np.moveaxis(samples, 0, -1)
-    if samples.ndim == 2:
-        samples = samples[..., None]
-    if page.photometric == 0:
-        samples = np.iinfo(samples.dtype).max - samples
-    extras = [int(extra) for extra in page.extrasamples]
-    alphas = [channels + i for i, extra in enumerate(extras) if extra in (1, 2)]
-    samples = samples[..., [*range(channels), *alphas[:1]]]
-    if alphas and extras[alphas[0] - channels] == 1:
-        samples = _unpremultiplied(samples)
-    tags = {name: page.tags[name].value for name in ("Orientation", "InterColorProfile") if name in page.tags}
-    orientation = _known(tags.get("Orientation"))
-    exif = ExifTags.IFD.Exif in page.tags
-    return _photo(samples, channels, orientation, orientation, tags.get("InterColorProfile"), "TIFF", exif)
-
-
-def _unpremultiplied(samples: Pixels) -> Pixels:
-    full = np.iinfo(samples.dtype).max
-    alpha = samples[..., -1:].astype(np.float64)
-    colours = np.rint(samples[..., :-1] * (full / np.maximum(alpha, 1))).clip(0, full)
-    return np.concatenate([colours.astype(samples.dtype), samples[..., -1:]], axis=2)

@@ -1,4 +1,7 @@
-"""Finished photos as files: JPEG, PNG, TIFF, WebP and HEIC, with profile and metadata, byte for byte repeatable."""
+"""Encoding of finished photos: JPEG, PNG, TIFF, WebP and HEIC, with color profile and metadata.
+
+The same photo and metadata give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import io
 import logging
 import struct
 import zlib
-from typing import Literal
+from dataclasses import dataclass, field
 
 import imagecodecs
 import numpy as np
@@ -16,141 +19,174 @@ from PIL import Image
 from realfill.core.errors import ExportError
 from realfill.imaging.ops import Pixels
 from realfill.photo_io import exif, xmp
-from realfill.photo_io.decode import Photo
-from realfill.photo_io.metadata import Metadata
+from realfill.photo_io.encode_tiff import TiffEncodeSettings, encode_tiff
+from realfill.photo_io.metadata import EXIF_PREFIX, XMP_EXTENSION_PREFIX, Metadata
+from realfill.photo_io.photo import Photo, to_8_bits
+from realfill.photo_io.xmp import XmpSettings
+from realfill.photo_io.xmp_xml import BrokenXmpError
 
 logger = logging.getLogger(__name__)
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "HEIF": ".heic"}
-_SEGMENT = 65_533  # bytes that fit a JPEG segment
-_ROWS = 256
-_LARGEST_TIFF = 0xF000_0000  # offsets have 32 bits; the metadata comes behind
-_NO_TAGS = b"II*\0" + struct.pack("<IHI", 8, 0, 0)
-_RESOLUTION, _NUMBERS = (282, 283, 296), (3, 4, 5)  # readers give up where the former are none of the latter
-_BYTE, _SHORT, _LONG, _UNDEFINED = 1, 3, 4, 7
+_JPEG_SEGMENT_LIMIT = 65_533  # bytes: lengths have 16 bits and count themselves
+_APP1, _APP13 = 0xE1, 0xED  # JPEG markers of the segments for XMP and for Photoshop's resources
+_PNG_HEADER_SIZE = 8 + 25  # signature and IHDR, behind which the metadata goes
+_METERS_PER_INCH = 0.0254
 
 
-def encode(photo: Photo, form: str, metadata: Metadata, quality: int, *, lossless: bool = False) -> bytes:
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How finished photos are compressed, besides their quality.
+
+    Attributes:
+        png_level: Deflate level of PNGs, 0 to 9; zlib's default.
+        png_profile_level: Deflate level of the ICC profile in PNGs, 0 to 9; set by hand: the smallest.
+        xmp_extension_bytes: Bytes of an extended XMP packet in one JPEG segment; set by hand, below the 65,458 that
+            fit.
+        xmp: How packets are split.
+        tiff: How TIFF files are compressed.
+    """
+
+    png_level: int = 6
+    png_profile_level: int = 9
+    xmp_extension_bytes: int = 65_000
+    xmp: XmpSettings = field(default_factory=XmpSettings)
+    tiff: TiffEncodeSettings = field(default_factory=TiffEncodeSettings)
+
+
+def encode(
+    photo: Photo,
+    file_format: str,
+    metadata: Metadata,
+    quality: int,
+    *,
+    lossless: bool = False,
+    settings: EncodeSettings = EncodeSettings(),
+) -> bytes:
     """Encode a photo.
 
-    PNG and TIFF are lossless and keep 16 bits. JPEG, WebP and HEIC hold 8 bits: deeper photos are rounded. JPEG
-    keeps CMYK and drops the alpha channel; its colours are subsampled nowhere (4:4:4).
+    PNG and TIFF are lossless and keep 16 bits. JPEG, WebP and HEIC have 8 bits: deeper photos are rounded. JPEG keeps
+    CMYK and drops the alpha channel. Colors are not subsampled in JPEG and HEIC (4:4:4).
 
     Args:
         photo: The photo; its `format` does not matter.
-        form: "JPEG", "PNG", "TIFF", "WEBP" or "HEIF".
-        metadata: What is written besides the pixels and the photo's own ICC profile.
-        quality: Of JPEG, WebP and HEIC, 0 to 100.
-        lossless: Whether WebP is written without loss.
+        file_format: "JPEG", "PNG", "TIFF", "WEBP" or "HEIF".
+        metadata: Written besides the pixels and the photo's own ICC profile.
+        quality: Quality of JPEG, WebP and HEIC, 0 to 100.
+        lossless: Whether WebP is compressed without loss.
+        settings: How the photo is compressed.
 
     Raises:
         ExportError: The format cannot hold the photo, or cannot be written on this machine.
     """
-    if photo.pixels.shape[2] == 4 and form not in ("JPEG", "TIFF"):
-        raise ExportError(f"{form} cannot hold CMYK.", "Set export.format to jpeg or tiff.")
-    match form:
+    if photo.pixels.shape[2] == 4 and file_format not in ("JPEG", "TIFF"):
+        raise ExportError(f"{file_format} cannot hold CMYK.", "Set export.format to jpeg or tiff.")
+    match file_format:
         case "JPEG":
-            return _jpeg(photo, metadata, quality)
+            return _encode_jpeg(photo, metadata, quality, settings)
         case "PNG":
-            return _png(photo, metadata)
+            return _encode_png(photo, metadata, settings)
         case "TIFF":
-            return _tiff(photo, metadata)
+            return encode_tiff(photo, metadata, settings.tiff)
         case "WEBP":
-            return _webp(photo, metadata, quality, lossless)
+            return _encode_webp(photo, metadata, quality, lossless)
         case "HEIF":
-            return _heif(photo, metadata, quality)
-    raise ExportError(f"{form} is not written.", "Set export.format to jpeg, png or tiff.")
+            return _encode_heif(photo, metadata, quality)
+    raise ExportError(f"{file_format} cannot be written.", "Set export.format to jpeg, png or tiff.")
 
 
-def _samples(photo: Photo) -> Pixels:
-    return photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
-
-
-def _image(samples: Pixels, mode: str) -> Image.Image:
-    if samples.dtype == np.uint16:
-        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def _to_image(samples: Pixels, mode: str) -> Image.Image:
+    """A Pillow image of samples [H, W, C], reduced to 8 bits."""
+    samples = to_8_bits(samples)
     return Image.frombytes(mode, (samples.shape[1], samples.shape[0]), np.ascontiguousarray(samples).tobytes())
 
 
-def _jpeg(photo: Photo, metadata: Metadata, quality: int) -> bytes:
-    image = _image(photo.pixels, {1: "L", 3: "RGB", 4: "CMYK"}[photo.pixels.shape[2]])
+def _encode_jpeg(photo: Photo, metadata: Metadata, quality: int, settings: EncodeSettings) -> bytes:
+    image = _to_image(photo.pixels, {1: "L", 3: "RGB", 4: "CMYK"}[photo.pixels.shape[2]])
     block = metadata.exif or b""
     if len(block) > exif.JPEG_LIMIT:
         logger.warning("The EXIF data is too long for a JPEG and was left out.")
         block = b""
-    packet, segments = _xmp_segments(metadata.xmp)
+    packet, extension = _xmp_segments(metadata.xmp, settings)
     options = {} if metadata.dpi is None else {"dpi": metadata.dpi}
     data = io.BytesIO()
     image.save(
         data,
         "JPEG",
         quality=quality,
-        subsampling=0,
+        subsampling=0,  # 4:4:4
         icc_profile=photo.icc,
-        exif=b"Exif\0\0" + block if block else b"",
+        exif=EXIF_PREFIX + block if block else b"",
         xmp=packet,
-        extra=segments + _iptc_segment(metadata.iptc),
+        extra=extension + _iptc_segment(metadata.iptc),
         **options,
     )
     return data.getvalue()
 
 
-def _xmp_segments(packet: bytes | None) -> tuple[bytes | None, bytes]:
+def _xmp_segments(packet: bytes | None, settings: EncodeSettings) -> tuple[bytes | None, bytes]:
+    """The standard XMP packet, and the segments of the extended one (XMP part 3, 1.1.3.1)."""
     if packet is None:
         return None, b""
     try:
-        standard, extension, identifier = xmp.split(packet)
-    except xmp.BrokenXmpError:
+        standard, extension, identifier = xmp.split_for_jpeg(packet, settings.xmp)
+    except BrokenXmpError:
         logger.warning("The XMP data is too long for a JPEG and was left out.")
-        return xmp.generated(), b""
+        return xmp.minimal_packet(), b""
+    if extension is None:
+        return standard, b""
     segments = b""
-    for start in range(0, len(extension or b""), 65_000):
-        part = (extension or b"")[start : start + 65_000]
-        place = identifier.encode() + struct.pack(">II", len(extension or b""), start)
-        segments += _segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + place + part)
+    for start in range(0, len(extension), settings.xmp_extension_bytes):
+        part = extension[start : start + settings.xmp_extension_bytes]
+        position = identifier.encode() + struct.pack(">II", len(extension), start)
+        segments += _jpeg_segment(_APP1, XMP_EXTENSION_PREFIX + position + part)
     return standard, segments
 
 
 def _iptc_segment(records: bytes | None) -> bytes:
+    """IPTC records as an image resource of Photoshop, which is how JPEG files hold them."""
     if not records:
         return b""
     resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records + bytes(len(records) % 2)
-    return _segment(0xED, b"Photoshop 3.0\0" + resource)
-
-
-def _segment(marker: int, payload: bytes) -> bytes:
-    if len(payload) > _SEGMENT:
+    payload = b"Photoshop 3.0\0" + resource
+    if len(payload) > _JPEG_SEGMENT_LIMIT:
         logger.warning("The IPTC data is too long for a JPEG and was left out.")
         return b""
+    return _jpeg_segment(_APP13, payload)
+
+
+def _jpeg_segment(marker: int, payload: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
 
 
-def _png(photo: Photo, metadata: Metadata) -> bytes:
-    samples = _samples(photo)
-    data = bytes(imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], level=6))
+def _encode_png(photo: Photo, metadata: Metadata, settings: EncodeSettings) -> bytes:
+    samples = photo.samples
+    data = bytes(
+        imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], level=settings.png_level)
+    )
     chunks = b""
     if photo.icc:
-        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc, 9))
+        profile = zlib.compress(photo.icc, settings.png_profile_level)
+        chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + profile)
     if metadata.dpi:
-        across, down = (round(value / 0.0254) for value in metadata.dpi)
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
+        horizontal, vertical = (round(dpi / _METERS_PER_INCH) for dpi in metadata.dpi)
+        chunks += _png_chunk(b"pHYs", struct.pack(">IIB", horizontal, vertical, 1))  # 1: pixels per meter
     if metadata.exif:
-        chunks += _chunk(b"eXIf", metadata.exif)
+        chunks += _png_chunk(b"eXIf", metadata.exif)
     if metadata.xmp:
-        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
-    header = 8 + 25
-    return data[:header] + chunks + data[header:]
+        chunks += _png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    return data[:_PNG_HEADER_SIZE] + chunks + data[_PNG_HEADER_SIZE:]
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def _png_chunk(name: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
 
-def _webp(photo: Photo, metadata: Metadata, quality: int, lossless: bool) -> bytes:
+def _encode_webp(photo: Photo, metadata: Metadata, quality: int, lossless: bool) -> bytes:
     samples = np.repeat(photo.pixels, 3, axis=2) if photo.pixels.shape[2] == 1 else photo.pixels
     if photo.alpha is not None:
         samples = np.dstack([samples, photo.alpha])
     data = io.BytesIO()
-    _image(samples, {3: "RGB", 4: "RGBA"}[samples.shape[2]]).save(
+    _to_image(samples, {3: "RGB", 4: "RGBA"}[samples.shape[2]]).save(
         data,
         "WEBP",
         quality=quality,
@@ -163,90 +199,18 @@ def _webp(photo: Photo, metadata: Metadata, quality: int, lossless: bool) -> byt
     return data.getvalue()
 
 
-def _heif(photo: Photo, metadata: Metadata, quality: int) -> bytes:
+def _encode_heif(photo: Photo, metadata: Metadata, quality: int) -> bytes:
     if not pillow_heif.libheif_info()["HEIF"]:
         raise ExportError("HEIC cannot be written on this machine.", "Set export.format to jpeg, png or tiff.")
-    samples = _samples(photo)
+    samples = photo.samples
     data = io.BytesIO()
-    _image(samples, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]).save(
+    _to_image(samples, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]).save(
         data,
         "HEIF",
         quality=quality,
         chroma=444,
         icc_profile=photo.icc,
-        exif=b"Exif\0\0" + metadata.exif if metadata.exif else None,
+        exif=EXIF_PREFIX + metadata.exif if metadata.exif else None,
         xmp=metadata.xmp,
     )
     return data.getvalue()
-
-
-def _tiff(photo: Photo, metadata: Metadata) -> bytes:
-    """Deflate strips behind the EXIF block: its tags are listed again in the file's own directory, so that all
-    offsets inside the block, maker notes' too, stay right."""
-    block = exif.Block(bytearray(metadata.exif or _NO_TAGS))
-    order = block.order
-    samples = _samples(photo)
-    height, width, channels = samples.shape
-    body = bytearray(block.data) + bytes(len(block.data) % 2)
-    starts, sizes = [], []
-    for top in range(0, height, _ROWS):
-        strip = zlib.compress(_differenced(samples[top : top + _ROWS], order), 6)
-        starts.append(len(body))
-        sizes.append(len(strip))
-        body += strip + bytes(len(strip) % 2)
-    if len(body) > _LARGEST_TIFF:
-        raise ExportError("The photo is too large for a TIFF file.", "Set export.format to png.")
-
-    def numbers(kind: int, *values: int) -> tuple[int, int, bytes]:
-        return kind, len(values), struct.pack(f"{order}{len(values)}{'H' if kind == _SHORT else 'I'}", *values)
-
-    def raw(kind: int, value: bytes) -> tuple[int, int, bytes]:
-        return kind, len(value), value
-
-    kept = {
-        entry.tag: (entry.kind, entry.count, block.value(entry))
-        for entry in block.entries(block.first)
-        if entry.tag not in _RESOLUTION or (entry.count == 1 and entry.kind in _NUMBERS)
-    }
-    tags = kept | {
-        256: numbers(_LONG, width),
-        257: numbers(_LONG, height),
-        258: numbers(_SHORT, *[samples.dtype.itemsize * 8] * channels),
-        259: numbers(_SHORT, 8),
-        262: numbers(_SHORT, {1: 1, 3: 2, 4: 5}[photo.pixels.shape[2]]),
-        273: numbers(_LONG, *starts),
-        274: numbers(_SHORT, 1),
-        277: numbers(_SHORT, channels),
-        278: numbers(_LONG, _ROWS),
-        279: numbers(_LONG, *sizes),
-        284: numbers(_SHORT, 1),
-        317: numbers(_SHORT, 2),
-    }
-    if photo.alpha is not None:
-        tags[338] = numbers(_SHORT, 2)
-    for tag, kind, value in (
-        (exif.XMP, _BYTE, metadata.xmp),
-        (exif.IPTC, _UNDEFINED, metadata.iptc),
-        (34675, _UNDEFINED, photo.icc),
-    ):
-        if value:
-            tags[tag] = raw(kind, value)
-    return _with_directory(body, order, tags)
-
-
-def _differenced(strip: Pixels, order: Literal["<", ">"]) -> bytes:
-    differences = strip.copy()
-    differences[:, 1:] -= strip[:, :-1]
-    return differences.astype(strip.dtype.newbyteorder(order)).tobytes()
-
-
-def _with_directory(body: bytearray, order: str, tags: dict[int, tuple[int, int, bytes]]) -> bytes:
-    table = struct.pack(order + "H", len(tags))
-    for tag, (kind, count, value) in sorted(tags.items()):
-        inline = value.ljust(4, b"\0")
-        if len(value) > 4:
-            inline = struct.pack(order + "I", len(body))
-            body += value + bytes(len(value) % 2)
-        table += struct.pack(order + "HHI", tag, kind, count) + inline
-    struct.pack_into(order + "I", body, 4, len(body))
-    return bytes(body + table + bytes(4))

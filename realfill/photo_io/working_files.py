@@ -1,7 +1,8 @@
-"""FIXME DOCSTRING."""
+"""Image files that pass between stages: quick to write, lossless, and with the same bytes for the same pixels."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import imagecodecs
@@ -9,12 +10,25 @@ import numpy as np
 import tifffile
 
 from realfill.imaging.ops import Pixels
-from realfill.photo_io.decode import Photo
+from realfill.photo_io.photo import Photo
 
 
-def write_lossless_tiff(path: Path, photo: Photo) -> None:
-    """Write a photo as a deflate-compressed TIFF that `read` turns into the same pixels, alpha and profile."""
-    samples = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
+@dataclass(frozen=True)
+class WorkingFileSettings:
+    """How working files are compressed.
+
+    Attributes:
+        level: Deflate level of PNGs and TIFFs, 0 to 9; set by hand: fast rather than small.
+        rows_per_strip: Rows in a strip of a TIFF; set by hand.
+    """
+
+    level: int = 1
+    rows_per_strip: int = 256
+
+
+def write_lossless_tiff(path: Path, photo: Photo, settings: WorkingFileSettings = WorkingFileSettings()) -> None:
+    """Write a photo as a TIFF that `read_photo` decodes to the same pixels, alpha and ICC profile."""
+    samples = photo.samples
     tifffile.imwrite(
         path,
         samples if samples.shape[2] > 1 else samples[..., 0],
@@ -23,20 +37,20 @@ def write_lossless_tiff(path: Path, photo: Photo) -> None:
         extrasamples=None if photo.alpha is None else ["unassalpha"],
         iccprofile=photo.icc,
         compression="zlib",
-        compressionargs={"level": 1},
+        compressionargs={"level": settings.level},
         predictor=True,
-        rowsperstrip=256,
+        rowsperstrip=settings.rows_per_strip,
         metadata=None,
         software=False,
     )
 
 
-def write_png(path: Path, picture: Pixels) -> None:
-    """Write [H, W, 3] RGB or [H, W] uint8 as a PNG, quickly rather than small; same pixels, same bytes."""
-    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(picture), level=1))
+def write_png(path: Path, image: Pixels, settings: WorkingFileSettings = WorkingFileSettings()) -> None:
+    """Write [H, W, 3] RGB or [H, W] gray, uint8, as a PNG."""
+    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(image), level=settings.level))
 
 
 def read_png(path: Path) -> Pixels:
-    """Read what `write_png` wrote, as [H, W, 3] RGB or [H, W] uint8."""
-    picture: Pixels = imagecodecs.png_decode(path.read_bytes())
-    return picture
+    """Read a PNG as [H, W, 3] RGB or [H, W] gray, uint8, without color management."""
+    image: Pixels = imagecodecs.png_decode(path.read_bytes())
+    return image

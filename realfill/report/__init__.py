@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""HTML pages: their templates, the pictures on them, and the page of one album."""

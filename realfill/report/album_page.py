@@ -1,178 +1,231 @@
-"""An album's page: what was missing, what was filled in, from which references, and how it was made.
+"""The page of an album: what was missing, what was filled in, from which references, and how it was made.
 
-Static files that work from the disk, without a network. Pictures are re-encoded from bare pixels, so that no
-metadata of the photos, position least of all, is in them; every text from an album is escaped.
+The page consists of static files that work from the disk, without a network. Its pictures are encoded from bare
+pixels, so that they carry no metadata of the photos, such as where they were taken. All texts from an album are
+escaped.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, Input, Ranked
+from realfill.album.schemas import Candidate, InputPhoto, RankedCandidate
 from realfill.album.store import canvas_path, mask_path, read_inputs, read_rows, read_window
 from realfill.core.atomic_io import atomic_write
-from realfill.imaging.ops import Pixels, resize
+from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
-from realfill.report.rendering import AUTHENTICITY_COLORS, Picture, colorize_authenticity, draw_hatched, render
+from realfill.report.loss_curve import LossCurveSettings, read_loss_curve
+from realfill.report.pictures import (
+    AUTHENTICITY_CLASSES,
+    OverlaySettings,
+    Picture,
+    colorize_authenticity,
+    draw_hatched,
+    save_picture,
+)
+from realfill.report.rendering import render
 
-_LARGE, _MEDIUM, _SMALL = 1600, 1024, 480
-_QUALITY = 85
+_SCRIPTS = ("img-comparison-slider.js", "album.js", "viewer.js")
+_GALLERY_LINK = "../../../../gallery/index.html"  # from data/albums/<album>/completed/page/ to data/gallery/
 
 
-def write_album_page(album: Album, completed: Pixels, provenance: dict[str, Any], folder: Path) -> None:
-    """Write `index.html` and its pictures, among them small ones for the gallery.
+@dataclass(frozen=True)
+class AlbumPageSettings:
+    """Sizes of the pictures, and what they show.
 
-    The authenticity map, of the canvas's size, is a layer of the comparison where `authenticity.png` lies beside
+    Attributes:
+        large_side: Longer side of the comparison and of the matches, pixels. Set by hand.
+        medium_side: Longer side of candidates and references, pixels. Set by hand.
+        small_side: Longer side of the gallery's thumbnails, pixels. Set by hand.
+        jpeg_quality: Of all JPEG pictures, 1 to 95. Set by hand.
+        hole_view_margin: Margin around the hole in the view of the filled part, as a share of the hole's longer side.
+            Set by hand.
+        max_hole_view: The view of the filled part is left out if its longer side exceeds this share of the photo's:
+            it would hardly show more than the whole photo. Set by hand.
+        overlay: How the hole and the authenticity map are drawn.
+        loss_curve: How the loss is drawn.
+    """
+
+    large_side: int = 1600
+    medium_side: int = 1024
+    small_side: int = 480
+    jpeg_quality: int = 85
+    hole_view_margin: float = 0.2
+    max_hole_view: float = 0.8
+    overlay: OverlaySettings = field(default_factory=OverlaySettings)
+    loss_curve: LossCurveSettings = field(default_factory=LossCurveSettings)
+
+
+class _Layers(NamedTuple):
+    """The pictures that a view compares: [H, W, 3] uint8 sRGB each; the authenticity map [H, W, 4] or None."""
+
+    before: Pixels
+    after: Pixels
+    authenticity: Pixels | None
+
+
+class _View(NamedTuple):
+    """A comparison on the page."""
+
+    title: str
+    before: Picture
+    after: Picture
+    authenticity: Picture | None
+
+
+class _PageFolder(NamedTuple):
+    """The folder of the page, with the quality of its pictures."""
+
+    path: Path
+    settings: AlbumPageSettings
+
+    def save(self, pixels: Pixels, name: str, max_side: int) -> Picture:
+        """Save a picture of the page."""
+        return save_picture(pixels, self.path / name, max_side=max_side, jpeg_quality=self.settings.jpeg_quality)
+
+
+def write_album_page(
+    album: Album,
+    completed: Pixels,
+    provenance: dict[str, Any],
+    folder: Path,
+    settings: AlbumPageSettings = AlbumPageSettings(),
+) -> None:
+    """Write `index.html` and its pictures, including the thumbnails for the gallery.
+
+    The comparison has a layer with the authenticity map if there is an `authenticity.png` of the canvas's size beside
     `folder`.
 
     Args:
         album: An album whose stages up to `blend` have run.
         completed: [H, W, 3] uint8 sRGB, the finished photo.
-        provenance: What `<album>.json` says.
-        folder: An empty folder two levels below the photo's, or to be made.
+        provenance: The contents of `<album>.json`.
+        folder: The page's folder; it is made if it does not exist.
+        settings: Sizes of the pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    page = _PageFolder(folder, settings)
     mask = read_png(mask_path(album))
-    before = draw_hatched(read_png(canvas_path(album)), mask)
-    kinds = _kinds(folder.with_name("authenticity.png"))
-    layer = None if kinds is None else colorize_authenticity(kinds, mask)
+    before = draw_hatched(read_png(canvas_path(album)), mask, settings.overlay)
+    labels = _read_authenticity(folder.with_name("authenticity.png"))
+    overlay = None if labels is None else colorize_authenticity(labels, mask, settings.overlay)
     inputs = [row for row in read_inputs(album) if row.role == "reference"]
-    matches = album.work("rank") / "matches.png"
     html = render(
         "album.html",
-        ("img-comparison-slider.js", "album.js", "viewer.js"),
+        _SCRIPTS,
         name=album.name,
-        gallery=_gallery(album),
+        gallery=_GALLERY_LINK if _is_in_library(album) else None,
         width=completed.shape[1],
         height=completed.shape[0],
         hole=read_window(album).hole,
         used=sum(row.verdict == "accepted" for row in inputs),
         photo=provenance["photo"],
         document=album.provenance.name,
-        views=_views(mask, {"before": before, "after": completed, "authenticity": layer}, folder),
-        legend=None if kinds is None else _legend(kinds, mask),
-        candidates=_candidates(album, int(provenance["candidate"]), folder),
+        views=_save_views(mask, _Layers(before, completed, overlay), page),
+        legend=None if labels is None else _authenticity_legend(labels, mask),
+        candidates=_save_candidates(album, int(provenance["candidate"]), page),
         picked=provenance["params"]["blend"]["candidate"] != "best",
-        command=f"realfill pick {quote(album.name if album.name[0] != '-' else f'./{album.name}')}",
-        matches=_save(read_png(matches), folder / "matches.jpg", _LARGE) if matches.is_file() else None,
-        references=[_reference(album, row, number, folder) for number, row in enumerate(inputs)],
-        loss=loss_curve(album.work("finetune") / "loss.csv"),
+        command=_pick_command(album.name),
+        matches=_save_matches(album, page),
+        references=[_save_reference(album, row, number, page) for number, row in enumerate(inputs)],
+        loss=read_loss_curve(album.work("finetune") / "loss.csv", settings.loss_curve),
         facts=_facts(provenance),
     )
-    _save(before, folder / "before-small.jpg", _SMALL)
-    _save(completed, folder / "after-small.jpg", _SMALL)
+    page.save(before, "before-small.jpg", settings.small_side)
+    page.save(completed, "after-small.jpg", settings.small_side)
     atomic_write(folder / "index.html", html)
 
 
-def loss_curve(path: Path) -> dict[str, Any] | None:
-    """The coordinates of the loss curve in an 800 x 240 drawing; None where fewer than two steps were made.
+def _pick_command(name: str) -> str:
+    """The shell command that picks a candidate, without the candidate's number."""
+    return f"realfill pick {quote(name if name[0] != '-' else f'./{name}')}"
 
-    Args:
-        path: The log: step, loss, lr.
+
+def _is_in_library(album: Album) -> bool:
+    """Whether the album is part of a library: only there albums have a pipeline of their own."""
+    return album.out == album.root and (album.root / "dvc.yaml").is_file()
+
+
+def _read_authenticity(path: Path) -> Pixels | None:
+    """Read an authenticity map, whose values 85, 170 and 255 stand for the labels 0, 1 and 2.
+
+    Returns:
+        [H, W] int, indices into `AUTHENTICITY_CLASSES` (0 outside the hole); None without a map.
     """
-    if not path.is_file():
-        return None
-    with path.open(encoding="utf-8", newline="") as file:
-        losses = np.array([float(row["loss"]) for row in csv.DictReader(file)], np.float64)
-    losses = losses[np.isfinite(losses)]
-    if len(losses) < 2:
-        return None
-    steps = np.linspace(0, len(losses) - 1, min(len(losses), 400)).round().astype(int)
-    reach = max(1, len(losses) // 20)
-    sums = np.cumsum(np.concatenate([[0.0], losses]))
-    ends = np.arange(1, len(losses) + 1)
-    starts = np.maximum(0, ends - reach)
-    mean = (sums[ends] - sums[starts]) / (ends - starts)
-    top = max(float(losses.max()), 1e-9)
-
-    def points(values: Pixels) -> str:
-        across, down = 50 + 740 * steps / (len(losses) - 1), 210 - 200 * values[steps] / top
-        return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
-
-    return {
-        "steps": len(losses),
-        "first": f"{losses[0]:.3g}",
-        "last": f"{losses[-1]:.3g}",
-        "each": points(losses),
-        "mean": points(mean),
-        "ticks": [{"y": 210 - 200 * share, "label": f"{top * share:.2g}"} for share in (0, 0.5, 1)],
-    }
-
-
-def _gallery(album: Album) -> str | None:
-    """The library's gallery, as it is reached from the page of one of its albums; they alone have a pipeline."""
-    in_library = album.out == album.root and (album.root / "dvc.yaml").is_file()
-    return "../../../../gallery/index.html" if in_library else None
-
-
-def _kinds(path: Path) -> Pixels | None:
-    """An authenticity map as `coloured` takes it; the file says 85, 170 and 255 for 0, 1 and 2."""
     return np.digitize(read_png(path), (128, 213)) if path.is_file() else None
 
 
-def _legend(kinds: Pixels, mask: Pixels) -> list[dict[str, Any]]:
-    counts = np.bincount(kinds[mask > 0], minlength=len(AUTHENTICITY_COLORS))
-    shares = zip(AUTHENTICITY_COLORS.items(), counts / counts.sum(), strict=True)
-    return [{"kind": kind, "meaning": meaning, "share": share} for (kind, (meaning, _)), share in shares][::-1]
+def _authenticity_legend(labels: Pixels, mask: Pixels) -> list[dict[str, Any]]:
+    """The classes with their shares of the hole, the most authentic first."""
+    counts = np.bincount(labels[mask > 0], minlength=len(AUTHENTICITY_CLASSES))
+    shares = counts / counts.sum()
+    legend = [
+        {"name": entry.name, "meaning": entry.meaning, "share": share}
+        for entry, share in zip(AUTHENTICITY_CLASSES, shares, strict=True)
+    ]
+    return legend[::-1]
 
 
-def _views(mask: Pixels, layers: dict[str, Pixels | None], folder: Path) -> list[dict[str, Any]]:
-    """The whole photo, and the filled part alone where that shows more of it."""
+def _save_views(mask: Pixels, layers: _Layers, page: _PageFolder) -> list[_View]:
+    """Save the comparison of the whole photo, and of the filled part where that shows it larger."""
     height, width = mask.shape
-    left, top, across, down = cv2.boundingRect(mask)
-    margin = max(across, down) // 5
-    part = (slice(max(0, top - margin), top + down + margin), slice(max(0, left - margin), left + across + margin))
-    places = {"Whole photo": (slice(height), slice(width)), "Filled part": part}
-    if max(mask[part].shape) > 0.8 * max(height, width):
-        del places["Filled part"]
-    return [
-        {"title": title}
-        | {
-            name: None if layer is None else _save(layer[place], folder / _file(name, number, layer), _LARGE)
-            for name, layer in layers.items()
-        }
-        for number, (title, place) in enumerate(places.items())
-    ]
+    views = [_save_view("Whole photo", "", (slice(height), slice(width)), layers, page)]
+    area = _hole_area(mask, page.settings.hole_view_margin)
+    if max(mask[area].shape) <= page.settings.max_hole_view * max(height, width):
+        views.append(_save_view("Filled part", "-part", area, layers, page))
+    return views
 
 
-def _file(name: str, number: int, layer: Pixels) -> str:
-    return f"{name}{'-part' if number else ''}.{'png' if layer.shape[2] == 4 else 'jpg'}"
+def _save_view(title: str, suffix: str, area: tuple[slice, slice], layers: _Layers, page: _PageFolder) -> _View:
+    side = page.settings.large_side
+    return _View(
+        title,
+        before=page.save(layers.before[area], f"before{suffix}.jpg", side),
+        after=page.save(layers.after[area], f"after{suffix}.jpg", side),
+        authenticity=None
+        if layers.authenticity is None
+        else page.save(layers.authenticity[area], f"authenticity{suffix}.png", side),
+    )
 
 
-def _candidates(album: Album, chosen: int, folder: Path) -> list[dict[str, Any]]:
-    drawn = {row.candidate: row for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
-    ranking = read_rows(album.work("rank") / "ranking.parquet", Ranked)
-    return [
-        {
-            "row": row,
-            "chosen": row.candidate == chosen,
-            "picture": _save(
-                read_png(album.work("sample") / drawn[row.candidate].file),
-                folder / f"candidate-{row.candidate:03}.jpg",
-                _MEDIUM,
-            ),
-        }
-        for row in ranking
-    ]
+def _hole_area(mask: Pixels, margin_share: float) -> tuple[slice, slice]:
+    """Rows and columns of the hole's bounding box with a margin."""
+    left, top, width, height = cv2.boundingRect(mask)
+    margin = int(margin_share * max(width, height))
+    rows = slice(max(0, top - margin), top + height + margin)
+    return rows, slice(max(0, left - margin), left + width + margin)
 
 
-def _reference(album: Album, row: Input, number: int, folder: Path) -> dict[str, Any]:
+def _save_candidates(album: Album, chosen: int, page: _PageFolder) -> list[dict[str, Any]]:
+    """Save the candidates' pictures, the best-ranked first."""
+    files = {row.candidate: row.file for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
+    candidates = []
+    for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate):
+        pixels = read_png(album.work("sample") / files[row.candidate])
+        picture = page.save(pixels, f"candidate-{row.candidate:03}.jpg", page.settings.medium_side)
+        candidates.append({"row": row, "chosen": row.candidate == chosen, "picture": picture})
+    return candidates
+
+
+def _save_matches(album: Album, page: _PageFolder) -> Picture | None:
+    path = album.work("rank") / "matches.png"
+    return page.save(read_png(path), "matches.jpg", page.settings.large_side) if path.is_file() else None
+
+
+def _save_reference(album: Album, row: InputPhoto, number: int, page: _PageFolder) -> dict[str, Any]:
+    """Save the picture of a reference; a rejected reference is not even opened."""
     if row.verdict != "accepted":
         return {"row": row, "picture": None}
-    return {
-        "row": row,
-        "picture": _save(read_srgb(album.root / row.file), folder / f"reference-{number:02}.jpg", _MEDIUM),
-    }
+    pixels = read_srgb(album.root / row.file)
+    return {"row": row, "picture": page.save(pixels, f"reference-{number:02}.jpg", page.settings.medium_side)}
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
@@ -184,16 +237,3 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("Tuning", f"{tuning['steps']} steps, prompt “{tuning['prompt']}”"),
         ("Software", ", ".join(f"{name} {versions[name]}" for name in ("realfill", "torch", "diffusers", "peft"))),
     ]
-
-
-def _save(pixels: Pixels, path: Path, longest: int) -> Picture:
-    scale = min(1.0, longest / max(pixels.shape[:2]))
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-    data = io.BytesIO()
-    image = Image.fromarray(resize(pixels, width, height))
-    if path.suffix == ".png":
-        image.save(data, "PNG", optimize=True)
-    else:
-        image.save(data, "JPEG", quality=_QUALITY, progressive=True)
-    path.write_bytes(data.getvalue())
-    return Picture(path.name, width, height)

@@ -1,8 +1,10 @@
-"""FIXME DOCSTRING."""
+"""Scores of candidates: how authentic each is, by correspondences with the references (RealFill, section 4.3).
+
+Beyond the paper, matches are verified by the geometry of the known part, and errors of the colors count as well.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,47 +13,78 @@ from typing import Any
 import cv2
 import numpy as np
 
-from realfill.album.placement import CERTAIN
-from realfill.imaging.ops import resize
+from realfill.album.placement import CERTAIN, Proposal
 from realfill.matching.correspondences import Matches
-from realfill.matching.matchers import Matcher
-from realfill.matching.two_view import TwoViewGeometry, estimate_two_view_geometry, verify_matches
+from realfill.matching.matcher import Matcher
+from realfill.matching.two_view import (
+    TwoViewGeometry,
+    TwoViewSettings,
+    estimate_two_view_geometry,
+    verify_matches,
+)
+from realfill.selection.fill_errors import (
+    ReferenceErrorSettings,
+    measure_placement_error,
+    measure_reference_error,
+    measure_rim_error,
+    warp_reference,
+)
 from realfill.selection.hole_view import HoleView
-
-_INSET = 8  # from the rim of the hole, pixels; closer by, a keypoint's descriptor sees both sides
-_CELL = 8  # pixels
-_REACH = 5  # cells
-_REACH_COST = 0.3  # levels a cell
-_FEWEST_CELLS = 50
 
 
 @dataclass(frozen=True)
-class RankedReference:
+class ScoreSettings:
+    """What counts in a candidate's score, and how much.
+
+    Attributes:
+        rim_width: Keypoints this near to the hole's rim belong to neither side, since their descriptors see both,
+            pixels of the view. Set by hand.
+        match_scale: Number of matches that weigh like none: n matches are worth log(1 + n / match_scale), so that the
+            few that occur by chance weigh little. Set by hand.
+        error_scale: Error that is worth one unit of the score, 8-bit levels. Set by hand: twice as many matches are
+            worth .7 at most, 14 levels of error.
+        reference_error: Settings of the comparison with warped references.
+        two_view: Settings of the geometry by which matches are verified.
+    """
+
+    rim_width: int = 8
+    match_scale: float = 16
+    error_scale: float = 20
+    reference_error: ReferenceErrorSettings = ReferenceErrorSettings()
+    two_view: TwoViewSettings = TwoViewSettings()
+
+    @property
+    def rim_kernel(self) -> np.ndarray:
+        """Square that moves the rim by its width."""
+        return np.ones((2 * self.rim_width + 1,) * 2)
+
+
+@dataclass(frozen=True)
+class PreparedReference:
     """A reference at about the scale of the view.
 
     Attributes:
         name: File name.
         image: [h, w, 3] uint8 sRGB.
-        features: What the matcher detected in it.
-        geometry: From the view to the reference, as the known part of the view tells; None where it cannot.
-        laid: The reference laid over the view by its homography, in the known part's colours: [h / 8, w / 8, 3]
-            float32 levels, infinite where it does not reach; None where that cannot be told.
+        features: What the matcher extracted from it.
+        geometry: From the view to the reference, estimated from the known part; None where that does not suffice.
+        warped: The reference in the view, as `warp_reference` returns it; None where there is no geometry.
     """
 
     name: str
     image: np.ndarray
     features: Any
     geometry: TwoViewGeometry | None
-    laid: np.ndarray | None
+    warped: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one reference says of one candidate.
+    """Correspondences of one candidate with one reference.
 
     Attributes:
         matches: Those whose point in the view lies in the hole.
-        verified: Which of them agree with the geometry of the two views, bool [N].
+        verified: Which of them agree with the geometry of the two views, [N] bool.
     """
 
     matches: Matches
@@ -59,179 +92,127 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """How authentic one candidate is.
 
     Attributes:
-        evidence: One a reference.
-        rim_error: See `rim_error`.
-        reference_error: See `placed_error` where what was placed is certain, else `reference_error`.
-        loose: What was placed is certain nowhere: what is shown may have moved, so that right matches contradict the
-            geometry of the known part.
+        evidence: One per reference.
+        rim_error: Error at the rim of the hole, 8-bit levels.
+        reference_error: Error against what was placed if any of that is certain, else against the warped references,
+            8-bit levels.
+        approximate: Whether the references were placed by approximate alignment, none of it certain: the scene may
+            have moved, so that correct matches contradict the geometry of the known part.
+        settings: Weights of the score.
     """
 
     evidence: tuple[Evidence, ...]
     rim_error: float
     reference_error: float
-    loose: bool = False
+    approximate: bool = False
+    settings: ScoreSettings = ScoreSettings()
 
     @property
     def inliers(self) -> int:
-        """Verified matches inside the hole, over all references."""
-        return sum(int(e.verified.sum()) for e in self.evidence)
+        """Number of verified matches in the hole, over all references."""
+        return sum(int(evidence.verified.sum()) for evidence in self.evidence)
 
     @property
     def matches(self) -> int:
-        """Matches inside the hole, verified or not, over all references."""
-        return sum(len(e.matches) for e in self.evidence)
+        """Number of matches in the hole, verified or not, over all references."""
+        return sum(len(evidence.matches) for evidence in self.evidence)
+
+    @property
+    def best_reference(self) -> int:
+        """Index of the reference with most verified matches."""
+        return int(np.argmax([evidence.verified.sum() for evidence in self.evidence]))
 
     @property
     def score(self) -> float:
-        """log(1 + n / 16) - (rim_error + reference_error) / 20.
+        """log(1 + n / match_scale) - (rim_error + reference_error) / error_scale; the higher, the more authentic.
 
-        n counts the inliers, or, as in the paper, all matches where `loose`. They decide between fills that have any:
-        twice as many are worth 0.7 at most, 14 levels of error. The few that come about by chance weigh little, and
-        fills without any are told apart by their errors.
+        n is the number of verified matches, or, as in the paper, of all matches if the alignment is approximate.
+        Matches decide between fills that have any; the errors decide between fills that have none.
         """
-        counted = self.matches if self.loose else self.inliers
-        return math.log1p(counted / 16) - (self.rim_error + self.reference_error) / 20
+        counted = self.matches if self.approximate else self.inliers
+        error = (self.rim_error + self.reference_error) / self.settings.error_scale
+        return math.log1p(counted / self.settings.match_scale) - error
 
 
 def prepare_references(
-    view: HoleView, images: Mapping[str, np.ndarray], found: Matcher[Any]
-) -> list[RankedReference]:
-    """Prepare references, [h, w, 3] uint8 sRGB by name, for judging candidates by them.
+    view: HoleView,
+    images: Mapping[str, np.ndarray],
+    matcher: Matcher[Any],
+    settings: ScoreSettings = ScoreSettings(),
+) -> list[PreparedReference]:
+    """Prepare references for judging candidates by them.
 
-    The geometry is estimated from the known part alone: estimated with a fill's own matches, it would follow a fill
-    that is right in itself but in the wrong place.
+    The geometry is estimated from the known part alone. With a candidate's own matches it would follow a fill that is
+    consistent in itself but in the wrong place.
+
+    Args:
+        view: The view of the hole.
+        images: References by file name, [h, w, 3] uint8 sRGB, scaled by `scale_reference`.
+        matcher: The matcher.
+        settings: Width of the rim, and thresholds of geometry and warp.
     """
-    features = found.detect(view.known)
-    near = cv2.dilate(view.hole.astype(np.uint8), np.ones((2 * _INSET + 1,) * 2)) > 0
+    view_features = matcher.extract_features(view.known)
+    unknown = cv2.dilate(view.hole.astype(np.uint8), settings.rim_kernel) > 0
     references = []
     for name, image in images.items():
-        described = found.detect(image)
-        matches = found.pair(features, described)
-        geometry = estimate_two_view_geometry(matches[~_lie_in(near, matches.points0)])
-        laid = None if geometry is None else _warp_coarse(image, geometry.homography, view.known, near)
-        references.append(RankedReference(name, image, described, geometry, laid))
+        features = matcher.extract_features(image)
+        matches = matcher.match(view_features, features)
+        geometry = estimate_two_view_geometry(matches[~_are_inside(unknown, matches.points0)], settings.two_view)
+        warped = None
+        if geometry is not None:
+            warped = warp_reference(image, geometry.homography, view.known, unknown, settings.reference_error)
+        references.append(PreparedReference(name, image, features, geometry, warped))
     return references
 
 
-def judge(
-    picture: np.ndarray,
-    hole: np.ndarray,
-    references: Sequence[RankedReference],
-    found: Matcher[Any],
-    expected: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Judgement:
-    """Compare a completed view with the references, and with what is certain of them.
+def judge_candidate(
+    image: np.ndarray,
+    view: HoleView,
+    references: Sequence[PreparedReference],
+    matcher: Matcher[Any],
+    proposal: Proposal | None = None,
+    settings: ScoreSettings = ScoreSettings(),
+) -> Judgment:
+    """Compare a completed view with the references, and with what was placed if any of that is certain.
 
     Args:
-        picture: [h, w, 3] uint8 sRGB.
-        hole: [h, w] bool.
-        references: As `refer` prepared them.
-        found: The matcher.
-        expected: What was placed, [h, w, 3] uint8 sRGB, and its confidence, [h, w] uint8.
+        image: Completed view, [h, w, 3] uint8 sRGB.
+        view: The view of the hole.
+        references: As `prepare_references` returned them.
+        matcher: The matcher.
+        proposal: What was placed, as `HoleView.crop_proposal` returns it.
+        settings: Width of the rim, thresholds, and weights of the score.
     """
-    features = found.detect(picture)
-    certain = expected is not None and expected[1].max() >= CERTAIN
-    inside = cv2.erode(hole.astype(np.uint8), np.ones((2 * _INSET + 1,) * 2)) > 0
-    return Judgement(
-        tuple(_evidence(found.pair(features, r.features), r.geometry, inside) for r in references),
-        rim_error(picture, hole),
-        placed_error(picture, hole, *expected)
-        if expected is not None and certain
-        else reference_error(picture, hole, [r.laid for r in references if r.laid is not None]),
-        loose=expected is not None and not certain,
+    features = matcher.extract_features(image)
+    inside = cv2.erode(view.hole.astype(np.uint8), settings.rim_kernel) > 0
+    evidence = tuple(
+        _collect_evidence(matcher.match(features, reference.features), reference.geometry, inside, settings)
+        for reference in references
     )
+    rim_error = measure_rim_error(image, view.hole)
+    placed = None if proposal is None else (proposal.colors[view.slices], proposal.confidence[view.slices])
+    if placed is not None and placed[1].max() >= CERTAIN:
+        placement_error = measure_placement_error(image, view.hole, *placed)
+        return Judgment(evidence, rim_error, placement_error, approximate=False, settings=settings)
+    warped = [reference.warped for reference in references if reference.warped is not None]
+    reference_error = measure_reference_error(image, view.hole, warped, settings.reference_error)
+    return Judgment(evidence, rim_error, reference_error, approximate=placed is not None, settings=settings)
 
 
-def placed_error(picture: np.ndarray, hole: np.ndarray, placed: np.ndarray, confidence: np.ndarray) -> float:
-    """Mean distance of the fill from what was placed, weighed by its confidence, in 8-bit levels.
-
-    Args:
-        picture: Completed view [h, w, 3] uint8 sRGB.
-        hole: [h, w] bool.
-        placed: [h, w, 3] uint8 sRGB.
-        confidence: [h, w] uint8.
-    """
-    weight = np.where(hole, confidence, 0).astype(np.float64)
-    apart = np.sqrt(((picture.astype(np.float32) - placed) ** 2).mean(axis=2))
-    return float((apart * weight).sum() / max(weight.sum(), 1.0))
+def _collect_evidence(
+    matches: Matches, geometry: TwoViewGeometry | None, inside: np.ndarray, settings: ScoreSettings
+) -> Evidence:
+    """Verify matches, and keep those whose point in the view lies inside a region [h, w] bool."""
+    verified = verify_matches(matches, settings.two_view) if geometry is None else geometry.inlier_mask(matches)
+    kept = _are_inside(inside, matches.points0)
+    return Evidence(matches[kept], verified[kept])
 
 
-def _evidence(matches: Matches, geometry: TwoViewGeometry | None, inside: np.ndarray) -> Evidence:
-    verified = verify_matches(matches) if geometry is None else geometry.agree(matches)
-    here = _lie_in(inside, matches.points0)
-    return Evidence(matches[here], verified[here])
-
-
-def rim_error(picture: np.ndarray, hole: np.ndarray) -> float:
-    """Mean absolute difference between neighbouring pixels on both sides of the hole's rim, in 8-bit levels.
-
-    Args:
-        picture: Completed view [h, w, 3] uint8 sRGB.
-        hole: [h, w] bool.
-    """
-    total, pairs = 0.0, 0
-    for axis in (0, 1):
-        crossing = np.diff(hole, axis=axis)
-        total += float(np.abs(np.diff(picture.astype(np.float32), axis=axis))[crossing].mean(axis=1).sum())
-        pairs += int(crossing.sum())
-    return total / max(pairs, 1)
-
-
-def reference_error(picture: np.ndarray, hole: np.ndarray, laid: Sequence[np.ndarray]) -> float:
-    """Mean distance of the fill from the references laid over the view, in 8-bit levels.
-
-    Coarse, since a homography lays only a plane right: neighbourhoods of 5 x 5 cells of 8 pixels may lie up to 5
-    cells elsewhere, at 0.3 levels a cell, and the most similar reference counts. 0 where no reference reaches.
-
-    Args:
-        picture: Completed view [h, w, 3] uint8 sRGB.
-        hole: [h, w] bool.
-        laid: See `Reference.laid`.
-    """
-    if not laid:
-        return 0.0
-    fill = _coarse(picture)  # [r, c, 3]
-    rows, columns = fill.shape[:2]
-    nearest = np.full((rows, columns), np.inf, np.float32)
-    for reference in laid:
-        reaches = np.isfinite(reference[..., 0])
-        finite = np.where(reaches[..., None], reference, 0)
-        padded = cv2.copyMakeBorder(finite, _REACH, _REACH, _REACH, _REACH, cv2.BORDER_REPLICATE)
-        for down, right in itertools.product(range(2 * _REACH + 1), repeat=2):
-            squared = ((fill - padded[down : down + rows, right : right + columns]) ** 2).mean(axis=2)
-            distance = np.sqrt(cv2.blur(squared, (5, 5))) + _REACH_COST * math.hypot(down - _REACH, right - _REACH)
-            nearest = np.where(reaches, np.minimum(nearest, distance), nearest)
-    counted = (_coarse(hole.astype(np.float32)) > 0.5) & np.isfinite(nearest)
-    return float(nearest[counted].mean()) if counted.any() else 0.0
-
-
-def _warp_coarse(image: np.ndarray, homography: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray | None:
-    size, flags = known.shape[1::-1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = _coarse(cv2.warpPerspective(image, homography, size, flags=flags))
-    reaches = _coarse(cv2.warpPerspective(np.ones(image.shape[:2], np.float32), homography, size, flags=flags)) > 0.99
-    shared = reaches & (_coarse(near.astype(np.float32)) == 0)
-    if shared.sum() < _FEWEST_CELLS:
-        return None
-    theirs, ours = laid[shared], _coarse(known)[shared]  # [N, 3]
-    gain = np.clip(ours.std(axis=0) / (theirs.std(axis=0) + 1e-3), 0.5, 2)
-    matched = (laid - theirs.mean(axis=0)) * gain + ours.mean(axis=0)
-    return np.where(reaches[..., None], matched, np.inf).astype(np.float32)
-
-
-def _coarse(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    return resize(image.astype(np.float32), max(1, width // _CELL), max(1, height // _CELL))
-
-
-def _lie_in(region: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Which points [N, 2] xy lie in a region [h, w] bool, as bool [N]."""
+def _are_inside(region: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Whether points [N, 2] xy lie in a region [h, w] bool; [N] bool."""
     columns, rows = np.rint(points).astype(int).T
     return np.asarray(region[rows.clip(0, region.shape[0] - 1), columns.clip(0, region.shape[1] - 1)])
-
-
-def best_reference(judged: Judgement) -> int:
-    return int(np.argmax([e.verified.sum() for e in judged.evidence]))

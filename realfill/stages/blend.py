@@ -1,28 +1,27 @@
-"""Put a candidate into the photo at its native size.
-
-The fill's colours are matched to the ring around the hole by a smooth offset; then fill and photo are blended in
-frequency bands (Burt and Adelson, ACM Transactions on Graphics 1983) across a feather that lies outside the hole.
-What the canvas holds inside the hole never enters; what lies beyond the feather stays as it is, bit by bit.
-"""
+"""Blend a candidate into the photo at its native size, and map how authentic each pixel is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
-from realfill.album.schemas import Candidate, Ranked, Verified
+from realfill.album.schemas import Candidate, RankedCandidate, VerifiedMatch, Window
 from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window
-from realfill.compositing.authenticity_map import authenticity_map, authenticity_shares
-from realfill.compositing.multiband_blend import blend_patch, feather_width, place_on_canvas, put
+from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
+from realfill.compositing.multiband_blend import Fill, blend_fill, complete_photo, compute_feather_width
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.core.errors import AlbumError, ParamsError
-from realfill.core.params import BlendParams, Params
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import read_png, write_lossless_tiff, write_png
+
+if TYPE_CHECKING:
+    from realfill.core.params import BlendParams, Params
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class BlendResult:
 
     Attributes:
         candidate: Number of the candidate.
-        composite: The completed photo in the target's own colour space and depth.
-        feather: Width of the blend band around the hole, pixels.
-        box: Left, top, right, bottom (exclusive) of everything that changed, pixels of the canvas.
+        composite: The completed photo in the target's own color space and depth.
+        feather: Width of the blend band around the hole, pixels of the canvas.
+        box: Left, top, right, bottom (exclusive) of all pixels that changed, pixels of the canvas.
     """
 
     candidate: int
@@ -43,50 +42,53 @@ class BlendResult:
 
 
 def run(album: Album, params: Params) -> BlendResult:
-    """Write the completed photo as composite.tif.
+    """Write composite.tif, authenticity.png and blend.json of the album into `work/blend`.
 
     Raises:
-        StageError: `validate`, `masks`, `sample` or `rank` has not run.
+        StageError: `validate`, `masks`, `align`, `sample` or `rank` has not run.
         ParamsError: There is no candidate of that number.
         PhotoError: The target or a reference cannot be read any more.
-        AlbumError: The target changed since `masks` ran, or a reference went since `validate` ran.
+        AlbumError: The target changed since `masks` ran, or a reference is gone since `validate` ran.
     """
-    row, candidate = _chosen(album, params.blend)
+    candidate = _choose_candidate(album, params.blend)
     window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
     references = accepted_references(album) if params.blend.detail else None
-    canvas = read_png(canvas_path(album))
-    patch = blend_patch(canvas, mask, window, candidate, params.blend, proposal, row.kind, references)
-    photo = read_photo(album.target, max_megapixels=params.validate_.max_megapixels)
-    if (photo.width, photo.height) != (window.photo_width, window.photo_height):
-        raise AlbumError("The target changed since the mask was made.", "Run the album again.", album.target)
-    composite = put(place_on_canvas(photo, window), patch)
-    feather = feather_width(window, params.blend)
+    fill = Fill(read_png(album.work("sample") / candidate.file), candidate.kind, proposal, references)
+    patch = blend_fill(read_png(canvas_path(album)), mask, window, fill, params.blend)
+    composite = complete_photo(_read_target(album, window, params), window, patch)
+    authenticity = build_authenticity_map(
+        mask, proposal, candidate.kind, _read_verified_points(album, candidate.candidate), window
+    )
+    feather, shares = compute_feather_width(window, params.blend), compute_authenticity_shares(authenticity)
+    summary = {"candidate": candidate.candidate, "feather": feather, "box": patch.box, "authenticity": shares}
     with atomic_directory(album.work("blend")) as folder:
         write_lossless_tiff(folder / "composite.tif", composite)
-        kinds = authenticity_map(mask, proposal, row.kind, _confirmed(album, row.candidate), window)
-        write_png(folder / "authenticity.png", kinds)
-        shares = authenticity_shares(kinds)
-        write_json(
-            folder / "blend.json",
-            {"candidate": row.candidate, "feather": feather, "box": patch.box, "authenticity": shares},
-        )
-    return BlendResult(row.candidate, album.work("blend") / "composite.tif", feather, patch.box)
+        write_png(folder / "authenticity.png", authenticity)
+        write_json(folder / "blend.json", summary)
+    return BlendResult(candidate.candidate, album.work("blend") / "composite.tif", feather, patch.box)
 
 
-def _confirmed(album: Album, candidate: int) -> np.ndarray:
-    """Verified matches of a candidate, columns and rows of the canvas, [N, 2]."""
-    rows = read_rows(album.work("rank") / "verified.parquet", Verified)
-    return np.array([(row.x, row.y) for row in rows if row.candidate == candidate]).reshape(-1, 2)
-
-
-def _chosen(album: Album, params: BlendParams) -> tuple[Candidate, np.ndarray]:
-    folder = album.work("sample")
-    rows = {row.candidate: row for row in read_rows(folder / "candidates.parquet", Candidate)}
-    if params.candidate == "best":
-        number = read_rows(album.work("rank") / "ranking.parquet", Ranked)[0].candidate
-    else:
-        number = params.candidate
+def _choose_candidate(album: Album, params: BlendParams) -> Candidate:
+    """Choose the best-ranked candidate, or the one that the parameters name."""
+    rows = {row.candidate: row for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
+    number = params.candidate
+    if number == "best":
+        number = read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)[0].candidate
     if number not in rows:
         known = ", ".join(map(str, sorted(rows)))
         raise ParamsError(f"There is no candidate {number}.", f"Set blend.candidate to best or one of {known}.")
-    return rows[number], read_png(folder / rows[number].file)
+    return rows[number]
+
+
+def _read_target(album: Album, window: Window, params: Params) -> Photo:
+    """Read the target, and check that it still has the size for which the mask was made."""
+    photo = read_photo(album.target, max_megapixels=params.validate_.max_megapixels)
+    if (photo.width, photo.height) != (window.photo_width, window.photo_height):
+        raise AlbumError("The target changed since the mask was made.", "Run the album again.", album.target)
+    return photo
+
+
+def _read_verified_points(album: Album, candidate: int) -> np.ndarray:
+    """Verified matches of a candidate, (x, y) in pixels of the canvas, [N, 2]."""
+    rows = read_rows(album.work("rank") / "verified.parquet", VerifiedMatch)
+    return np.array([(row.x, row.y) for row in rows if row.candidate == candidate]).reshape(-1, 2)

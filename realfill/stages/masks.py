@@ -1,7 +1,7 @@
-"""From the described hole to the canvas, its mask, and the square window that the model sees.
+"""From the description of the hole to the canvas, its mask, and the square window that the model sees.
 
-One convention everywhere: 255 = fill, 0 = keep. The hole comes from exactly one of target/mask.*, the target's
-alpha channel, or boxes and polygons in album.yaml; outpainting adds to the first and the last, or stands alone.
+In every mask 255 = fill and 0 = keep. The hole is described by exactly one of target/mask.*, the target's alpha
+channel, and boxes and polygons in album.yaml. Outpainting adds to the first and the last, or stands alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,25 +19,25 @@ from realfill.album.schemas import Window
 from realfill.album.store import read_inputs
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.core.errors import MaskError
-from realfill.core.params import Params
 from realfill.imaging.ops import Pixels
-from realfill.masking.hole_mask import check_hole_share, grow_mask, mask_from_alpha, mask_from_file, mask_from_shapes
-from realfill.masking.model_window import window_around
-from realfill.masking.outpainting import Extension, extend, read_extension
+from realfill.masking.hole_mask import mask_from_alpha, mask_from_drawing, mask_from_shapes
+from realfill.masking.masked_canvas import build_masked_canvas
+from realfill.masking.outpainting import Extension, compute_extension
 from realfill.photo_io.color_management import to_srgb
-from realfill.photo_io.decode import Photo, read_photo
+from realfill.photo_io.decode import read_photo
+from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import write_png
 
-GREY = 128  # what the canvas holds inside the hole
-MINIMUM_SIDE = 256  # resolution of the smallest base model, in pixels
+if TYPE_CHECKING:
+    from realfill.core.params import Params
 
 
 @dataclass(frozen=True)
 class MasksResult:
-    """What `run` decided; the pictures lie in `work/masks`.
+    """What `run` decided; the images lie in `work/masks`.
 
     Attributes:
-        window: Canvas, photo, and window, in canvas pixels.
+        window: Canvas, photo, and window, in pixels of the canvas.
     """
 
     window: Window
@@ -48,69 +49,57 @@ class MasksResult:
 
     @property
     def source(self) -> str:
-        """ "file", "alpha", "shapes" or "outpaint": what described the hole."""
+        """What described the hole: "file", "alpha", "shapes" or "outpaint"."""
         return self.window.source
 
 
 def run(album: Album, params: Params) -> MasksResult:
     """Write canvas.png, mask.png and window.json of the album into `work/masks`.
 
-    The canvas is mid-grey wherever it is to be filled, so that nothing of what stood there reaches later stages.
-
     Raises:
         StageError: `validate` has not run.
         PhotoError: The target or the mask cannot be read.
-        MaskError: The hole is not described, or described in a way that cannot be meant.
+        MaskError: The hole is not described, or its description is not plausible.
     """
     read_inputs(album)
-    limit = params.validate_.max_megapixels
-    photo = read_photo(album.target, max_megapixels=limit)
+    max_megapixels = params.validate_.max_megapixels
+    photo = read_photo(album.target, max_megapixels=max_megapixels)
     picture = to_srgb(photo)
-    with _blaming(_settings_path(album)):
-        extension = read_extension(album.settings, photo.width, photo.height, limit)
-    source, drawn = _drawn(album, photo, picture, extension, limit)
-    mask = grow_mask(extend(drawn, extension, 255), params.masks.grow)
-    hole = float(np.count_nonzero(mask) / mask.size)
-    with _blaming(album.target if source == "alpha" else album.mask or _settings_path(album)):
-        check_hole_share(hole, params.masks.max_hole)
-    canvas = extend(picture, extension, GREY)
-    canvas[mask > 0] = GREY
-    left, top, side = window_around(mask, params.masks.context, MINIMUM_SIDE)
-    window = Window(
-        source=source,
-        canvas_width=canvas.shape[1],
-        canvas_height=canvas.shape[0],
-        photo_left=extension.left,
-        photo_top=extension.top,
-        photo_width=photo.width,
-        photo_height=photo.height,
-        left=left,
-        top=top,
-        side=side,
-        hole=hole,
-    )
+    with _name_in_errors(_settings_path(album)):
+        extension = compute_extension(album.settings, photo.width, photo.height, max_megapixels)
+    source, hole = _read_hole(album, photo, picture, extension, max_megapixels)
+    with _name_in_errors(album.target if source == "alpha" else album.mask or _settings_path(album)):
+        canvas = build_masked_canvas(picture, hole, source, extension, params.masks)
     with atomic_directory(album.work("masks")) as folder:
-        write_png(folder / "canvas.png", canvas)
-        write_png(folder / "mask.png", mask)
-        write_json(folder / "window.json", asdict(window))
-    return MasksResult(window)
+        write_png(folder / "canvas.png", canvas.pixels)
+        write_png(folder / "mask.png", canvas.mask)
+        write_json(folder / "window.json", asdict(canvas.window))
+    return MasksResult(canvas.window)
 
 
-def _drawn(album: Album, photo: Photo, picture: Pixels, extension: Extension, limit: float) -> tuple[str, Pixels]:
-    """What describes the hole, and its part inside the photo: [H, W] uint8."""
-    shapes = bool(album.settings.boxes or album.settings.polygons)
-    if album.mask is not None and shapes:
+def _read_hole(
+    album: Album, photo: Photo, picture: Pixels, extension: Extension, max_megapixels: float
+) -> tuple[str, Pixels]:
+    """Read what describes the hole.
+
+    Returns:
+        What it was, as in `Window.source`, and the part of the hole inside the photo, [H, W] uint8, 255 = fill.
+    """
+    settings_path = _settings_path(album)
+    has_shapes = bool(album.settings.boxes or album.settings.polygons)
+    if album.mask is not None and has_shapes:
         problem = f"The hole is described twice: here and by {album.mask.name}."
-        raise MaskError(problem, "Delete the file, or the boxes and polygons.", _settings_path(album))
+        raise MaskError(problem, "Delete the file, or the boxes and polygons.", settings_path)
     if album.mask is not None:
-        with _blaming(album.mask):
-            return "file", mask_from_file(read_photo(album.mask, max_megapixels=limit), photo, picture)
-    if shapes:
-        with _blaming(_settings_path(album)):
+        with _name_in_errors(album.mask):
+            drawing = read_photo(album.mask, max_megapixels=max_megapixels)
+            return "file", mask_from_drawing(drawing, photo, picture)
+    if has_shapes:
+        with _name_in_errors(settings_path):
             return "shapes", mask_from_shapes(album.settings, photo.width, photo.height)
     if extension != Extension():
         return "outpaint", np.zeros((photo.height, photo.width), np.uint8)
-    with _blaming(album.target):
+    with _name_in_errors(album.target):
         return "alpha", mask_from_alpha(photo)
 
 
@@ -119,8 +108,8 @@ def _settings_path(album: Album) -> Path:
 
 
 @contextmanager
-def _blaming(path: Path) -> Iterator[None]:
-    """Name the file at fault in what the functions on pixels raise."""
+def _name_in_errors(path: Path) -> Iterator[None]:
+    """Add the file at fault to the errors of functions that know only its pixels."""
     try:
         yield
     except MaskError as error:

@@ -1,146 +1,137 @@
-"""Draw candidates for the hole from the tuned model (RealFill, section 4.2)."""
+"""Sample candidates for the hole from the tuned model (RealFill, arXiv 2309.16668, section 4.2)."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from realfill import __version__
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
-from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate
-from realfill.album.store import read_document, read_window, write_rows
+from realfill.album.store import read_document, write_rows
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.hashing import digest
-from realfill.core.params import Params, SampleParams
-from realfill.core.progress import Progress, Step
-from realfill.diffusion.base_model import load
-from realfill.diffusion.inpainting_sampler import Guide, SampledImages, sample_candidates
+from realfill.core.progress import ProgressCallback, ProgressUpdate
+from realfill.diffusion.base_model import BaseModel, load_base_model
+from realfill.diffusion.guide import Guide, read_guide
+from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
 from realfill.photo_io.working_files import write_png
+
+if TYPE_CHECKING:
+    from realfill.core.params import Params
+
+LIBRARIES = ("torch", "diffusers", "peft")  # whose versions are recorded with each candidate
 
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What was drawn.
+    """What was sampled.
 
     Attributes:
-        candidates: One row a candidate.
-        folder: Where their pictures lie.
+        candidates: One row per candidate.
+        folder: Folder of their pictures.
     """
 
     candidates: tuple[Candidate, ...]
     folder: Path
 
 
-def run(album: Album, params: Params, on_progress: Progress | None = None) -> SampleResult:
-    """Draw `params.sample.candidates` candidates with the album's adapter.
+def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> SampleResult:
+    """Sample candidates with the album's adapter, and write them and the placed pixels.
+
+    Args:
+        album: The album, after `masks`, `align` and `finetune`.
+        params: All parameters; `sample`, `base` and `finetune.prompt` matter.
+        on_progress: Called after each denoising step.
 
     Raises:
-        StageError: `masks` or `finetune` has not run.
-        ModelError: The base model cannot be loaded, or not even one candidate fits the memory.
+        StageError: `masks`, `align` or `finetune` has not run.
+        ModelError: The base model cannot be loaded, or not even one candidate fits into memory.
     """
-    model = load(params.base)
-    image, mask = read_model_window(album, model.resolution)
-    guide = guide_of(album, model.resolution, params.sample)
-    adapter = _adapter(album)
-    held = guide is not None and guide.hold.any()
-    counts = {"noise": params.sample.candidates, "guided": params.sample.guided if held else 0}
-    total = sum(counts.values())
-    report = _reporter(on_progress, total * params.sample.steps)
-    drawn: list[tuple[str, SampledImages]] = []
-    with model.adapted(adapter):
-        for kind, count in counts.items():
-            if count:
-                start = guide if kind == "guided" else None
-                drawn.append(
-                    (
-                        kind,
-                        sample_candidates(
-                            model, image, mask, count, params.sample, params.finetune.prompt, report, start
-                        ),
-                    )
-                )
-    if guide:
-        drawn.insert(1, ("placed", SampledImages(guide.start[None], 1)))
-    common = {
-        "seed": params.sample.seed,
-        "guidance": params.sample.guidance,
-        "count": total,
-        "resolution": model.resolution,
-        "model": model.name,
-        "model_digest": model.digest,
-        "versions": json.dumps({"realfill": __version__} | {n: version(n) for n in ("torch", "diffusers", "peft")}),
-    }
-    rows: list[Candidate] = []
-    pictures: list[np.ndarray] = []
-    for kind, images in drawn:
-        generated = kind != "placed"
-        for number, picture in enumerate(images.images):
-            rows.append(
-                Candidate(
-                    candidate=len(rows),
-                    file=f"{len(rows):03d}.png",
-                    kind=kind,
-                    draw=number,
-                    scheduler=params.sample.scheduler if generated else "",
-                    steps=params.sample.steps if generated else 0,
-                    batch_size=images.batch_size,
-                    adapter_digest=digest(adapter) if adapter and generated else "",
-                    **common,  # type: ignore[arg-type]
-                )
-            )
-            pictures.append(picture)
+    model = load_base_model(params.base)
+    guide = read_guide(album, model.resolution, params.sample.strength)
+    adapter = _read_adapter_folder(album)
+    with model.use_adapter(adapter):
+        sampled = _sample_kinds(album, params, model, guide, on_progress)
+    rows = tuple(_describe(sampled, params, model, adapter))
     folder = album.work("sample")
-    with atomic_directory(folder) as beside:
-        for row, picture in zip(rows, pictures, strict=True):
-            write_png(beside / row.file, picture)
-        write_rows(beside / "candidates.parquet", Candidate, rows)
-    return SampleResult(tuple(rows), folder)
+    with atomic_directory(folder) as partial:
+        for row in rows:
+            write_png(partial / row.file, sampled[row.kind].images[row.draw])
+        write_rows(partial / "candidates.parquet", Candidate, rows)
+    return SampleResult(rows, folder)
 
 
-def guide_of(album: Album, resolution: int, params: SampleParams) -> Guide | None:
-    """What `align` placed, in the window at the base model's resolution; None where it placed nothing.
+def _sample_kinds(
+    album: Album, params: Params, model: BaseModel, guide: Guide | None, on_progress: ProgressCallback | None
+) -> dict[str, SampledImages]:
+    """The candidates of each kind, in the order of their numbers.
 
-    The picture shows the proposal around the hole too, so that blending can tell its colours from the photo's.
-
-    Raises:
-        StageError: `masks` or `align` has not run.
+    Guided candidates are sampled only if `align` is certain of something.
     """
-    proposal = read_proposal(album)
-    if proposal is None:
-        return None
-    window = read_window(album)
-    image, mask = read_model_window(album, resolution)
-    seen = proposal.over(window.left, window.top, window.side, window.side).scaled(resolution, resolution)
-    placed = seen.confidence > 0
-    shown = np.where(placed[..., None], seen.colours, image)
-    missing = (mask & ~placed).astype(np.uint8)
-    start = cv2.inpaint(shown, missing, 3, cv2.INPAINT_TELEA) if missing.any() else shown
-    return Guide(start, placed, seen.weight("guided") * mask, params.strength)
+    image, mask = read_model_window(album, model.resolution)
+    guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
+    on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
+
+    def sample(count: int, guide: Guide | None) -> SampledImages:
+        return sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide)
+
+    sampled = {"noise": sample(params.sample.candidates, None)}
+    if guide is not None:
+        sampled["placed"] = SampledImages(guide.init_image[None], batch_size=1)
+    if guided:
+        sampled["guided"] = sample(guided, guide)
+    return sampled
 
 
-def _adapter(album: Album) -> Path | None:
+def _describe(
+    sampled: dict[str, SampledImages], params: Params, model: BaseModel, adapter: Path | None
+) -> Iterator[Candidate]:
+    """One row per candidate, from which it can be sampled again."""
+    kinds = [(kind, batch, draw) for kind, batch in sampled.items() for draw in range(len(batch.images))]
+    adapter_digest = digest(adapter) if adapter else ""
+    versions = json.dumps({name: version(name) for name in LIBRARIES})
+    for number, (kind, batch, draw) in enumerate(kinds):
+        is_generated = kind != "placed"
+        yield Candidate(
+            candidate=number,
+            file=f"{number:03d}.png",
+            kind=kind,
+            draw=draw,
+            seed=params.sample.seed,
+            scheduler=params.sample.scheduler if is_generated else "",
+            steps=params.sample.steps if is_generated else 0,
+            guidance=params.sample.guidance,
+            batch_size=batch.batch_size,
+            count=sum(other != "placed" for other, _, _ in kinds),
+            resolution=model.resolution,
+            model=model.name,
+            model_digest=model.digest,
+            adapter_digest=adapter_digest if is_generated else "",
+            versions=versions,
+        )
+
+
+def _read_adapter_folder(album: Album) -> Path | None:
+    """The folder of the album's adapter; None where no step was taken."""
     folder = album.work("finetune")
-    steps = read_document(folder / "metrics.json")["steps"]
-    return folder if steps else None
+    return folder if read_document(folder / "metrics.json")["steps"] else None
 
 
-def _reporter(on_progress: Progress | None, total: int) -> Callable[[int], None]:
+def _count_steps(on_progress: ProgressCallback | None, total: int) -> Callable[[int], None]:
+    """A callback that takes the number of candidates after each denoising step and reports the progress."""
     started, done = time.monotonic(), 0
 
-    def report(steps: int) -> None:
+    def on_step(candidates: int) -> None:
         nonlocal done
-        done += steps
+        done += candidates
         if on_progress:
             rate = done / (time.monotonic() - started)
-            on_progress(Step("sample", min(done, total), total, None, max(0, total - done) / rate, rate))
+            on_progress(ProgressUpdate("sample", min(done, total), total, None, max(0, total - done) / rate, rate))
 
-    return report
+    return on_step

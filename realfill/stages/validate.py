@@ -1,7 +1,7 @@
-"""Checking every photo before anything else opens it, and listing what was found.
+"""Check every photo before any other stage opens it, and list the results.
 
-The photos come from strangers: each is first decoded in a process apart (see `probe`). What this stage accepted,
-later stages read in their own process. The ground truth is never opened.
+The photos are untrusted: each one is first decoded in a process of its own. Later stages decode what was accepted
+here in their own process. The ground truth is not opened.
 """
 
 from __future__ import annotations
@@ -10,45 +10,49 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from realfill.album.layout import SUFFIXES, Album
-from realfill.album.schemas import Input
+from realfill.album.layout import PHOTO_SUFFIXES, Album
+from realfill.album.schemas import InputPhoto
 from realfill.album.store import write_rows
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.errors import AlbumError, PhotoError
 from realfill.core.hashing import digest
-from realfill.core.params import Params, ValidateParams
-from realfill.photo_io.decode_sandbox import DecodeSandbox, PhotoInfo
+from realfill.photo_io.decode_sandbox import DecodeSandbox
+from realfill.photo_io.photo_info import PhotoInfo
+
+if TYPE_CHECKING:
+    from realfill.core.params import Params, ValidateParams
 
 logger = logging.getLogger("realfill.validate")
 
 
 @dataclass(frozen=True)
 class ValidateResult:
-    """What `run` found.
+    """Result of `run`.
 
     Attributes:
-        inputs: The target, the mask if there is one, and every reference, as in inputs.parquet.
+        inputs: The target, the mask if there is one, and all files in ref/: the rows of inputs.parquet.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputPhoto, ...]
 
     @property
-    def accepted(self) -> tuple[Input, ...]:
+    def accepted(self) -> tuple[InputPhoto, ...]:
         """The references that are used."""
         return self._references("accepted")
 
     @property
-    def refused(self) -> tuple[Input, ...]:
-        """The references that are not used, each with its reason."""
+    def refused(self) -> tuple[InputPhoto, ...]:
+        """The references that are not used, each with the reason."""
         return self._references("refused")
 
-    def _references(self, verdict: str) -> tuple[Input, ...]:
+    def _references(self, verdict: str) -> tuple[InputPhoto, ...]:
         return tuple(row for row in self.inputs if row.role == "reference" and row.verdict == verdict)
 
 
 def run(album: Album, params: Params) -> ValidateResult:
-    """Write inputs.parquet into `work/validate`; a reference that cannot be used is refused with a logged reason.
+    """Write inputs.parquet into `work/validate`; references that cannot be used are refused and logged.
 
     Raises:
         PhotoError: The target or the mask cannot be used.
@@ -56,13 +60,14 @@ def run(album: Album, params: Params) -> ValidateResult:
         StageError: The process that decodes photos does not start.
     """
     limits = params.validate_
-    with DecodeSandbox(limits.max_megapixels, limits.timeout) as prober:
-        target = prober.find(album.target)
+    with DecodeSandbox(limits.max_megapixels, limits.timeout) as sandbox:
+        target = sandbox.inspect(album.target)
         _check_side(target, limits, album.target)
-        rows = [_row(album, album.target, "target", target)]
+        rows = [_accept(album, album.target, "target", target)]
         if album.mask is not None:
-            rows.append(_row(album, album.mask, "mask", prober.find(album.mask)))
-        rows += _references(album, limits, prober, {rows[0].digest: rows[0].file, target.content: rows[0].file})
+            rows.append(_accept(album, album.mask, "mask", sandbox.inspect(album.mask)))
+        originals = {rows[0].digest: rows[0].file, target.content: rows[0].file}
+        rows += _check_references(album, limits, sandbox, originals)
     result = ValidateResult(tuple(rows))
     for row in rows:
         if row.reason:
@@ -75,75 +80,88 @@ def run(album: Album, params: Params) -> ValidateResult:
             album.root,
         )
     with atomic_directory(album.work("validate")) as folder:
-        write_rows(folder / "inputs.parquet", Input, rows)
+        write_rows(folder / "inputs.parquet", InputPhoto, rows)
     return result
 
 
-def _references(album: Album, limits: ValidateParams, prober: DecodeSandbox, seen: dict[str, str]) -> list[Input]:
-    """One row a file in ref/; `seen` maps digests of files and of decoded pixels to the file that had them first."""
-    rows: list[Input] = []
+def _check_references(
+    album: Album, limits: ValidateParams, sandbox: DecodeSandbox, originals: dict[str, str]
+) -> list[InputPhoto]:
+    """One row for each file in ref/.
+
+    Args:
+        album: The album.
+        limits: What is accepted.
+        sandbox: Decodes the photos.
+        originals: The first file with a digest, by the digests of its bytes and of its pixels; accepted references
+            are added.
+    """
+    rows: list[InputPhoto] = []
     for path in album.references:
         accepted = sum(row.verdict == "accepted" for row in rows)
         if accepted == limits.max_references:
-            rows.append(_unread(album, path, f"There are more than {accepted} references. Choose the best of them."))
+            rows.append(_refuse(album, path, f"There are more than {accepted} references. Choose the best of them."))
         else:
-            rows.append(_reference(album, path, limits, prober, seen))
-    known = ", ".join(SUFFIXES)
-    strangers = [_unread(album, path, f"It is no photo that is read ({known} are).") for path in album.strangers]
-    return rows + strangers
+            rows.append(_check_reference(album, path, limits, sandbox, originals))
+    supported = ", ".join(PHOTO_SUFFIXES)
+    rows += [
+        _refuse(album, path, f"It is not a supported photo (supported: {supported}).")
+        for path in album.unrecognized_files
+    ]
+    return rows
 
 
-def _reference(
-    album: Album, path: Path, limits: ValidateParams, prober: DecodeSandbox, seen: dict[str, str]
-) -> Input:
+def _check_reference(
+    album: Album, path: Path, limits: ValidateParams, sandbox: DecodeSandbox, originals: dict[str, str]
+) -> InputPhoto:
     try:
         path.name.encode()
-        finding = prober.find(path)
-        row = _row(album, path, "reference", finding)
+        info = sandbox.inspect(path)
+        row = _accept(album, path, "reference", info)
     except UnicodeEncodeError:
-        return _unread(album, path, "Its name is not valid UTF-8. Rename it.")
+        return _refuse(album, path, "Its name is not valid UTF-8. Rename it.")
     except PhotoError as error:
-        return replace(_unread(album, path, f"{error.problem} {error.remedy}"), digest=_digest(path))
+        return replace(_refuse(album, path, f"{error.problem} {error.remedy}"), digest=_digest_file(path))
     try:
-        _check_side(finding, limits, path)
+        _check_side(info, limits, path)
     except PhotoError as error:
         return replace(row, verdict="refused", reason=f"{error.problem} {error.remedy}")
-    original = seen.get(row.digest) or seen.get(finding.content)
+    original = originals.get(row.digest) or originals.get(info.content)
     if original:
         return replace(row, verdict="refused", reason=f"It is the same photo as {original}.", duplicate_of=original)
-    seen |= {row.digest: row.file, finding.content: row.file}
+    originals |= {row.digest: row.file, info.content: row.file}
     return row
 
 
-def _check_side(finding: PhotoInfo, limits: ValidateParams, path: Path) -> None:
-    if min(finding.width, finding.height) < limits.min_side:
-        problem = f"The photo has {finding.width} x {finding.height} pixels; each side needs {limits.min_side}."
+def _check_side(info: PhotoInfo, limits: ValidateParams, path: Path) -> None:
+    if min(info.width, info.height) < limits.min_side:
+        problem = f"The photo has {info.width} x {info.height} pixels; each side needs {limits.min_side}."
         raise PhotoError(problem, "Use a larger version of it.", path)
 
 
-def _row(album: Album, path: Path, role: str, finding: PhotoInfo) -> Input:
-    return Input(
+def _accept(album: Album, path: Path, role: str, info: PhotoInfo) -> InputPhoto:
+    return InputPhoto(
         role=role,
         file=path.relative_to(album.root).as_posix(),
-        digest=_digest(path),
-        format=finding.format,
-        width=finding.width,
-        height=finding.height,
-        mode=finding.mode,
-        bits=finding.bits,
-        orientation=finding.orientation,
-        icc=finding.icc,
-        exif=finding.exif,
-        sharpness=finding.sharpness,
+        digest=_digest_file(path),
+        format=info.format,
+        width=info.width,
+        height=info.height,
+        mode=info.mode,
+        bits=info.bits,
+        orientation=info.orientation,
+        icc=info.icc,
+        exif=info.exif,
+        sharpness=info.sharpness,
         duplicate_of="",
         verdict="accepted",
-        reason=finding.warning,
+        reason=info.warning,
     )
 
 
-def _unread(album: Album, path: Path, reason: str) -> Input:
-    """A refused reference of which nothing but the name is known."""
-    return Input(
+def _refuse(album: Album, path: Path, reason: str) -> InputPhoto:
+    """A refused reference of which only the name is known."""
+    return InputPhoto(
         role="reference",
         file=os.fsencode(path.relative_to(album.root)).decode(errors="replace"),
         digest="",
@@ -162,8 +180,8 @@ def _unread(album: Album, path: Path, reason: str) -> Input:
     )
 
 
-def _digest(path: Path) -> str:
+def _digest_file(path: Path) -> str:
     try:
         return digest(path)
     except OSError as error:
-        raise PhotoError(f"The file cannot be read ({error.strerror}).", "Check its rights.", path) from error
+        raise PhotoError(f"The file cannot be read ({error.strerror}).", "Check its permissions.", path) from error

@@ -20,7 +20,7 @@ from realfill.core.params import load_params
 from realfill.library.repository import Library
 from realfill.stages import export
 from support.finished_album import finish
-from support.libraries import call, change_yaml, make_library, ran
+from support.libraries import call, change_yaml, make_library, parse_stages
 
 SETTINGS = """\
 # Where the hole is, told by hand.
@@ -51,11 +51,11 @@ def test_dvc_reruns_blend_and_export_alone_and_the_choice_outlasts_later_nights(
     best = chosen(library)
     other = 1 if best == 0 else 0
     call(library, "realfill", "pick", "attic", str(other))
-    assert ran(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
+    assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
     assert chosen(library) == other
-    assert ran(call(library, "dvc", "repro")) == []
+    assert parse_stages(call(library, "dvc", "repro")) == []
     change_yaml(library / "params.yaml", "blend", feather=2.5)
-    assert ran(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
+    assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
     assert chosen(library) == other
     call(library, "realfill", "pick", "attic", "best")
     stale = json.loads(call(library, "dvc", "status", "--json"))

@@ -13,7 +13,7 @@ def test_an_album_in_the_layout_is_found(album_folder: Path) -> None:
     assert (album.name, album.target.name) == ("motorcycle", "target.png")
     assert [path.name for path in album.references] == ["0.png", "1.png", "2.png"]
     assert album.mask is not None
-    assert album.truth is not None
+    assert album.ground_truth is not None
 
 
 def test_results_go_where_they_are_asked_to(album_folder: Path, tmp_path: Path) -> None:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.schemas.objects import TaskRun
-from prefect.states import Failed
 
-from flows.complete_album import complete_stage, may_pass
-from realfill.core.errors import PhotoError, RemoteError
+from flows.complete_album import TimeoutSettings, _lock_album, _upload_checkpoints, stage_timeout
+from realfill.album.discovery import open_album
+from realfill.album.lock import album_lock
+from realfill.core.errors import TransientError
+from realfill.core.params import load_params
+from realfill.core.progress import ProgressUpdate
 from realfill.pipeline import STAGES
-from support.fleets import Fleet, fleet
-from support.libraries import call, ran
+from support.fleets import Fleet, start_fleet
+from support.libraries import call, parse_stages
 
 NAMES = [stage.name for stage in STAGES]
 
@@ -22,9 +24,9 @@ NAMES = [stage.name for stage in STAGES]
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A server that was set up, and a worker in the library's own clone."""
-    with fleet(tmp_path_factory.mktemp("prefect"), "first", "second") as made:
-        made.start_worker("worker", made.library)
-        yield made
+    with start_fleet(tmp_path_factory.mktemp("prefect"), "first", "second") as fleet:
+        fleet.start_worker("worker", fleet.library)
+        yield fleet
 
 
 def complete(prefect: Fleet, album: str) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def complete(prefect: Fleet, album: str) -> dict[str, Any]:
 
 
 def tasks(prefect: Fleet, run: dict[str, Any]) -> list[dict[str, Any]]:
-    runs = prefect.find("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+    runs = prefect.query("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
     return sorted(runs, key=lambda task: str(task["start_time"]))
 
 
@@ -45,10 +47,10 @@ def test_a_deployment_run_completes_an_album_for_dvc_too(prefect: Fleet) -> None
     assert list((prefect.library / "data" / "albums" / "first" / "completed").glob("*.png"))
     album = "data/albums/first/dvc.yaml"
     assert "up to date" in prefect.call("dvc", "status", album, "dvc.yaml")
-    assert ran(prefect.call("dvc", "repro", album)) == []
+    assert parse_stages(prefect.call("dvc", "repro", album)) == []
 
-    found = prefect.find("artifacts", flow_runs={"id": {"any_": [run["id"]]}})
-    artifacts = {artifact["key"]: artifact for artifact in found}
+    entries = prefect.query("artifacts", flow_runs={"id": {"any_": [run["id"]]}})
+    artifacts = {artifact["key"]: artifact for artifact in entries}
     assert float(artifacts["first-finetune"]["data"]) == 100
     assert len(json.loads(artifacts["first-ranking"]["data"])) == 2
     assert artifacts["first-result"]["type"] == "image"
@@ -96,12 +98,39 @@ def test_the_flow_runs_without_server_and_worker(prefect: Fleet, tmp_path: Path)
     assert [(stage["stage"], stage["cached"]) for stage in summary["stages"]] == [(name, True) for name in NAMES]
 
 
-def test_only_errors_that_may_pass_are_tried_again_and_soon() -> None:
-    run = TaskRun(task_key="stage", dynamic_key="0")
-    assert may_pass(complete_stage, run, Failed(data=OSError("the disk went away")))
-    assert may_pass(complete_stage, run, Failed(data=RemoteError("Away.", "Wait.")))
-    assert not may_pass(complete_stage, run, Failed(data=PhotoError("Broken.", "Replace it.", "a.jpg")))
-    delays = complete_stage.retry_delay_seconds
-    assert isinstance(delays, list)
-    assert len(delays) == complete_stage.retries
-    assert max(delays) < 300
+def test_an_album_that_another_run_works_on_is_tried_again_later(album_folder: Path) -> None:
+    album = open_album(album_folder)
+    with album_lock(album), pytest.raises(TransientError, match="Another run"), _lock_album(album):
+        pass
+
+
+def test_a_stage_gets_longer_for_more_to_do(album_folder: Path) -> None:
+    album = open_album(album_folder)
+    settings = TimeoutSettings(base_seconds=100, seconds_per_megabyte=0, seconds_per_sample=0.5)
+    assignments = ["finetune.steps=10", "finetune.batch_size=4", "sample.candidates=2", "sample.steps=30"]
+    assert stage_timeout(album, load_params(assignments=assignments), settings) == 100 + 0.5 * (40 + 60)
+    album.target.write_bytes(bytes(3_000_000))
+    assert stage_timeout(album, load_params(), TimeoutSettings(0, 1, 0)) > 3
+
+
+def test_a_checkpoint_is_uploaded_once_until_it_changes(album_folder: Path) -> None:
+    class State:
+        uploads: list[str] = []  # noqa: RUF012
+
+        def upload_file(self, source: Path, name: str) -> None:
+            assert source.is_file()
+            self.uploads.append(name)
+
+    updates: list[ProgressUpdate] = []
+    album = open_album(album_folder)
+    on_progress = _upload_checkpoints(updates.append, album, State(), "roof/order")  # type: ignore[arg-type]
+    update = ProgressUpdate("finetune", 1, 2, loss=0.5, seconds_left=1.0, steps_per_second=1.0)
+    on_progress(update)
+    assert (updates, State.uploads) == ([update], [])
+    checkpoint = album.out / "work" / ".checkpoints" / "key" / "tuning.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    for content in (b"first", b"second"):
+        checkpoint.write_bytes(content)
+        on_progress(update)
+        on_progress(update)
+    assert State.uploads == ["roof/order/work/.checkpoints/key/tuning.safetensors"] * 2

@@ -16,7 +16,7 @@ from skimage import data
 from realfill.album.canvas import crop_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, Input, Ranked, Verified, Window
+from realfill.album.schemas import Candidate, InputPhoto, RankedCandidate, VerifiedMatch, Window
 from realfill.album.store import write_rows
 from realfill.compositing.multiband_blend import blend_patch, compose, feather_width
 from realfill.core.atomic_io import write_json
@@ -26,13 +26,14 @@ from realfill.core.params import BlendParams, load_params
 from realfill.imaging.ops import resize
 from realfill.masking.model_window import window_around
 from realfill.photo_io.color_management import from_srgb, to_srgb
-from realfill.photo_io.decode import Photo, read_photo
+from realfill.photo_io.decode import read_photo
+from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import write_png
 from realfill.stages import blend
 from support.finished_album import place_nothing
 
 R = 128
-PASTE = BlendParams(feather=0, match_colour=False)
+PASTE = BlendParams(feather=0, match_color=False)
 CAST = np.array([1.06, 0.97, 0.9]) * 255, np.array([8, -3, -10])
 PHOTOS = {"coffee": data.coffee, "astronaut": data.astronaut, "chelsea": data.chelsea}
 
@@ -94,7 +95,7 @@ def test_colours_that_are_right_stay() -> None:
     mask = box(photo.shape, 150, 80, 300, 260)
     window = around(mask, 90, 40, 260)
     canvas, candidate = emptied(photo, mask), seen(photo, window, cast=False)
-    plain = compose(canvas, mask, window, candidate, BlendParams(match_colour=False))
+    plain = compose(canvas, mask, window, candidate, BlendParams(match_color=False))
     matched = compose(canvas, mask, window, candidate, BlendParams())
     assert np.abs(matched - plain).max() < 3 / 255
 
@@ -110,11 +111,11 @@ def test_a_wrong_object_at_the_rim_hardly_stains_the_fill() -> None:
 
 
 @pytest.mark.parametrize("feather", [0, 0.5, 1, 3])
-@pytest.mark.parametrize("match_colour", [True, False])
-def test_what_lies_beyond_the_feather_is_identical(feather: float, match_colour: bool) -> None:
+@pytest.mark.parametrize("match_color", [True, False])
+def test_what_lies_beyond_the_feather_is_identical(feather: float, match_color: bool) -> None:
     photo = data.coffee()
     mask = cv2.circle(np.zeros(photo.shape[:2], np.uint8), (300, 200), 90, 255, -1)
-    window, params = around(mask, 165, 65, 270), BlendParams(feather=feather, match_colour=match_colour)
+    window, params = around(mask, 165, 65, 270), BlendParams(feather=feather, match_color=match_color)
     canvas = emptied(photo, mask)
     before = canvas.copy()
     blended = compose(canvas, mask, window, seen(photo, window), params)
@@ -238,8 +239,8 @@ def prepare(root: Path, photo: Photo, mask: np.ndarray = MASK, window: Window = 
     album = open_album(root)
     for stage in ("validate", "masks", "sample", "rank"):
         album.work(stage).mkdir(parents=True)
-    reference = Input("reference", "ref/0.png", "", "PNG", 600, 400, "rgb", 8, 1, "", False, 1.0, "", "accepted", "")
-    write_rows(album.work("validate") / "inputs.parquet", Input, [reference])
+    reference = InputPhoto("reference", "ref/0.png", "", "PNG", 600, 400, "rgb", 8, 1, "", False, 1.0, "", "accepted", "")
+    write_rows(album.work("validate") / "inputs.parquet", InputPhoto, [reference])
     right = window.canvas_width - window.photo_left - window.photo_width
     pads = (0, 0), (window.photo_left, right)
     shown = to_srgb(photo)
@@ -257,9 +258,9 @@ def prepare(root: Path, photo: Photo, mask: np.ndarray = MASK, window: Window = 
     for row, fill in zip(rows, fills, strict=True):
         write_png(album.work("sample") / row.file, fill)
     write_rows(album.work("sample") / "candidates.parquet", Candidate, rows)
-    ranked = [Ranked(rank, number, 1.0, 0, 0, 0.0, 0.0, "", "sift") for rank, number in ((1, 1), (2, 0))]
-    write_rows(album.work("rank") / "ranking.parquet", Ranked, ranked)
-    write_rows(album.work("rank") / "verified.parquet", Verified, [])
+    ranked = [RankedCandidate(rank, number, 1.0, 0, 0, 0.0, 0.0, "", "sift") for rank, number in ((1, 1), (2, 0))]
+    write_rows(album.work("rank") / "ranking.parquet", RankedCandidate, ranked)
+    write_rows(album.work("rank") / "verified.parquet", VerifiedMatch, [])
     place_nothing(album)
     return album
 
@@ -345,7 +346,7 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
 def test_a_fill_is_brought_into_the_colour_space_of_the_photo(tmp_path: Path) -> None:
     photo = photo_of("adobe rgb 16")
     album = prepare(tmp_path / "album", photo)
-    as_it_is = ["blend.match_colour=false", "blend.feather=0", "blend.detail=false"]
+    as_it_is = ["blend.match_color=false", "blend.feather=0", "blend.detail=false"]
     black = blend.run(album, load_params(assignments=as_it_is))
     wanted = from_srgb(np.zeros((1, 1, 3), np.float32), photo)
     assert (read_photo(black.composite).pixels[MASK > 0] == wanted[0, 0]).all()

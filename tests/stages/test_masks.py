@@ -14,7 +14,7 @@ from skimage import data
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Input
+from realfill.album.schemas import InputPhoto
 from realfill.album.settings import AlbumSettings
 from realfill.album.store import canvas_path, mask_path, read_window, write_rows
 from realfill.core.errors import MaskError, StageError
@@ -48,7 +48,7 @@ def make(tmp_path: Path, picture: Pixels) -> Make:
         (tmp_path / "album.yaml").write_text(settings)
         album = open_album(tmp_path)
         album.work("validate").mkdir(parents=True, exist_ok=True)
-        write_rows(album.work("validate") / "inputs.parquet", Input, [])
+        write_rows(album.work("validate") / "inputs.parquet", InputPhoto, [])
         return album
 
     return write

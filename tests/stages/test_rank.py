@@ -8,7 +8,7 @@ from skimage import data
 from realfill.album.canvas import crop_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, Ranked, Window
+from realfill.album.schemas import Candidate, RankedCandidate, Window
 from realfill.album.store import accepted_references, read_document, read_rows, write_rows
 from realfill.core.errors import StageError
 from realfill.core.hashing import digest
@@ -47,8 +47,8 @@ def window_of(album: Album) -> Window:
 
 
 def truth(album: Album) -> np.ndarray:
-    assert album.truth is not None
-    return resize(crop_window(read_srgb(album.truth), window_of(album)), R, R)
+    assert album.ground_truth is not None
+    return resize(crop_window(read_srgb(album.ground_truth), window_of(album)), R, R)
 
 
 def noise() -> np.ndarray:
@@ -101,7 +101,7 @@ def test_the_truth_comes_first_and_what_is_foreign_last(album: Album, params: Pa
 def test_what_is_written(album: Album) -> None:
     draw(album, [noise(), truth(album)])
     result = rank.run(album, XFEAT)
-    rows = read_rows(result.folder / "ranking.parquet", Ranked)
+    rows = read_rows(result.folder / "ranking.parquet", RankedCandidate)
     assert tuple(rows) == result.ranked
     assert [row.rank for row in rows] == [1, 2]
     assert rows[0].score > rows[1].score

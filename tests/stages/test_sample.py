@@ -1,95 +1,93 @@
-"""Sampling: every candidate can be drawn again alone."""
+"""The stage that samples: which candidates there are, and what their rows say."""
 
+import json
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from realfill.core.errors import ModelError
-from realfill.core.params import Params, SampleParams
-from realfill.diffusion.base_model import BaseModel, load
-from realfill.diffusion.inpainting_sampler import Guide, sample_candidates
-
-SIDE = 64
+from realfill.album.canvas import read_model_window
+from realfill.album.layout import Album
+from realfill.album.placement import CERTAIN
+from realfill.album.schemas import Candidate, PlacementSummary
+from realfill.album.store import read_rows
+from realfill.core.atomic_io import write_json
+from realfill.core.params import Params
+from realfill.core.progress import ProgressUpdate
+from realfill.diffusion.base_model import load_base_model
+from realfill.diffusion.inpainting_sampler import sample_candidates
+from realfill.photo_io.working_files import read_png, write_png
+from realfill.stages import sample
+from support.finished_album import finish
 
 
 @pytest.fixture
-def model(quick_params: Params) -> BaseModel:
-    return load(quick_params.base)
+def album(album_folder: Path) -> Album:
+    """An album whose model is not tuned and for which nothing is placed."""
+    album = finish(album_folder)
+    write_json(album.work("finetune") / "metrics.json", {"steps": 0, "final_loss": None})
+    return album
 
 
-@pytest.fixture
-def scene() -> tuple[np.ndarray, np.ndarray]:
-    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    mask = np.zeros((SIDE, SIDE), bool)
-    mask[16:48, 16:48] = True
-    return image, mask
+def place(album: Album, confidence: int) -> None:
+    """Place the same confidence all over the canvas."""
+    mask = read_png(album.work("masks") / "mask.png")
+    summary = PlacementSummary("depth", (0, 0, *mask.shape[::-1]), ("a.png",), 1.0, float(confidence >= CERTAIN))
+    write_json(album.work("align") / "placed.json", asdict(summary))
+    write_png(album.work("align") / "proposal.png", np.full((*mask.shape, 3), (250, 10, 10), np.uint8))
+    write_png(album.work("align") / "confidence.png", np.full(mask.shape, confidence, np.uint8))
 
 
-@pytest.mark.parametrize("scheduler", ["dpmsolver++", "unipc", "ddpm"])
-def test_a_candidate_does_not_depend_on_how_many_are_drawn(
-    model: BaseModel, scene: tuple[np.ndarray, np.ndarray], scheduler: str
-) -> None:
-    params = SampleParams.model_validate({"steps": 4, "scheduler": scheduler, "batch_size": 4})
-    together = sample_candidates(model, *scene, 3, params, "a photo").images
-    alone = sample_candidates(model, *scene, 2, params.model_copy(update={"batch_size": 1}), "a photo").images
-    assert np.abs(together[:2].astype(int) - alone).max() <= 2
-    assert np.abs(together[0].astype(int) - together[1]).mean() > 5
+def kinds(album: Album, params: Params) -> list[tuple[str, int]]:
+    return [(row.kind, row.draw) for row in sample.run(album, params).candidates]
 
 
-def test_what_lies_in_the_hole_is_not_looked_at(model: BaseModel, scene: tuple[np.ndarray, np.ndarray]) -> None:
-    image, mask = scene
-    painted = np.where(mask[..., None], np.uint8(255), image)
-    params = SampleParams(steps=2, candidates=1)
-    assert np.array_equal(
-        sample_candidates(model, image, mask, 1, params, "").images,
-        sample_candidates(model, painted, mask, 1, params, "").images,
-    )
+def test_what_is_sampled_depends_on_what_is_placed(album: Album, quick_params: Params) -> None:
+    noise = [("noise", 0), ("noise", 1)]
+    assert kinds(album, quick_params) == noise
+    place(album, CERTAIN - 1)
+    assert kinds(album, quick_params) == [*noise, ("placed", 0)]
+    place(album, CERTAIN)
+    assert kinds(album, quick_params) == [*noise, ("placed", 0), ("guided", 0), ("guided", 1)]
 
 
-def test_full_memory_halves_the_batch(
-    model: BaseModel, scene: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decode, capacity = BaseModel.decode, 2
-
-    def small_memory(self: BaseModel, latents: torch.Tensor) -> np.ndarray:
-        if len(latents) > capacity:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return decode(self, latents)
-
-    monkeypatch.setattr(BaseModel, "decode", small_memory)
-    drawn = sample_candidates(model, *scene, 4, SampleParams(steps=2, batch_size=4), "")
-    assert (len(drawn.images), drawn.batch_size) == (4, 2)
-    capacity = 0
-    with pytest.raises(ModelError, match="Free memory"):
-        sample_candidates(model, *scene, 1, SampleParams(steps=2), "")
+def test_a_row_describes_its_picture(album: Album, quick_params: Params) -> None:
+    place(album, CERTAIN)
+    result = sample.run(album, quick_params)
+    assert read_rows(result.folder / "candidates.parquet", Candidate) == list(result.candidates)
+    assert [row.candidate for row in result.candidates] == list(range(5))
+    files = {path.name for path in result.folder.glob("*.png")}
+    assert files == {row.file for row in result.candidates}
+    placed = result.candidates[2]
+    assert (placed.scheduler, placed.steps, placed.batch_size) == ("", 0, 1)
+    assert (read_png(result.folder / placed.file) == (250, 10, 10)).all()
+    generated = result.candidates[0]
+    assert (generated.scheduler, generated.steps, generated.count) == ("dpmsolver++", 2, 4)
+    assert {row.adapter_digest for row in result.candidates} == {""}, "the model is not tuned"
 
 
-def test_guidance_changes_the_picture(model: BaseModel, scene: tuple[np.ndarray, np.ndarray]) -> None:
-    plain, guided = (
-        sample_candidates(model, *scene, 1, SampleParams(steps=3, guidance=scale), "a photo").images
-        for scale in (1.0, 5.0)
-    )
-    assert not np.array_equal(plain, guided)
+def test_the_versions_are_those_of_the_libraries_that_decide_pixels(album: Album, quick_params: Params) -> None:
+    rows = sample.run(album, quick_params).candidates
+    expected = {name: version(name) for name in ("torch", "diffusers", "peft")}
+    assert expected.items() <= json.loads(rows[0].versions).items()
 
 
-def test_what_was_placed_and_is_held_keeps_the_detail_that_the_autoencoder_loses(
-    model: BaseModel, scene: tuple[np.ndarray, np.ndarray]
-) -> None:
-    image, mask = scene
-    guide = Guide(image, np.ones_like(mask), np.ones(mask.shape, np.float32), strength=0.5)
-    drawn = sample_candidates(model, image, mask, 1, SampleParams(steps=4), "", guide=guide).images[0]
-    passed = model.decode(model.encode(image[None])[0])[0]
-    inside = (slice(20, 44), slice(20, 44))
-    assert np.abs(passed[inside].astype(int) - image[inside]).mean() > 20
-    assert np.abs(drawn[inside].astype(int) - image[inside]).mean() < 2
+def test_a_candidate_can_be_sampled_again_from_its_row(album: Album, quick_params: Params) -> None:
+    result = sample.run(album, quick_params)
+    row = result.candidates[1]
+    model = load_base_model(quick_params.base)
+    params = quick_params.sample.model_copy(update={"steps": row.steps, "seed": row.seed, "guidance": row.guidance})
+    window = read_model_window(album, row.resolution)
+    again = sample_candidates(model, *window, row.draw + 1, params, quick_params.finetune.prompt).images[row.draw]
+    assert np.abs(again.astype(int) - read_png(result.folder / row.file)).max() <= 2
 
 
-def test_a_missing_model_is_told_with_how_to_get_it(tmp_path: Path) -> None:
-    from realfill.core.params import BaseParams
-
-    with pytest.raises(ModelError, match="realfill fetch sd2-inpainting"):
-        load(BaseParams(model="sd2-inpainting"))
-    with pytest.raises(ModelError, match="pocket, sd2-inpainting"):
-        load(BaseParams(model=str(tmp_path)))
+def test_the_progress_counts_every_step_of_every_candidate(album: Album, quick_params: Params) -> None:
+    place(album, CERTAIN)
+    updates: list[ProgressUpdate] = []
+    sample.run(album, quick_params, updates.append)
+    assert {update.total for update in updates} == {8}
+    assert [update.done for update in updates] == sorted(update.done for update in updates)
+    assert {update.stage for update in updates} == {"sample"}

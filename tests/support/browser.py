@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven as a visitor of the pages would use it."""
+"""A headless Chromium for tests of pages."""
 
 import json
 import shutil
@@ -17,8 +17,8 @@ PHONE, DESKTOP = (390, 844), (1280, 900)
 
 
 @contextmanager
-def browser() -> Iterator[Chrome]:
-    """A window; skips the test where Chromium is not installed."""
+def open_browser() -> Iterator[Chrome]:
+    """Open a browser window; skips the test if Chromium is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("chromium or chromedriver is not installed: apt-get install chromium chromium-driver")
@@ -31,8 +31,8 @@ def browser() -> Iterator[Chrome]:
         yield chrome
 
 
-def appear(chrome: Chrome, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> None:
-    """Set the size of the window and the colours that the visitor prefers."""
+def emulate(chrome: Chrome, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> None:
+    """Emulate a screen of this size, pixels, and a preference for this color scheme."""
     width, height = size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -40,28 +40,28 @@ def appear(chrome: Chrome, size: tuple[int, int] = DESKTOP, scheme: str = "light
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def logged(chrome: Chrome) -> list[str]:
-    """What the console has shown since it was last asked."""
+def read_console(chrome: Chrome) -> list[str]:
+    """The messages in the console since the last call."""
     return [entry["message"] for entry in chrome.get_log("browser")]  # type: ignore[no-untyped-call]
 
 
-def fetched(chrome: Chrome) -> list[str]:
-    """The addresses of everything that was loaded since it was last asked."""
+def read_requests(chrome: Chrome) -> list[str]:
+    """The addresses of all requests since the last call."""
     entries = chrome.get_log("performance")  # type: ignore[no-untyped-call]
     messages = [json.loads(entry["message"])["message"] for entry in entries]
     sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
     return [params["request"]["url"] for params in sent]
 
 
-class _Silent(SimpleHTTPRequestHandler):
+class _QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """A plain web server of a folder; yields its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder over HTTP inside the block; yields the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

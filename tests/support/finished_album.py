@@ -1,4 +1,4 @@
-"""Albums whose stages up to `blend` are written without running them: real photos, made-up fills."""
+"""Albums whose stages up to `blend` are written without running them: real photos, inpainted fills."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,17 +7,19 @@ from typing import Any, get_type_hints
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from realfill.album.canvas import crop_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, Input, Placed, Ranked, Window
+from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, Window
 from realfill.album.store import write_rows
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.hashing import digest
 from realfill.imaging.ops import resize
 from realfill.photo_io.color_management import from_srgb, to_srgb
-from realfill.photo_io.decode import Photo, read_photo
+from realfill.photo_io.decode import read_photo
+from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import write_lossless_tiff, write_png
 
 SIDE = 64
@@ -28,7 +30,7 @@ def finish(root: Path, out: Path | None = None) -> Album:
     album = open_album(root, out)
     photo = read_photo(album.target)
     height, width = photo.pixels.shape[:2]
-    hole = read_photo(album.mask).pixels[..., 0] > 127 if album.mask else _centre(height, width)
+    hole = read_photo(album.mask).pixels[..., 0] > 127 if album.mask else _center(height, width)
     mask = hole.astype(np.uint8) * 255
     canvas = np.where(hole[..., None], np.uint8(128), to_srgb(photo))
     window = _window(hole)
@@ -54,12 +56,23 @@ def finish(root: Path, out: Path | None = None) -> Album:
 
 
 def place_nothing(album: Album) -> None:
-    """Write what `align` writes where geometry has nothing to say."""
+    """Write what `align` writes when it cannot place any reference."""
     _folder(album, "align")
-    write_json(album.work("align") / "placed.json", asdict(Placed("none", (0, 0, 1, 1), (), 0.0, 0.0)))
+    write_json(album.work("align") / "placed.json", asdict(PlacementSummary("none", (0, 0, 1, 1), (), 0.0, 0.0)))
 
 
-def _centre(height: int, width: int) -> np.ndarray:
+def add_position(path: Path) -> None:
+    """Write a GPS position and a description into the EXIF metadata of a photo."""
+    with Image.open(path) as photo:
+        exif = Image.Exif()
+        exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)})
+        exif[0x010E] = "taken at home"
+        photo.save(path, exif=exif)
+    with Image.open(path) as photo:
+        assert photo.getexif().get_ifd(0x8825)
+
+
+def _center(height: int, width: int) -> np.ndarray:
     hole = np.zeros((height, width), bool)
     hole[height // 3 : height * 2 // 3, width // 3 : width * 2 // 3] = True
     return hole
@@ -80,7 +93,7 @@ def _write_inputs(album: Album, target: Photo) -> None:
     for role, path in roles:
         photo = target if role == "target" else read_photo(path)
         rows.append(
-            Input(
+            InputPhoto(
                 role=role,
                 file=path.relative_to(album.root).as_posix(),
                 digest=digest(path),
@@ -99,7 +112,7 @@ def _write_inputs(album: Album, target: Photo) -> None:
             )
         )
     _folder(album, "validate")
-    write_rows(album.work("validate") / "inputs.parquet", Input, rows)
+    write_rows(album.work("validate") / "inputs.parquet", InputPhoto, rows)
 
 
 def _write_candidates(album: Album, pictures: list[np.ndarray]) -> None:
@@ -135,12 +148,14 @@ def _write_candidates(album: Album, pictures: list[np.ndarray]) -> None:
         )
         for place, number in enumerate((1, 0, 2))
     ]
-    write_rows(album.work("rank") / "ranking.parquet", Ranked, ranked)
+    write_rows(album.work("rank") / "ranking.parquet", RankedCandidate, ranked)
     write_png(album.work("rank") / "matches.png", np.concatenate(pictures, axis=1))
 
 
-def _ranked(values: dict[str, Any]) -> Ranked:
-    return Ranked(**{name: values.get(name, kind()) for name, kind in get_type_hints(Ranked).items()})
+def _ranked(values: dict[str, Any]) -> RankedCandidate:
+    return RankedCandidate(
+        **{name: values.get(name, kind()) for name, kind in get_type_hints(RankedCandidate).items()}
+    )
 
 
 def _folder(album: Album, stage: str) -> None:

@@ -1,10 +1,11 @@
-"""A fleet for tests: a Prefect server, a library's own clone, and agents in clones of their own, on one machine."""
+"""A fleet for tests: a Prefect server, the library's own clone, and agents in clones of their own, on one machine."""
 
 import re
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ import psutil
 
 from support.libraries import call, environment, make_library
 
-ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+FINAL_STATES = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+PAGE_SIZE = 200  # a Prefect server returns at most 200 entries for one request
 
 
 @dataclass
@@ -24,10 +26,10 @@ class Fleet:
     """A server, the library's own clone, agents' clones, and their processes.
 
     Attributes:
-        root: Folder of everything.
+        root: Folder that contains all of them.
         remote: Address of the DVC remote.
         port: Port of the server.
-        processes: What was started, by name.
+        processes: The processes that were started, by name.
     """
 
     root: Path
@@ -37,18 +39,22 @@ class Fleet:
 
     @property
     def api(self) -> str:
+        """Address of the server's API."""
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
     def library(self) -> Path:
+        """The library's own clone."""
         return self.root / "library"
 
-    def variables(self, clone: Path) -> dict[str, str]:
+    def environment(self, clone: Path) -> dict[str, str]:
+        """Environment variables of a process that works in a clone."""
         home = self.root / "home" / clone.name
         home.mkdir(parents=True, exist_ok=True)
         return environment(clone, PREFECT_API_URL=self.api, PREFECT_HOME=str(home))
 
     def start_server(self) -> None:
+        """Start the server and return as soon as it answers."""
         command = ["prefect", "server", "start", "--port", str(self.port)]
         self.start("server", self.library, *command)
         for _ in range(240):
@@ -60,31 +66,33 @@ class Fleet:
         raise TimeoutError(self.api)
 
     def start_worker(self, name: str, clone: Path, pool: str = "realfill", limit: int = 1) -> None:
+        """Start a worker in a clone, as a user does."""
         command = [sys.executable, "-m", "realfill", "fleet", "work", "--pool", pool, "--name", name]
         self.start(name, clone, *command, "--limit", str(limit))
 
     def start(self, name: str, clone: Path, *command: str) -> None:
+        """Start a process in a clone; its output goes to a file."""
         with (self.root / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                command, cwd=clone, env=self.variables(clone), stdout=log, stderr=log, start_new_session=True
+                command, cwd=clone, env=self.environment(clone), stdout=log, stderr=log, start_new_session=True
             )
 
     def kill(self, name: str) -> None:
-        """Pull a machine's plug: its worker and all that it started."""
+        """Kill a process and all that it started, as if its machine lost power."""
         started = self.processes.pop(name)
         if started.poll() is None:
             process = psutil.Process(started.pid)
-            for one in [process, *process.children(recursive=True)]:
+            for member in [process, *process.children(recursive=True)]:
                 with suppress(psutil.NoSuchProcess):
-                    one.kill()
+                    member.kill()
             started.wait()
 
     def call(self, *command: str) -> str:
-        """Run a command in the library's own clone."""
-        return call(self.library, *command, **self.variables(self.library))
+        """Run a command in the library's own clone and return what it printed."""
+        return call(self.library, *command, **self.environment(self.library))
 
-    def agent(self, name: str) -> Path:
-        """Make a clone with a cache of its own, which has neither photos nor results."""
+    def make_agent(self, name: str) -> Path:
+        """Make a clone with a DVC cache of its own, which has neither photos nor results."""
         clone = self.root / name
         subprocess.run(["git", "clone", "--quiet", str(self.library), str(clone)], check=True)
         use_remote(clone, self.remote)
@@ -93,49 +101,56 @@ class Fleet:
     def run(self, deployment: str, *params: str) -> str:
         """Start a deployment as a user does and return the run's id."""
         options = [word for param in params for word in ("--param", param)]
-        told = self.call("prefect", "deployment", "run", deployment, *options)
-        found = re.search(r"UUID: (\S+)", told)
-        assert found, told
-        return found[1]
+        output = self.call("prefect", "deployment", "run", deployment, *options)
+        match = re.search(r"UUID: (\S+)", output)
+        assert match, output
+        return match[1]
 
     def wait(self, run: str, seconds: float = 600) -> dict[str, Any]:
-        """Wait for a run to end."""
+        """Wait until a run has ended, and return it; the server may be away meanwhile."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            try:
-                found = httpx.get(f"{self.api}/flow_runs/{run}", timeout=60).raise_for_status().json()
-            except httpx.HTTPError:
-                found = {"state_type": "?"}
-            if found["state_type"] in ENDED:
-                return dict(found)
+            with suppress(httpx.HTTPError):
+                flow_run = httpx.get(f"{self.api}/flow_runs/{run}", timeout=60).raise_for_status().json()
+                if flow_run["state_type"] in FINAL_STATES:
+                    return dict(flow_run)
             time.sleep(1)
         raise TimeoutError(run)
 
-    def find(self, kind: str, **query: Any) -> list[dict[str, Any]]:
+    def query(self, kind: str, **query: Any) -> list[dict[str, Any]]:
+        """Ask the server for entries of a kind, e.g. "flow_runs"."""
         response = httpx.post(f"{self.api}/{kind}/filter", json=query, timeout=60).raise_for_status()
         return list(response.json())
 
+    def count_album_runs(self) -> Counter[str]:
+        """How often each album was worked on, by its name."""
+        flows = {flow["id"]: flow["name"] for flow in self.query("flows")}
+        pages = [self.query("flow_runs", limit=PAGE_SIZE, offset=offset) for offset in range(0, 1000, PAGE_SIZE)]
+        runs = [run for page in pages for run in page]
+        return Counter(run["name"] for run in runs if flows[run["flow_id"]] == "complete-album")
+
     def stop(self) -> None:
+        """Kill every process."""
         for name in reversed(list(self.processes)):
             self.kill(name)
 
 
 @contextmanager
-def fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
-    """A fleet whose library has these albums, set up by `realfill fleet up`, without workers yet."""
+def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
+    """Make a library with these albums and a server that `realfill fleet up` has set up; there are no workers yet."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    made = Fleet(root, remote or str(root / "remote"), port)
-    make_library(made.library, *albums)
-    use_remote(made.library, made.remote)
-    commit(made.library)
+    fleet = Fleet(root, remote or str(root / "remote"), port)
+    make_library(fleet.library, *albums)
+    use_remote(fleet.library, fleet.remote)
+    commit(fleet.library)
     try:
-        made.start_server()
-        made.call("realfill", "fleet", "up")
-        yield made
+        fleet.start_server()
+        fleet.call("realfill", "fleet", "up")
+        yield fleet
     finally:
-        made.stop()
+        fleet.stop()
 
 
 def use_remote(clone: Path, address: str) -> None:
@@ -150,6 +165,6 @@ def use_remote(clone: Path, address: str) -> None:
 
 def commit(library: Path) -> None:
     """Commit all that git does not ignore, as the library's owner does."""
-    who = ("-c", "user.name=owner", "-c", "user.email=owner@localhost")
+    committer = ("-c", "user.name=owner", "-c", "user.email=owner@localhost")
     subprocess.run(["git", "add", "--all"], cwd=library, check=True)
-    subprocess.run(["git", *who, "commit", "--quiet", "-m", "albums"], cwd=library, check=True)
+    subprocess.run(["git", *committer, "commit", "--quiet", "-m", "albums"], cwd=library, check=True)

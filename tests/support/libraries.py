@@ -12,7 +12,8 @@ from PIL import Image
 
 from realfill.core.atomic_io import write_json
 from realfill.core.hashing import digest
-from realfill.library.repository import Library, add
+from realfill.library.engine import renew_engine
+from realfill.library.repository import Library, add_album
 from support.models import write_tiny_model
 
 PROJECT = Path(__file__).parents[2]
@@ -53,32 +54,41 @@ def make_library(root: Path, *albums: str) -> Path:
     write_tiny_model(root / "models" / "pocket")
     for section, values in QUICK.items():
         change_yaml(root / "params.yaml", section, **values)
+    renew_engine(Library.open(root))
     for name in albums:
-        add(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
+        add_album(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
     return root
 
 
+def make_agent_clone(library: Library, root: Path) -> Library:
+    """Make a clone without albums, photos and results, as `git clone` does when the albums are not committed."""
+    root.mkdir()
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    (root / ".dvc").mkdir()
+    (root / "data" / "albums").mkdir(parents=True)
+    for name in ("realfill", "flows", "models", "pipelines", "params.yaml", "engine.yaml", "dvc.yaml", ".dvcignore"):
+        subprocess.run(["cp", "-a", library.root / name, root / name], check=True)
+    for name in (".dvc/config", ".dvc/.gitignore", "data/.gitignore"):
+        shutil.copy(library.root / name, root / name)
+    return Library.open(root)
+
+
 def pretend_completed(library: Library, name: str) -> None:
-    """Record an album with DVC as if every stage had run; its outputs are a file each."""
+    """Commit an album to DVC as if every stage had run; each output has one small file."""
     folder = library.folder(name)
     photo = folder / "completed" / f"{name}.png"
-    with library.tracked(name) as known:
-        for file, stage in known.stages:
-            for out in known.stages[file, stage].outs if stage else ():
+    with library.album_state(name) as state:
+        for file, stage in state.stages:
+            for out in state.stages[file, stage].outs if stage else ():
                 Path(out.fs_path).mkdir(parents=True, exist_ok=True)
                 (Path(out.fs_path) / f"{stage}.txt").write_text(f"{stage} of {name}")
             if stage == "export":
                 photo.write_bytes(name.encode())
                 document = {"photo": photo.name, "digest": digest(photo), "versions": {"realfill": "0"}}
                 write_json(photo.with_suffix(".json"), document)
-        for file, stage in known.stages:
+        for file, stage in state.stages:
             if stage:
-                known.record(file, stage)
-
-
-def _copy(name: str, root: Path) -> None:
-    (root / name).parent.mkdir(exist_ok=True)
-    shutil.copyfile(PROJECT / name, root / name)
+                state.commit(file, stage)
 
 
 def change_yaml(path: Path, section: str, **values: object) -> None:
@@ -102,14 +112,19 @@ def environment(root: Path, **more: str) -> dict[str, str]:
 
 def call(root: Path, *command: str, **more: str) -> str:
     """Run a command in the library and return what it printed; it must succeed."""
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=root, env=environment(root, **more), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert process.returncode == 0, f"{command}:\n{process.stdout}\n{process.stderr}"
+    return process.stdout
 
 
-def ran(output: str) -> list[str]:
-    """The stages that `dvc repro` ran, as "album stage" or "gallery"."""
+def parse_stages(output: str) -> list[str]:
+    """The stages that `dvc repro` ran according to its output, as "album stage" or "gallery"."""
     lines = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")]
     return [line.removeprefix("data/albums/").replace("/dvc.yaml:", " ") for line in lines]
+
+
+def _copy(name: str, root: Path) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    shutil.copyfile(PROJECT / name, root / name)

@@ -1,4 +1,4 @@
-"""A randomly initialised inpainting model of Stable Diffusion 2's classes, small enough for tests."""
+"""A randomly initialized inpainting model of Stable Diffusion 2's classes, small enough for tests."""
 
 import json
 from pathlib import Path

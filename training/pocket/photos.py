@@ -1,4 +1,4 @@
-"""The photographs that the pocket model learns from, and square crops of them."""
+"""The photographs that the pocket model is trained on, and square crops of them."""
 
 from __future__ import annotations
 
@@ -13,68 +13,73 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from networks import IMAGE_SIZE
 from realfill.core.seeding import numpy_generator
 
-HERE = Path(__file__).resolve().parent
-SIDE = 256  # pixels along a crop
+SOURCES = Path(__file__).resolve().parent / "sources.json"
+HELDOUT_CROPS = 8  # of each photo that is held out
 
 
-def sources() -> list[dict[str, Any]]:
+def read_sources() -> list[dict[str, Any]]:
     """The photographs: package, path in it, author, license, and whether it is held out."""
-    listed: list[dict[str, Any]] = json.loads((HERE / "sources.json").read_text())
-    return listed
+    sources: list[dict[str, Any]] = json.loads(SOURCES.read_text())
+    return sources
 
 
-def cut_all(packages_dir: Path, per_doubling: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Crops to train on and held-out crops, each [256, 256, 3] uint8 sRGB.
+def cut_crops(packages_dir: Path, crops_per_octave: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Cut all photos into crops.
 
     Args:
-        packages_dir: Where the packages are unpacked, a folder each.
-        per_doubling: Crops of a photo for every doubling of its shorter side over 256 px, and as many again.
-        seed: Of the draws.
+        packages_dir: Where the packages are unpacked, one folder each.
+        crops_per_octave: Crops of a photo for every doubling of its shorter side over 256 px, and as many again.
+        seed: Seed of the random crops.
+
+    Returns:
+        Crops to train on, and crops that are held out, [256, 256, 3] uint8 sRGB each.
     """
     training: list[np.ndarray] = []
     heldout: list[np.ndarray] = []
-    for source in sources():
-        photo = _open(source, packages_dir)
-        count = per_doubling + round(per_doubling * math.log2(min(photo.size) / SIDE))
-        crops = [_crop(photo, numpy_generator(seed, "crop", source["path"], i)) for i in range(count)]
+    for source in read_sources():
+        photo = _open_photo(source, packages_dir)
+        count = crops_per_octave + round(crops_per_octave * math.log2(min(photo.size) / IMAGE_SIZE))
+        crops = [_random_crop(photo, numpy_generator(seed, "crop", source["path"], i)) for i in range(count)]
         if source.get("heldout"):
-            heldout.extend(crops[:8])
+            heldout.extend(crops[:HELDOUT_CROPS])
         else:
             training.extend(crops)
     return training, heldout
 
 
-def _open(source: dict[str, Any], packages_dir: Path) -> Image.Image:
-    root = packages_dir / source["package"]
+def _open_photo(source: dict[str, Any], packages_dir: Path) -> Image.Image:
+    folder = packages_dir / source["package"]
     if source["package"] == "scikit-image":
         spec = find_spec("skimage")
         assert spec is not None and spec.origin is not None
-        root = Path(spec.origin).parent
-    return ImageOps.exif_transpose(Image.open(root / source["path"])).convert("RGB")
+        folder = Path(spec.origin).parent
+    return ImageOps.exif_transpose(Image.open(folder / source["path"])).convert("RGB")
 
 
-def _crop(photo: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """One square of the photo, half of the time mirrored: [256, 256, 3] uint8."""
+def _random_crop(photo: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    """One square of the photo, mirrored half of the time, [256, 256, 3] uint8."""
     shortest = min(photo.size)
-    side = min(shortest, SIDE * (shortest / SIDE) ** rng.uniform(0.2, 1.2))
+    side = min(shortest, IMAGE_SIZE * (shortest / IMAGE_SIZE) ** rng.uniform(0.2, 1.2))
     x, y = (rng.uniform(0, length - side) for length in photo.size)
-    square = photo.resize((SIDE, SIDE), Image.Resampling.LANCZOS, (x, y, x + side, y + side), reducing_gap=3)
-    pixels = np.asarray(square)
+    size, box = (IMAGE_SIZE, IMAGE_SIZE), (x, y, x + side, y + side)
+    pixels = np.asarray(photo.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=3))
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 
 
 def load_crops(path: Path, device: torch.device) -> Tensor:
-    """All crops, [N, 256, 256, 3] uint8, on the device; on the CPU they stay on disk until they are read."""
+    """Load crops, [N, 256, 256, 3] uint8, to a device; on the CPU they are read from disk when they are used."""
     return torch.from_numpy(np.load(path, mmap_mode="c")).to(device)
 
 
-def windows(crops: Tensor, batch: int, side: int, draws: torch.Generator) -> Tensor:
-    """Random windows [B, side, side, C] of random crops [N, H, W, C]."""
-    indices = torch.randint(len(crops), (batch,), generator=draws, device=crops.device).tolist()
-    offsets = torch.randint(crops.shape[1] - side + 1, (batch, 2), generator=draws, device=crops.device).tolist()
-    return torch.stack([crops[i, y : y + side, x : x + side] for i, (y, x) in zip(indices, offsets, strict=True)])
+def random_windows(images: Tensor, batch: int, side: int, generator: torch.Generator) -> Tensor:
+    """Random windows [B, side, side, C] of random images [N, H, W, C]."""
+    device = images.device
+    indices = torch.randint(len(images), (batch,), generator=generator, device=device).tolist()
+    offsets = torch.randint(images.shape[1] - side + 1, (batch, 2), generator=generator, device=device).tolist()
+    return torch.stack([images[i, y : y + side, x : x + side] for i, (y, x) in zip(indices, offsets, strict=True)])
 
 
 def to_images(pixels: Tensor) -> Tensor:

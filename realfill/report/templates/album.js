@@ -1,36 +1,39 @@
 "use strict";
 {
-  const divider = document.getElementById("divider");
+  const dividerInput = document.getElementById("divider");
   const sliders = [...document.querySelectorAll("img-comparison-slider")];
 
-  const tell = () => divider.setAttribute("aria-valuetext", `before ${divider.value} %, after ${100 - divider.value} %`);
-  divider.addEventListener("input", () => {
-    for (const slider of sliders) slider.value = divider.value;
-    tell();
+  const updateValueText = () => {
+    const before = dividerInput.value;
+    dividerInput.setAttribute("aria-valuetext", `before ${before} %, after ${100 - before} %`);
+  };
+  dividerInput.addEventListener("input", () => {
+    for (const slider of sliders) slider.value = dividerInput.value;
+    updateValueText();
   });
   for (const slider of sliders) {
     slider.addEventListener("slide", () => {
-      divider.value = slider.value;
+      dividerInput.value = slider.value;
       for (const other of sliders) if (other !== slider) other.value = slider.value;
-      tell();
+      updateValueText();
     });
   }
-  tell();
+  updateValueText();
 
-  const said = document.getElementById("said");
-  const copied = async (code) => {
+  const status = document.getElementById("status");
+  const copyText = async (code) => {
     getSelection().selectAllChildren(code);
     if (!navigator.clipboard) return document.execCommand("copy");
     return navigator.clipboard.writeText(code.textContent).then(() => true, () => document.execCommand("copy"));
   };
   for (const button of document.querySelectorAll(".copy")) {
     button.addEventListener("click", async () => {
-      const done = await copied(button.previousElementSibling);
-      said.textContent = done ? "Copied." : "Selected; press Ctrl+C.";
-      button.classList.toggle("done", done);
+      const isCopied = await copyText(button.previousElementSibling);
+      status.textContent = isCopied ? "Copied." : "Selected; press Ctrl+C.";
+      button.classList.toggle("copied", isCopied);
       setTimeout(() => {
-        said.textContent = "";
-        button.classList.remove("done");
+        status.textContent = "";
+        button.classList.remove("copied");
       }, 2000);
     });
   }

@@ -1,8 +1,8 @@
 "use strict";
 {
-  const find = document.getElementById("find");
-  const order = document.getElementById("order");
-  const states = [...document.querySelectorAll("input[name=state]")];
+  const searchInput = document.getElementById("search");
+  const sortSelect = document.getElementById("sort");
+  const stateInputs = [...document.querySelectorAll("input[name=state]")];
   const sections = [...document.querySelectorAll("section")].map((node) => ({
     node,
     list: node.querySelector("ul"),
@@ -15,54 +15,36 @@
   }));
   const total = sections.reduce((sum, section) => sum + section.cards.length, 0);
   const collator = new Intl.Collator(undefined, { numeric: true });
-  let sorted = "name";
+  let sortKey = "name";
 
-  const state = () => states.find((input) => input.checked).value;
+  const selectedState = () => stateInputs.find((input) => input.checked).value;
 
   const sort = () => {
-    if (order.value === sorted) return;
-    sorted = order.value;
-    const key = (card) => card.scores.get(sorted) ?? Infinity;
+    if (sortSelect.value === sortKey) return;
+    sortKey = sortSelect.value;
+    const score = (card) => card.scores.get(sortKey) ?? Infinity;
     for (const { list, cards } of sections) {
-      cards.sort((a, b) => key(a) - key(b) || collator.compare(a.name, b.name));
+      cards.sort((a, b) => score(a) - score(b) || collator.compare(a.name, b.name));
       list.append(...cards.map((card) => card.node));
     }
   };
 
   const filter = () => {
-    const words = find.value.normalize().toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
+    const words = searchInput.value.normalize().toLowerCase().split(/\s+/).filter(Boolean);
+    let visible = 0;
     for (const { node, cards } of sections) {
-      const open = state() === "all" || state() === node.id;
-      let here = 0;
+      const isSelected = selectedState() === "all" || selectedState() === node.id;
+      let visibleHere = 0;
       for (const card of cards) {
-        card.node.hidden = !(open && words.every((word) => card.text.includes(word)));
-        here += !card.node.hidden;
+        card.node.hidden = !(isSelected && words.every((word) => card.text.includes(word)));
+        visibleHere += !card.node.hidden;
       }
-      node.hidden = here === 0;
-      shown += here;
+      node.hidden = visibleHere === 0;
+      visible += visibleHere;
     }
-    document.getElementById("count").textContent = shown === total ? `${total} albums` : `${shown} of ${total} albums`;
-    document.getElementById("nothing").hidden = shown > 0 || total === 0;
-  };
-
-  // The choice is kept in the address, so that the way back from an album leads to the same list.
-  const remember = () => {
-    const choice = new URLSearchParams();
-    if (find.value) choice.set("find", find.value);
-    if (state() !== "all") choice.set("show", state());
-    if (order.value !== "name") choice.set("order", order.value);
-    history.replaceState(null, "", `#${choice}`);
-  };
-
-  const recall = () => {
-    const choice = new URLSearchParams(location.hash.slice(1));
-    const has = (options, value) => options.some((option) => option.value === value);
-    find.value = choice.get("find") ?? "";
-    const show = choice.get("show") ?? (has(states, location.hash.slice(1)) ? location.hash.slice(1) : "all");
-    for (const input of states) input.checked = input.value === (has(states, show) ? show : "all");
-    order.value = has([...order.options], choice.get("order")) ? choice.get("order") : "name";
-    update();
+    document.getElementById("count").textContent =
+      visible === total ? `${total} albums` : `${visible} of ${total} albums`;
+    document.getElementById("no-match").hidden = visible > 0 || total === 0;
   };
 
   const update = () => {
@@ -70,26 +52,46 @@
     filter();
   };
 
-  const change = () => {
-    update();
-    remember();
+  // The search, the state and the sort key are kept in the URL, so that going back from an album restores the list.
+  const saveToUrl = () => {
+    const values = new URLSearchParams();
+    if (searchInput.value) values.set("search", searchInput.value);
+    if (selectedState() !== "all") values.set("show", selectedState());
+    if (sortSelect.value !== "name") values.set("sort", sortSelect.value);
+    history.replaceState(null, "", `#${values}`);
   };
 
-  find.addEventListener("input", change);
-  order.addEventListener("change", change);
-  for (const input of states) input.addEventListener("change", change);
+  const restoreFromUrl = () => {
+    const hash = location.hash.slice(1);
+    const values = new URLSearchParams(hash);
+    const has = (options, value) => options.some((option) => option.value === value);
+    const state = values.get("show") ?? hash; // links such as #failed name a state alone
+    searchInput.value = values.get("search") ?? "";
+    for (const input of stateInputs) input.checked = input.value === (has(stateInputs, state) ? state : "all");
+    sortSelect.value = has([...sortSelect.options], values.get("sort")) ? values.get("sort") : "name";
+    update();
+  };
+
+  const handleInput = () => {
+    update();
+    saveToUrl();
+  };
+
+  searchInput.addEventListener("input", handleInput);
+  sortSelect.addEventListener("change", handleInput);
+  for (const input of stateInputs) input.addEventListener("change", handleInput);
   document.getElementById("reset").addEventListener("click", () => {
-    find.value = "";
-    states[0].checked = true;
-    change();
-    find.focus();
+    searchInput.value = "";
+    stateInputs[0].checked = true;
+    handleInput();
+    searchInput.focus();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target === find) return;
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target === searchInput) return;
     event.preventDefault();
-    find.focus();
+    searchInput.focus();
   });
-  window.addEventListener("hashchange", recall);
+  window.addEventListener("hashchange", restoreFromUrl);
   document.querySelector(".tools").hidden = total === 0;
-  recall();
+  restoreFromUrl();
 }

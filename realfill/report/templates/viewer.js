@@ -1,37 +1,37 @@
 "use strict";
 {
   const viewer = document.getElementById("viewer");
-  const [previous, next, close] = viewer.querySelectorAll("button");
-  const shown = new Image();
-  viewer.prepend(shown);
-  let pictures = [];
-  let at = 0;
+  const [previousButton, nextButton, closeButton] = viewer.querySelectorAll("button");
+  const image = new Image();
+  viewer.prepend(image);
+  let links = [];
+  let current = 0;
   const show = (index) => {
-    at = (index + pictures.length) % pictures.length;
-    const image = pictures[at].querySelector("img");
-    shown.src = pictures[at].href;
-    shown.alt = image.alt.replace(/^Enlarge:? /, "");
-    viewer.querySelector("p").textContent = pictures[at].parentElement.querySelector("h3, figcaption").innerText;
+    current = (index + links.length) % links.length;
+    const link = links[current];
+    image.src = link.href;
+    image.alt = link.querySelector("img").alt.replace(/^Enlarge:? /, "");
+    viewer.querySelector("p").textContent = link.parentElement.querySelector("h3, figcaption").innerText;
   };
   for (const link of document.querySelectorAll(".enlarge")) {
     link.addEventListener("click", (event) => {
       event.preventDefault();
-      pictures = [...link.closest("section").querySelectorAll(".enlarge")];
-      previous.hidden = next.hidden = pictures.length < 2;
-      show(pictures.indexOf(link));
+      links = [...link.closest("section").querySelectorAll(".enlarge")];
+      previousButton.hidden = nextButton.hidden = links.length < 2;
+      show(links.indexOf(link));
       viewer.showModal();
-      close.focus();
+      closeButton.focus();
     });
   }
-  previous.addEventListener("click", () => show(at - 1));
-  next.addEventListener("click", () => show(at + 1));
-  close.addEventListener("click", () => viewer.close());
+  previousButton.addEventListener("click", () => show(current - 1));
+  nextButton.addEventListener("click", () => show(current + 1));
+  closeButton.addEventListener("click", () => viewer.close());
   viewer.addEventListener("click", (event) => {
     if (event.target === viewer) viewer.close();
   });
   viewer.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step) show(at + step);
+    if (step) show(current + step);
   });
-  viewer.addEventListener("close", () => pictures[at].focus());
+  viewer.addEventListener("close", () => links[current].focus());
 }

@@ -1,0 +1,88 @@
+"""A machine that works for a pool in its own clone of the library."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.gpu_lock import create_gpu_limit, worker_name
+from flows.server import require_server, wait_for_server
+from realfill.library.repository import Library
+
+logger = logging.getLogger("realfill.worker")
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker is kept running.
+
+    Attributes:
+        runs: Number of runs at a time. Two keep a GPU busy: one tunes or samples while the other decodes, ranks or
+            exports.
+        restart_seconds: Pause before a worker that ended with an error starts again. Set by hand.
+    """
+
+    runs: int = 2
+    restart_seconds: float = 10.0
+
+
+def enter_library() -> dict[str, str]:
+    """Change to this machine's clone before a run begins; a pull step of `prefect.yaml`.
+
+    The clone is the folder that REALFILL_LIBRARY names, or else the one that contains this code.
+    """
+    root = Path(os.environ.get("REALFILL_LIBRARY") or Path(__file__).resolve().parents[1])
+    os.chdir(root)
+    return {"directory": str(root)}
+
+
+def run_worker(root: Path, pool: str, name: str | None = None, settings: WorkerSettings = WorkerSettings()) -> int:
+    """Work for a pool in this clone until interrupted; a worker that ends with an error is started again.
+
+    Args:
+        root: This machine's clone.
+        pool: Name of the pool.
+        name: Name of this worker, which is also that of its GPU; the host's name by default.
+        settings: How the worker is kept running.
+
+    Returns:
+        The worker's exit code.
+
+    Raises:
+        LibraryError: `root` is not a clone of the library, or no server is named.
+    """
+    library = Library.open(root)
+    require_server()
+    name = name or worker_name()
+    wait_for_server()
+    create_gpu_limit(name)
+    environment = os.environ | {"REALFILL_LIBRARY": str(library.root), "REALFILL_WORKER": name}
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
+    command += ["--limit", str(settings.runs), "--type", "process"]
+    while (code := _run_process(command, library.root, environment)) not in (0, -signal.SIGTERM, -signal.SIGINT):
+        logger.warning("The worker ended with code %d. It is started again.", code)
+        time.sleep(settings.restart_seconds)
+    return code
+
+
+def _run_process(command: list[str], folder: Path, environment: dict[str, str]) -> int:
+    """Run a command to its end and pass a signal to terminate on to it.
+
+    Returns:
+        Its exit code; 0 if it was interrupted from the keyboard.
+    """
+    process = subprocess.Popen(command, cwd=folder, env=environment)
+    before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)

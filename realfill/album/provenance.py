@@ -1,0 +1,70 @@
+"""The provenance of a finished photo: what it was made from and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from realfill.album.layout import Album
+from realfill.album.schemas import Candidate, RankedCandidate
+from realfill.album.store import read_document, read_inputs, read_placement_summary, read_rows, read_window
+from realfill.core.errors import StageError
+from realfill.core.hashing import digest
+from realfill.photo_io.xmp import DIGITAL_SOURCE_TYPE
+
+if TYPE_CHECKING:
+    from realfill.core.params import Params
+
+
+def build_provenance(
+    album: Album, params: Params, photo: Path, candidate: int, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Build the JSON document that is delivered beside a finished photo.
+
+    It holds no times, no absolute paths and no metadata of the photos, so that the same inputs give the same bytes.
+
+    Args:
+        album: An album whose stages up to `blend` have run.
+        params: All parameters.
+        photo: The encoded photo.
+        candidate: Number of the candidate that was blended.
+        versions: Versions of this project, Python and the libraries.
+
+    Raises:
+        StageError: A stage has not run, or the candidate no longer exists.
+    """
+    row = _read_candidate(album, candidate)
+    model = Path(row.model).name
+    values = params.model_dump(mode="json", by_alias=True)
+    values["base"]["model"] = model
+    return {
+        "album": album.name,
+        "photo": photo.name,
+        "digest": digest(photo),
+        "digital_source_type": DIGITAL_SOURCE_TYPE,
+        "inputs": [
+            {"role": row.role, "file": row.file, "digest": row.digest, "verdict": row.verdict}
+            for row in read_inputs(album)
+        ],
+        "hole": asdict(read_window(album)),
+        "base_model": {"name": model, "digest": row.model_digest},
+        "adapter_digest": row.adapter_digest,
+        "candidate": candidate,
+        "kind": row.kind,
+        "seed": row.seed,
+        "geometry": asdict(read_placement_summary(album)),
+        "authenticity": read_document(album.work("blend") / "blend.json")["authenticity"],
+        "ranking": [asdict(row) for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)],
+        "params": values,
+        "versions": dict(versions),
+    }
+
+
+def _read_candidate(album: Album, number: int) -> Candidate:
+    rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
+    row = next((row for row in rows if row.candidate == number), None)
+    if row is None:
+        raise StageError("The blended candidate no longer exists.", "Run `realfill blend` again.", album.root)
+    return row

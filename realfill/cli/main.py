@@ -1,0 +1,69 @@
+"""The `realfill` application: all commands, the options before them, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from realfill import __version__
+from realfill.cli import album_commands, fleet_commands, library_commands, setup_commands
+from realfill.cli.console import configure_logging, err_console, out_console, print_error
+from realfill.core.errors import RealFillError
+from realfill.pipeline import STAGES
+
+app = typer.Typer(
+    name="realfill",
+    help="Complete photos with what was really there, as reference photos of the same scene show it.",
+    epilog="An album is a folder with target/target.jpg, target/mask.png (white = fill) and ref/*.jpg.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out_console.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def configure(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more about what is going on.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Handle the options that precede a command."""
+    configure_logging(verbose=verbose)
+
+
+app.command()(album_commands.complete)
+for stage in STAGES:
+    app.command(stage.name, help=stage.summary)(album_commands.make_stage_command(stage))
+app.command()(album_commands.evaluate)
+app.command()(library_commands.add)
+app.command(context_settings={"ignore_unknown_options": True})(album_commands.pick)
+app.command()(library_commands.gallery)
+app.command()(album_commands.demo)
+app.command()(setup_commands.fetch)
+app.command()(library_commands.status)
+app.command()(library_commands.history)
+app.command()(library_commands.gc)
+app.command()(setup_commands.doctor)
+app.add_typer(fleet_commands.app, name="fleet")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message on stderr and exit code 1."""
+    try:
+        app()
+    except RealFillError as error:
+        print_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err_console.print("Interrupted. Run the same command again to continue.")
+        sys.exit(130)

@@ -1,0 +1,123 @@
+"""Choose one reference for every pixel of a mosaic, as a labeling with Potts smoothness (semi-global matching)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from realfill.compositing.warped_reference import WarpedReference
+from realfill.geometry.sgm import aggregate_costs
+
+
+@dataclass(frozen=True)
+class LabelingSettings:
+    """The costs of taking a reference at a pixel, and of changing from one to another.
+
+    The reference with the smallest residual of its color transform, the highest similarity and the least sharpening
+    costs 1 for each of the three; others cost their ratio to the best one.
+
+    Attributes:
+        parallax_cost: Cost of the reference with the largest parallax; others cost their share of it. Set by hand.
+        disagreement_cost: Cost of an outlier among the references; less disagreement costs less. Set by hand.
+        hidden_cost: Cost where something nearer hides the scene from the reference; set by hand, so that hidden
+            references are a last resort.
+        stretch_cost: Cost of each octave by which the reference shows a place coarser than usual. As much as the
+            largest parallax: measured on placed references, that took tree-mouth from 21.12 to 22.40 dB, castle-front
+            from 24.61 to 24.81 dB and castle-outpaint from 21.63 to 21.77 dB, and left other albums as they were.
+        invalid_cost: Cost where the reference shows nothing; set by hand.
+        switch_cost: Cost of taking another reference than the neighboring pixel; set by hand.
+        outlier_distance: Distance from the consensus of the other references, of sRGB colors in 0..1, at which a
+            reference is an outlier; set by hand.
+        consensus_spread: The spread of the other references, times this, is not counted as disagreement; set by hand.
+        max_relative_parallax: References with a larger parallax than this multiple of a reference's own do not vote
+            on it; set by hand.
+        min_voters: References that have to show a place to outvote another one; set by hand.
+        blur: Standard deviation of the Gaussian that smooths the disagreement, pixels; set by hand.
+    """
+
+    parallax_cost: float = 2.0
+    disagreement_cost: float = 2.0
+    hidden_cost: float = 3.0
+    stretch_cost: float = 2.0
+    invalid_cost: float = 10.0
+    switch_cost: float = 1.0
+    outlier_distance: float = 0.15
+    consensus_spread: float = 1.5
+    max_relative_parallax: float = 1.5
+    min_voters: int = 2
+    blur: float = 2.0
+
+
+def label_references(
+    references: Sequence[WarpedReference], settings: LabelingSettings = LabelingSettings()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the reference to take at every pixel.
+
+    Args:
+        references: K warped references of one region; at least one.
+        settings: The costs.
+
+    Returns:
+        The labels, int [h, w]: numbers of references; and the photometric disagreement of each reference with the
+        others, float32 [K, h, w]: 0 = none, 1 = an outlier.
+    """
+    disagreement = np.stack(
+        [photometric_disagreement(references, number, settings) for number in range(len(references))]
+    )
+    costs = _costs(references, disagreement, settings)
+    return aggregate_costs(costs, settings.switch_cost, settings.switch_cost).argmin(axis=-1), disagreement
+
+
+def photometric_disagreement(
+    references: Sequence[WarpedReference], number: int, settings: LabelingSettings = LabelingSettings()
+) -> np.ndarray:
+    """Measure how far a reference's colors are from the median of the others, where enough of them show a place.
+
+    Only references with a similar or smaller parallax vote: where the depth is wrong, those with a larger one are
+    wrong together.
+
+    Returns:
+        [h, w] float32, in units of `outlier_distance`; 0 where the others have no consensus.
+    """
+    reference = references[number]
+    max_parallax = settings.max_relative_parallax * reference.warp.parallax
+    others = [r for place, r in enumerate(references) if place != number and r.warp.parallax <= max_parallax]
+    if len(others) < settings.min_voters:
+        return np.zeros(reference.colors.shape[:2], np.float32)
+    colors = np.stack([np.where(r.visible[..., None], r.colors, np.nan) for r in others])  # [K - 1, h, w, 3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # places that no other reference shows
+        median = np.nanmedian(colors, axis=0)  # [h, w, 3]
+    spread = np.nan_to_num(np.linalg.norm(colors - median, axis=-1)).max(axis=0)  # [h, w]
+    distance = np.nan_to_num(np.linalg.norm(reference.colors - median, axis=-1))
+    excess = np.maximum(distance - settings.consensus_spread * spread, 0)
+    has_consensus = np.sum([r.visible for r in others], axis=0) >= settings.min_voters
+    excess = np.where(has_consensus, excess, 0).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(excess, (0, 0), settings.blur) / settings.outlier_distance)
+
+
+def _costs(references: Sequence[WarpedReference], disagreement: np.ndarray, settings: LabelingSettings) -> np.ndarray:
+    """Compute the cost of taking each reference at each pixel, [h, w, K] float32."""
+    least_residual = min(r.color_transform.residual for r in references)
+    highest_similarity = max(r.similarity for r in references)
+    largest_parallax = max(r.warp.parallax for r in references) or 1.0
+    least_gain = min(r.band_gains.gains[0] for r in references)
+    costs = np.stack(
+        [
+            r.color_transform.residual / least_residual
+            + highest_similarity / r.similarity
+            + settings.parallax_cost * r.warp.parallax / largest_parallax
+            + r.band_gains.gains[0] / least_gain
+            + settings.disagreement_cost * np.minimum(outlier, 1)
+            + settings.hidden_cost * ~r.visible
+            + settings.stretch_cost * r.stretch
+            for r, outlier in zip(references, disagreement, strict=True)
+        ],
+        axis=-1,
+    ).astype(np.float32)
+    costs[~np.stack([r.valid for r in references], axis=-1)] = settings.invalid_cost
+    return costs

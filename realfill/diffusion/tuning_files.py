@@ -1,0 +1,140 @@
+"""The files of a tuning: its checkpoints, the adapter, and the log of the losses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from realfill.album.layout import Album
+from realfill.album.store import canvas_path, mask_path, read_inputs
+from realfill.core.atomic_io import atomic_write, write_json
+from realfill.core.hashing import digest, digest_json
+from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.tuning_schedule import warmup_factor
+
+if TYPE_CHECKING:
+    from realfill.core.params import FinetuneParams, Params
+
+CHECKPOINT = "tuning.safetensors"
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a weight
+
+
+@dataclass(frozen=True)
+class TuningLogSettings:
+    """What the final loss is.
+
+    Attributes:
+        final_part: The final loss is the mean over the last 1 / `final_part` of the steps. Set by hand, so that the
+            noise of single steps averages out.
+    """
+
+    final_part: int = 10
+
+
+def checkpoint_folder(album: Album, params: Params, model: BaseModel) -> Path:
+    """The folder of the checkpoints of tuning this model on these photos with these parameters.
+
+    Raises:
+        StageError: `validate` or `masks` has not run.
+    """
+    references = [row.digest for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    finetune = params.finetune.model_dump(mode="json", exclude={"checkpoint_every"})
+    inputs = [digest(canvas_path(album)), digest(mask_path(album)), *references]
+    key = digest_json([model.digest, finetune, params.section("base"), inputs])[:32]
+    return album.out / "work" / ".checkpoints" / key
+
+
+def write_checkpoint(
+    folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, losses: Sequence[float]
+) -> None:
+    """Write everything that the next step depends on, whole or not at all.
+
+    Args:
+        folder: Where to write; a checkpoint that is there is replaced.
+        weights: LoRA weights by name.
+        optimizer: AdamW over these weights.
+        losses: Losses of all steps so far.
+    """
+    tensors = {f"weight.{name}": _to_cpu(weight) for name, weight in weights.items()}
+    for name, weight in weights.items():
+        tensors |= {f"{moment}.{name}": _to_cpu(value) for moment, value in optimizer.state[weight].items()}
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    atomic_write(folder / CHECKPOINT, save(tensors))
+
+
+def read_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> list[float]:
+    """Restore LoRA weights and the optimizer's state from a checkpoint, if there is one.
+
+    Returns:
+        Losses of the steps before the checkpoint; empty where there is none.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return []
+    with safe_open(path, framework="pt") as stored:
+        for name, weight in weights.items():
+            weight.data.copy_(stored.get_tensor(f"weight.{name}"))
+            moments = {moment: stored.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
+            optimizer.state[weight] = {
+                moment: value if moment == "step" else value.to(weight.device) for moment, value in moments.items()
+            }
+        losses: list[float] = stored.get_tensor("losses").tolist()
+    return losses
+
+
+def write_adapter(folder: Path, model: BaseModel) -> None:
+    """Write the LoRA adapter that a model has, `unet/` and `text_encoder/`, in PEFT's format."""
+    for name, part in (("unet", model.unet), ("text_encoder", model.text_encoder)):
+        tensors = {key: _to_cpu(value) for key, value in get_peft_model_state_dict(part).items()}
+        atomic_write(folder / name / "adapter_model.safetensors", save(tensors))
+        write_json(folder / name / "adapter_config.json", _adapter_config(part.peft_config["default"]))
+
+
+def write_log(
+    folder: Path,
+    losses: Sequence[float],
+    params: FinetuneParams,
+    settings: TuningLogSettings = TuningLogSettings(),
+) -> None:
+    """Write loss.csv (step, loss, learning rate of the UNet) and metrics.json (number of steps, final loss)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "loss", "lr"])
+    for step, loss in enumerate(losses):
+        writer.writerow([step, f"{loss:.6f}", f"{params.lr_unet * warmup_factor(step, params):.3e}"])
+    atomic_write(folder / "loss.csv", text.getvalue())
+    write_json(folder / "metrics.json", {"steps": len(losses), "final_loss": final_loss(losses, settings)})
+
+
+def final_loss(losses: Sequence[float], settings: TuningLogSettings = TuningLogSettings()) -> float | None:
+    """Mean loss over the last part of the steps; None where there is no step."""
+    if not losses:
+        return None
+    last = losses[-max(1, len(losses) // settings.final_part) :]
+    return sum(last) / len(last)
+
+
+def _to_cpu(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous()
+
+
+def _adapter_config(config: LoraConfig) -> dict[str, Any]:
+    """PEFT's adapter_config.json with sets sorted and without paths of this machine.
+
+    So equal parameters give equal bytes.
+    """
+    values = {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}
+    values |= {"inference_mode": True, "base_model_name_or_path": None}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return plain

@@ -1,0 +1,68 @@
+"""A sparse reconstruction: cameras and points of a scene, as structure from motion estimates them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from realfill.geometry.camera import Camera
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Cameras and points of a scene.
+
+    Attributes:
+        cameras: By the number of the photo; photos that could not be posed are absent.
+        points: World coordinates, float64 [N, 3].
+        errors: Mean reprojection error of each point, pixels of the photos that were matched, float64 [N].
+        track_lengths: How many photos see each point, int [N].
+        focal_unresolved: Whether the focal lengths could not be estimated and were fixed at the values that fit best.
+    """
+
+    cameras: dict[int, Camera]
+    points: np.ndarray
+    errors: np.ndarray
+    track_lengths: np.ndarray
+    focal_unresolved: bool = False
+
+    @property
+    def observations(self) -> int:
+        """Number of keypoints that the points explain."""
+        return int(self.track_lengths.sum())
+
+    def write(self, path: Path) -> None:
+        """Write the reconstruction to an .npz file."""
+        cameras = self.cameras.values()
+        np.savez(
+            path,
+            numbers=np.array(list(self.cameras)),
+            intrinsics=np.array([(camera.focal, *camera.center, camera.radial_distortion) for camera in cameras]),
+            rotations=np.stack([camera.rotation for camera in cameras]),
+            translations=np.stack([camera.translation for camera in cameras]),
+            points=self.points,
+            errors=self.errors,
+            track_lengths=self.track_lengths,
+            focal_unresolved=np.array(self.focal_unresolved),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Reconstruction:
+        """Read what `write` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            names = ("numbers", "intrinsics", "rotations", "translations")
+            cameras = {
+                int(number): Camera(float(focal), (float(x), float(y)), float(k1), rotation, translation)
+                for number, (focal, x, y, k1), rotation, translation in zip(
+                    *(arrays[name] for name in names), strict=True
+                )
+            }
+            return cls(
+                cameras,
+                arrays["points"],
+                arrays["errors"],
+                arrays["track_lengths"],
+                bool(arrays["focal_unresolved"]),
+            )

@@ -1,0 +1,123 @@
+"""The engine of a library: which code makes its results.
+
+`engine.yaml` in the library's root holds a fingerprint for each stage. Git keeps it, and DVC watches it line by line
+(`params:` in the pipelines), so that after an upgrade exactly the stages rerun whose code changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+
+from realfill.album.layout import Album
+from realfill.core.atomic_io import atomic_write
+from realfill.core.errors import LibraryError, RealFillError
+from realfill.core.fingerprint import code_fingerprint
+from realfill.core.hashing import digest_json
+from realfill.library.repository import PIPELINE, Library
+from realfill.pipeline import STAGES, stage_fingerprint
+
+ENGINE = "engine.yaml"
+_HEADER = """\
+# The engine: a fingerprint of the code, data and library versions by which each stage's results are made. DVC watches
+# it, so that after an upgrade the stages rerun whose code changed. Written by `realfill engine` and by every night.
+"""
+
+
+@cache
+def installed_engine() -> Mapping[str, str]:
+    """The fingerprint of each stage, and of the gallery, as this installation has them."""
+    stages = {stage.name: stage_fingerprint(stage) for stage in STAGES}
+    return MappingProxyType(stages | {"gallery": code_fingerprint("realfill.library.gallery")})
+
+
+def engine_digest() -> str:
+    """Digest of the whole installed engine, hex."""
+    return digest_json(dict(installed_engine()))
+
+
+def read_engine(library: Library) -> dict[str, str]:
+    """The engine that a library's results are made by; empty where none is written down yet.
+
+    Raises:
+        LibraryError: `engine.yaml` cannot be read.
+    """
+    path = library.root / ENGINE
+    if not path.is_file():
+        return {}
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {str(name): str(fingerprint) for name, fingerprint in (document or {}).items()}
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise LibraryError("This is not an engine file that can be read.", "Run `realfill engine`.", path) from error
+
+
+def changed_stages(library: Library) -> list[str]:
+    """The stages, and `gallery`, whose code here is not what `engine.yaml` says."""
+    try:
+        recorded = read_engine(library)
+    except LibraryError:
+        recorded = {}
+    return [name for name, fingerprint in installed_engine().items() if recorded.get(name) != fingerprint]
+
+
+def renew_engine(library: Library) -> list[str]:
+    """Write the installed engine into `engine.yaml`, unless it is there already.
+
+    Returns:
+        The stages whose fingerprint changed: DVC reruns them, for every album that they were run for.
+    """
+    changed = changed_stages(library)
+    if changed:
+        lines = [f"{name}: '{fingerprint}'\n" for name, fingerprint in installed_engine().items()]
+        atomic_write(library.root / ENGINE, _HEADER + "".join(lines))
+    return changed
+
+
+def require_engine(album: Album, stage: str) -> None:
+    """See that a stage of a library's album is run by the code that `engine.yaml` names.
+
+    DVC would record it as the work of that code otherwise. An album outside of a library is nothing to this.
+
+    Raises:
+        LibraryError: The installed code of the stage is another one.
+    """
+    library = _library_of(album.root)
+    if library is not None and read_engine(library).get(stage) != installed_engine()[stage]:
+        problem = f"The installed code of the stage '{stage}' is not the one that {ENGINE} names."
+        raise LibraryError(problem, "Run `realfill engine` in the library, then again.", library.root / ENGINE)
+
+
+def results_of_other_code(library: Library) -> dict[str, list[str]]:
+    """The albums whose results were made by other code than the installed one, by the name of the stage."""
+    results: dict[str, list[str]] = {}
+    for name in library.album_names:
+        for stage, fingerprint in _recorded_fingerprints(library.folder(name) / "dvc.lock"):
+            if fingerprint != installed_engine().get(stage):
+                results.setdefault(stage, []).append(name)
+    return results
+
+
+def _library_of(folder: Path) -> Library | None:
+    """The library that an album's folder lies in."""
+    if folder.parent.name != "albums" or len(folder.parents) < 3 or not (folder.parents[2] / PIPELINE).is_file():
+        return None
+    try:
+        return Library.open(folder.parents[2])
+    except RealFillError:
+        return None
+
+
+def _recorded_fingerprints(lock: Path) -> Iterator[tuple[str, str]]:
+    """The stages of a `dvc.lock` with the fingerprint of the code that made each; empty where none was recorded."""
+    if not lock.is_file():
+        return
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages") or {}
+    for name, stage in stages.items():
+        params = stage.get("params") or {}
+        watched = next((values for file, values in params.items() if file.endswith(f"/{ENGINE}")), {})
+        yield name, str(watched.get(name, ""))

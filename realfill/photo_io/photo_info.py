@@ -1,0 +1,103 @@
+"""What `validate` records about a photo: format, size, color profile, sharpness, and a digest of the pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+
+from realfill.imaging.ops import shrink_to
+from realfill.photo_io.color_management import profile_name, profile_problem, to_srgb
+from realfill.photo_io.decode import read_photo
+from realfill.photo_io.photo import Photo
+
+
+@dataclass(frozen=True)
+class InspectionSettings:
+    """How photos are described.
+
+    Attributes:
+        sharpness_side: Longer side to which a photo is scaled down before its sharpness is measured, pixels; set by
+            hand. It makes photos of different resolutions comparable.
+    """
+
+    sharpness_side: int = 512
+
+
+@dataclass(frozen=True)
+class PhotoInfo:
+    """Description of a decoded photo.
+
+    Attributes:
+        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF".
+        width: Width after the orientation was applied, pixels.
+        height: Height after the orientation was applied, pixels.
+        mode: "gray", "rgb" or "cmyk", with "a" appended if there is an alpha channel.
+        bits: Bits a sample, 8 or 16.
+        orientation: EXIF orientation of the file, 1 to 8.
+        icc: Name of the embedded color profile; empty without a usable one.
+        exif: Whether there is EXIF metadata.
+        sharpness: See `measure_sharpness`.
+        content: SHA-256 of the decoded pixels and their shape, hex.
+        warning: Why the embedded color profile cannot be used; otherwise empty.
+    """
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    bits: int
+    orientation: int
+    icc: str
+    exif: bool
+    sharpness: float
+    content: str
+    warning: str
+
+
+def inspect_photo(
+    path: Path, max_megapixels: float, settings: InspectionSettings = InspectionSettings()
+) -> PhotoInfo:
+    """Decode a photo in this process and describe it; `DecodeSandbox.inspect` does so in another one.
+
+    Args:
+        path: The file.
+        max_megapixels: Larger photos are refused, in 10^6 pixels.
+        settings: How it is described.
+
+    Raises:
+        PhotoError: As for `read_photo`.
+    """
+    photo = read_photo(path, max_megapixels=max_megapixels)
+    return PhotoInfo(
+        format=photo.format,
+        width=photo.width,
+        height=photo.height,
+        mode=photo.mode,
+        bits=photo.bits,
+        orientation=photo.orientation,
+        icc=profile_name(photo),
+        exif=photo.exif,
+        sharpness=measure_sharpness(photo, settings),
+        content=_digest_pixels(photo),
+        warning=profile_problem(photo),
+    )
+
+
+def measure_sharpness(photo: Photo, settings: InspectionSettings = InspectionSettings()) -> float:
+    """Variance of the Laplacian of a photo's luminance, after scaling it down.
+
+    Returns:
+        In 8-bit sRGB levels squared; larger is sharper.
+    """
+    small = replace(photo, pixels=shrink_to(photo.pixels, settings.sharpness_side), alpha=None)
+    luminance = cv2.cvtColor(to_srgb(small), cv2.COLOR_RGB2GRAY)  # [h, w] uint8
+    return float(cv2.Laplacian(luminance, cv2.CV_64F).var())
+
+
+def _digest_pixels(photo: Photo) -> str:
+    digest = hashlib.sha256(f"{photo.pixels.shape} {photo.pixels.dtype}".encode())
+    digest.update(photo.pixels.data)
+    return digest.hexdigest()

@@ -1,0 +1,62 @@
+"""Commands that work on a library."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from realfill.cli import app
+from realfill.library import run_history
+from realfill.library.repository import Library
+from realfill.library.run_history import HistoryRow
+from support.libraries import make_library, pretend_completed, write_tiny_album
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with one album that DVC finds up to date."""
+    root = make_library(tmp_path_factory.mktemp("finished") / "library", "first")
+    pretend_completed(Library.open(root), "first")
+    return root
+
+
+@pytest.fixture
+def library(finished: Path, tmp_path: Path) -> Library:
+    return Library.open(Path(shutil.copytree(finished, tmp_path / "library", symlinks=True)))
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_status_and_history_are_printed(library: Library) -> None:
+    bad = HistoryRow("first", "quarantined", "MaskError", "There is no hole.")
+    run_history.write_rows(library, "2026-05-01", "a", [bad])
+    run_history.write_rows(library, "2026-05-02", "a", [HistoryRow("first", "completed", digest="aa")])
+    assert "first" in invoke("status", "--library", str(library.root))
+    output = invoke("history", "first", "--library", str(library.root))
+    assert "quarantined -> completed" in output
+    assert json.dumps(output).count("2026-05-0") == 2
+
+
+def test_an_added_album_lies_in_the_library(library: Library, tmp_path: Path) -> None:
+    output = invoke("add", str(write_tiny_album(tmp_path / "second")), "--library", str(library.root))
+    folder = library.folder("second")
+    assert output.startswith(f"{folder}\n")
+    assert (folder / "target.dvc").is_file()
+
+
+def test_the_gallery_takes_a_folder_of_albums_too(tmp_path: Path) -> None:
+    write_tiny_album(tmp_path / "albums" / "first")
+    page = tmp_path / "gallery" / "index.html"
+    assert invoke("gallery", str(tmp_path / "albums")) == f"{page}\n"
+    assert "first" in page.read_text()
+
+
+def test_gc_tells_what_it_removed(library: Library) -> None:
+    (library.folder("first") / "work" / ".checkpoints" / "x").mkdir(parents=True)
+    assert "1 leftovers of runs, 0 files of DVC's cache, 0 albums" in invoke("gc", "--library", str(library.root))

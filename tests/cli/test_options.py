@@ -1,0 +1,43 @@
+"""Where an album's outputs go and which parameters it gets."""
+
+from pathlib import Path
+
+import pytest
+
+from realfill.cli.options import AlbumOptions
+
+
+def write_params(path: Path, feather: float) -> Path:
+    path.write_text(f"blend:\n  feather: {feather}\n")
+    return path
+
+
+def test_outputs_go_into_the_album_folder_or_below_out(album_folder: Path, tmp_path: Path) -> None:
+    assert AlbumOptions().open(album_folder)[0].out == album_folder
+    assert AlbumOptions(out=tmp_path / "out").open(album_folder)[0].out == tmp_path / "out" / "motorcycle"
+
+
+def test_the_parameters_file_of_the_working_directory_is_the_default(
+    album_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    default = AlbumOptions().open(album_folder)[1]
+    write_params(tmp_path / "params.yaml", 3.5)
+    assert AlbumOptions().open(album_folder)[1].blend.feather == 3.5 != default.blend.feather
+    other = write_params(tmp_path / "other.yaml", 4.5)
+    assert AlbumOptions(params_file=other).open(album_folder)[1].blend.feather == 4.5
+
+
+def test_an_albums_own_values_override_the_file_and_assignments_override_both(
+    album_folder: Path, tmp_path: Path
+) -> None:
+    params_file = write_params(tmp_path / "params.yaml", 3.5)
+    write_params(album_folder / "album.yaml", 5.5)
+    assert AlbumOptions(params_file=params_file).open(album_folder)[1].blend.feather == 5.5
+    options = AlbumOptions(params_file=params_file, assignments=["blend.feather=6.5"])
+    assert options.open(album_folder)[1].blend.feather == 6.5
+
+
+def test_a_profile_sets_several_values(album_folder: Path) -> None:
+    quick = AlbumOptions(profile="quick").open(album_folder)[1]
+    assert quick.finetune != AlbumOptions().open(album_folder)[1].finetune

@@ -1,0 +1,50 @@
+import cv2
+import numpy as np
+import skimage.data
+
+from realfill.compositing.color_transfer import fit_color_transform, match_color_statistics
+
+PHOTO = cv2.resize(skimage.data.coffee(), (300, 200)).astype(np.float32) / 255
+HOLE = np.zeros((200, 300), bool)
+HOLE[70:130, 110:190] = True
+
+
+def test_colors_are_fitted_in_spite_of_what_moved() -> None:
+    target = (0.1 + np.array([0.9, 0.8, 0.6]) * PHOTO**1.5).clip(0, 1).astype(np.float32)
+    moved = target.copy()
+    moved[:60, :90] = 0.9  # a fifth of the ring shows something else
+    transform = fit_color_transform(PHOTO, moved, ~HOLE, HOLE)
+    assert transform is not None
+    assert np.abs(transform.apply(PHOTO) - target)[HOLE].mean() < 0.02
+
+
+def test_what_lies_in_the_hole_does_not_enter_the_fit() -> None:
+    painted = np.where(HOLE[..., None], np.float32(1), PHOTO)
+    first, second = (fit_color_transform(PHOTO, target, ~HOLE, HOLE) for target in (PHOTO, painted))
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(first.coefficients, second.coefficients)
+    assert first.residual == second.residual < 0.001
+
+
+def test_the_residual_is_larger_where_no_transform_of_the_colors_explains_the_target() -> None:
+    aligned, other = (fit_color_transform(PHOTO, target, ~HOLE, HOLE) for target in (0.8 * PHOTO, PHOTO[::-1]))
+    assert aligned is not None
+    assert other is not None
+    assert aligned.residual < 0.01
+    assert other.residual > 0.1
+
+
+def test_nothing_is_fitted_to_nothing() -> None:
+    photo, hole = np.zeros((50, 50, 3), np.float32), np.ones((50, 50), bool)
+    assert fit_color_transform(photo, photo, ~hole, hole) is None
+
+
+def test_color_statistics_are_matched_though_nothing_is_aligned() -> None:
+    gray = PHOTO.mean(axis=-1, keepdims=True)
+    target = (0.8 * (gray + 0.2 * (PHOTO - gray)) + 0.1).astype(np.float32)  # paler, and nearly without color
+    transform = match_color_statistics(np.roll(PHOTO, (9, -12), (0, 1)), target, ~HOLE, HOLE)
+    assert transform is not None
+    assert np.abs(transform.apply(PHOTO) - target).mean() < 0.03
+    assert np.abs(PHOTO - target).mean() > 0.1
+    assert match_color_statistics(PHOTO, target, ~HOLE & False, HOLE) is None

@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import skimage.data
+
+from realfill.compositing.reference_labeling import label_references, photometric_disagreement
+from support.warped_references import warped_reference
+
+PHOTO = cv2.resize(skimage.data.coffee(), (90, 60)).astype(np.float32) / 255
+SPOT = np.s_[20:40, 30:60]
+
+
+def spotted(color: float) -> np.ndarray:
+    """The photo with something in it that the others do not show."""
+    colors = PHOTO.copy()
+    colors[SPOT] = color
+    return colors
+
+
+def test_what_only_one_of_three_shows_is_not_taken_from_it() -> None:
+    references = [warped_reference(colors) for colors in (spotted(1.0), PHOTO, PHOTO)]
+    labels, disagreement = label_references(references)
+    assert (labels[SPOT] != 0).all()
+    assert np.median(disagreement[0][SPOT]) > 1
+    assert not disagreement[1:].any()
+
+
+def test_two_references_do_not_outvote_each_other() -> None:
+    references = [warped_reference(colors) for colors in (spotted(1.0), PHOTO)]
+    assert not label_references(references)[1].any()
+
+
+def test_references_with_a_much_larger_parallax_do_not_vote() -> None:
+    near = warped_reference(PHOTO, parallax=0.1)
+    far = [warped_reference(spotted(1.0), parallax=0.2) for _ in range(2)]
+    assert not photometric_disagreement([near, *far], 0).any()
+    assert np.median(photometric_disagreement([replace(near, warp=far[0].warp), *far], 0)[SPOT]) > 1
+
+
+def test_a_hidden_reference_is_taken_only_where_no_other_shows_anything() -> None:
+    visible = np.zeros((60, 90), bool)
+    valid = np.ones((60, 90), bool)
+    valid[:, 45:] = False
+    hidden = warped_reference(PHOTO, visible=visible, parallax=0.05)
+    other = warped_reference(PHOTO, valid=valid, parallax=0.1)
+    labels, _ = label_references([hidden, other])
+    assert (labels[:, :45] == 1).all()
+    assert (labels[:, 45:] == 0).all()
+
+
+def test_the_reference_that_shows_a_place_finer_is_taken() -> None:
+    stretch = np.zeros((60, 90), np.float32)
+    stretch[:, 45:] = 2
+    coarse = replace(warped_reference(PHOTO, similarity=0.9), stretch=stretch)
+    labels, _ = label_references([coarse, warped_reference(PHOTO, similarity=0.8)])
+    assert (labels[:, :45] == 0).all()
+    assert (labels[:, 45:] == 1).all()
+
+
+def test_a_small_advantage_does_not_interrupt_a_reference() -> None:
+    stretch = np.zeros((60, 90), np.float32)
+    stretch[30, 40] = 0.3  # one pixel
+    coarse = replace(warped_reference(PHOTO), stretch=stretch)
+    labels, _ = label_references([coarse, warped_reference(PHOTO, similarity=0.88)])
+    assert not labels.any()

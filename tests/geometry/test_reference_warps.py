@@ -1,0 +1,93 @@
+"""Which model of the scene gives the warps, without matching any photo."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.data
+
+from realfill.geometry import reference_warps
+from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.geometry.plane_sweep import PlaneSweepSettings
+from realfill.geometry.reconstruction import Reconstruction
+from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps
+from realfill.geometry.warp import Warp
+from realfill.imaging.region import Region, RegionSettings
+from realfill.matching.correspondences import Matches
+
+WIDTH, HEIGHT, FOCAL = 300, 200, 250.0
+PHOTO = np.ascontiguousarray(skimage.data.coffee()[:HEIGHT, :WIDTH])
+MASK = np.zeros((HEIGHT, WIDTH), np.uint8)
+MASK[80:120, 120:180] = 255
+REGION = Region.around(PHOTO, MASK, RegionSettings(margin=0.5, working_side=60))
+PRIORS = [IntrinsicsPrior(WIDTH, HEIGHT, (WIDTH / 2, HEIGHT / 2))] * 2
+SETTINGS = ReferenceWarpSettings(plane_sweep=PlaneSweepSettings(refine_labels=3, max_labels=16))
+CENTER = ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
+CAMERAS = {
+    0: Camera(FOCAL, CENTER, 0.0, np.eye(3), np.zeros(3)),
+    1: Camera(FOCAL, CENTER, 0.0, np.eye(3), np.array([0.1, 0, 0])),  # 5 pixels along the columns at depth 5
+}
+
+
+def wall(count: int = 200, error: float = 0.5) -> Reconstruction:
+    """The two cameras before a wall at depth 5."""
+    rng = np.random.default_rng(0)
+    points = np.column_stack([rng.uniform(-3, 3, count), rng.uniform(-2, 2, count), np.full(count, 5.0)])
+    return Reconstruction(CAMERAS, points, np.full(count, error), np.full(count, 2))
+
+
+def shifted(count: int = 100) -> dict[tuple[int, int], Matches]:
+    points = np.random.default_rng(0).uniform((0, 0), (WIDTH, HEIGHT), (count, 2)).astype(np.float32)
+    return {(0, 1): Matches(points, points + np.array([3, -2], np.float32), np.ones(count, np.float32))}
+
+
+def estimate(
+    monkeypatch: pytest.MonkeyPatch, reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
+) -> tuple[dict[int, Warp], str]:
+    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: reconstruction)
+    other = np.roll(PHOTO, 5, axis=1)
+    return estimate_reference_warps(REGION, matches, [PHOTO, other], PRIORS, SETTINGS)
+
+
+def test_cameras_and_depth_give_the_warp_where_there_are_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    warps, model = estimate(monkeypatch, wall(), {})
+    assert model == "depth"
+    assert warps[1].parallax == pytest.approx(np.arctan(0.1 / 5), rel=0.01)
+    assert warps[1].visible is not None
+    assert warps[1].visible.shape == REGION.hole.shape
+    assert not warps[1].approximate
+    for full in (False, True):
+        columns, rows = REGION.grid(full=full)
+        x, y, in_front = warps[1].maps(columns, rows)
+        assert in_front.all()
+        assert np.median(x - columns) == pytest.approx(5, abs=0.3)
+        assert np.abs(y - rows).max() < 0.1
+
+
+def test_homographies_do_where_nothing_was_reconstructed(monkeypatch: pytest.MonkeyPatch) -> None:
+    warps, model = estimate(monkeypatch, None, shifted())
+    assert model == "plane"
+    columns, rows = REGION.grid()
+    x, y, _ = warps[1].maps(columns, rows)
+    np.testing.assert_allclose(x, columns + 3, atol=0.05)
+    np.testing.assert_allclose(y, rows - 2, atol=0.05)
+    assert warps[1].visible is None
+
+
+@pytest.mark.parametrize("reconstruction", [wall(count=20), wall(error=2)], ids=["few points", "inaccurate points"])
+def test_without_enough_accurate_points_there_is_no_depth(
+    monkeypatch: pytest.MonkeyPatch, reconstruction: Reconstruction
+) -> None:
+    assert estimate(monkeypatch, reconstruction, shifted())[1] == "plane"
+
+
+def test_with_unresolved_focal_lengths_homographies_that_explain_all_are_preferred(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unresolved = replace(wall(), focal_unresolved=True)
+    assert estimate(monkeypatch, unresolved, shifted())[1] == "plane"
+    assert estimate(monkeypatch, unresolved, {})[1] == "depth"
+
+
+def test_few_matches_make_no_homography(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimate(monkeypatch, None, shifted(39)) == ({}, "plane")

@@ -1,0 +1,94 @@
+import subprocess
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from realfill.core.errors import StageError
+from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.geometry.colmap_mapper import MapperSettings
+from realfill.geometry.sfm import SfmSettings, reconstruct
+from realfill.matching.correspondences import Matches
+
+POINTS = np.random.default_rng(0).uniform((-4, -3, 6), (4, 3, 14), (300, 3))
+PAIRS = ((0, 1), (0, 2), (1, 2))
+QUICK = SfmSettings(runs=1, min_confirmations=1)
+
+
+def project_points(cameras: list[Camera]) -> dict[tuple[int, int], Matches]:
+    """Exact matches of cameras that only moved."""
+    seen = [np.column_stack(camera.project(POINTS + camera.translation)[:2]) for camera in cameras]
+    return {
+        (i, j): Matches(seen[i].astype(np.float32), seen[j].astype(np.float32), np.ones(len(POINTS), np.float32))
+        for i, j in PAIRS
+    }
+
+
+def cameras_at(*translations: tuple[float, float, float]) -> list[Camera]:
+    return [Camera(500.0, (319.5, 239.5), 0.0, np.eye(3), np.array(shift)) for shift in translations]
+
+
+def test_a_camera_that_walked_towards_the_scene_is_posed() -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
+    photos = cameras_at(*((0.02 * ahead, 0, -ahead) for ahead in (0, 1.5, 2.8)))
+    reconstruction = reconstruct([prior] * 3, project_points(photos), [1.0] * 3)
+    assert reconstruction is not None
+    cameras = reconstruction.cameras
+    ahead = [cameras[n].relative_to(cameras[0]).translation for n in (1, 2)]
+    assert ahead[1][2] / ahead[0][2] == pytest.approx(2.8 / 1.5, rel=0.02)
+    assert np.abs(ahead[1][:2] / ahead[1][2]).max() < 0.05
+
+
+def test_cameras_are_those_of_the_full_size_photos() -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    reconstruction = reconstruct([prior] * 3, matches, [0.5] * 3, QUICK)
+    assert reconstruction is not None
+    assert reconstruction.cameras[0].focal == pytest.approx(500, rel=0.02)
+    columns, rows, _ = reconstruction.cameras[0].project(
+        reconstruction.points @ reconstruction.cameras[0].rotation.T + reconstruction.cameras[0].translation
+    )
+    distance = np.hypot(columns[:, None] - matches[0, 1].points0[:, 0], rows[:, None] - matches[0, 1].points0[:, 1])
+    assert np.median(distance.min(axis=1)) < 0.5  # every point lies where a keypoint was
+
+
+def test_an_implausible_focal_length_is_not_accepted() -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    strict = SfmSettings(runs=1, min_confirmations=1, focal_range=(2, 6), fixed_focals=(0.8,))
+    assert reconstruct([prior] * 3, matches, [1.0] * 3, strict) is None
+
+
+def test_what_is_not_confirmed_is_posed_with_fixed_focal_lengths() -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240))
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    suspicious = SfmSettings(runs=1, min_confirmations=2, fixed_focals=(0.8,))
+    reconstruction = reconstruct([prior] * 3, matches, [1.0] * 3, suspicious)
+    assert reconstruction is not None
+    assert reconstruction.focal_unresolved
+    assert {camera.focal for camera in reconstruction.cameras.values()} == {0.8 * 640}
+
+
+@pytest.mark.parametrize("count", [0, 14])
+def test_too_few_matches_start_no_process(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
+    matches = {(0, 1): project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))[0, 1][np.arange(count)]}
+    assert reconstruct([IntrinsicsPrior(640, 480, (320, 240))] * 2, matches, [1.0] * 2) is None
+
+
+def test_what_the_process_says_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> SimpleNamespace:
+        return SimpleNamespace(returncode=1, stderr="Traceback\nImportError: no pycolmap\n")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    with pytest.raises(StageError, match=r"ImportError: no pycolmap"):
+        reconstruct([IntrinsicsPrior(640, 480, (320, 240))] * 3, matches, [1.0] * 3)
+
+
+def test_settings_reach_the_process() -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    impossible = SfmSettings(runs=1, fixed_focals=(), mapper=MapperSettings(init_min_num_inliers=301))
+    assert reconstruct([prior] * 3, matches, [1.0] * 3, impossible) is None

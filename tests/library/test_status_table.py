@@ -1,0 +1,26 @@
+"""The table of albums and their outcomes."""
+
+from rich.console import Console
+
+from realfill.library.run_history import HistoryRow
+from realfill.library.status_table import sort_by_outcome, status_table
+
+
+def test_albums_that_need_a_person_come_first() -> None:
+    rows = [HistoryRow("b", "completed"), HistoryRow("a", "completed"), HistoryRow("c", "quarantined")]
+    assert [row.album for row in sort_by_outcome(rows)] == ["c", "a", "b"]
+
+
+def test_the_table_shows_scores_time_and_reasons_as_they_are() -> None:
+    scores = {"rank.score": 2.5, "evaluate.psnr": 21.25, "rank.inliers": 40.0}
+    rows = [
+        HistoryRow("roof", "completed", scores=scores, seconds={"finetune": 30.0, "sample": 4.6}, night="2026-05-01"),
+        HistoryRow("torn", "quarantined", "PhotoError", "[bold]Broken.", night="2026-05-01"),
+    ]
+    console = Console(record=True, width=160)
+    console.print(status_table(rows))
+    text = console.export_text()
+    assert "rank.score 2.5, evaluate.psnr 21.25" in text
+    assert "inliers" not in text
+    assert "35 s" in text
+    assert "[bold]Broken." in text

@@ -1,0 +1,59 @@
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
+from realfill.matching.aliked import AlikedSettings
+from realfill.matching.correspondences import Matches
+from realfill.matching.sift import SiftSettings
+
+SCENE = cv2.resize(data.coffee(), (900, 600))
+SETTINGS = AlbumMatchSettings(
+    aliked_side=224, sift_side=480, aliked=AlikedSettings(max_keypoints=300), sift=SiftSettings(max_keypoints=500)
+)
+CORNERS = ((60, 40), (90, 70), (150, 60))  # of the views of the scene: target and two references
+SIZE = (700, 500)
+
+
+def view(corner: tuple[int, int]) -> np.ndarray:
+    x, y = corner
+    return SCENE[y : y + SIZE[1], x : x + SIZE[0]]
+
+
+@pytest.fixture(scope="module")
+def mask() -> np.ndarray:
+    mask = np.zeros(SIZE[::-1], np.uint8)
+    mask[150:350, 200:500] = 255
+    return mask
+
+
+def match(references: list[np.ndarray], mask: np.ndarray, max_references: int) -> dict[tuple[int, int], Matches]:
+    photos = [view(CORNERS[0]), *references]
+    small = [shrink_for_matching(photo, SETTINGS) for photo in photos]
+    return match_album(small, [max(photo.shape[:2]) for photo in photos], mask, max_references, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def matches(mask: np.ndarray) -> dict[tuple[int, int], Matches]:
+    return match([view(CORNERS[1]), view(CORNERS[2])], mask, 2)
+
+
+def test_points_are_pixels_of_the_full_size_photos(matches: dict[tuple[int, int], Matches]) -> None:
+    assert set(matches) == {(0, 1), (0, 2), (1, 2)}
+    for (i, j), pairs in matches.items():
+        assert len(pairs) > 100
+        shift = np.subtract(CORNERS[i], CORNERS[j])
+        assert np.median(np.abs(pairs.points1 - pairs.points0 - shift), axis=0).max() < 0.7
+
+
+def test_nothing_in_the_targets_hole_is_matched(matches: dict[tuple[int, int], Matches], mask: np.ndarray) -> None:
+    for number in (1, 2):
+        columns, rows = np.rint(matches[0, number].points0).astype(int).T
+        assert not mask[rows, columns].any()
+    assert len(matches[1, 2]) > len(matches[0, 2])  # the references have no hole
+
+
+def test_the_references_that_share_most_are_kept(mask: np.ndarray) -> None:
+    unrelated = np.ascontiguousarray(data.astronaut()[:400])
+    assert set(match([unrelated, view(CORNERS[1]), view(CORNERS[2])], mask, 2)) == {(0, 2), (0, 3), (2, 3)}

@@ -1,0 +1,37 @@
+import numpy as np
+import torch
+from skimage import data
+
+from realfill.matching.matcher import Keypoints
+from realfill.matching.sift import SiftMatcher, SiftSettings
+
+
+def keypoints(*descriptors: list[float]) -> Keypoints:
+    points = torch.arange(2 * len(descriptors), dtype=torch.float32).reshape(-1, 2)
+    return Keypoints(points, torch.tensor(descriptors), (100, 100))
+
+
+def test_a_match_is_the_mutual_nearest_neighbor_and_clearly_nearer_than_the_second() -> None:
+    photo0 = keypoints([0.0, 0], [10, 0], [5, 5])
+    photo1 = keypoints([0.5, 0], [10, 1], [12, 0], [0, 9])
+    matches = SiftMatcher().match(photo0, photo1)
+    assert matches.points0.tolist() == [[0, 1], [2, 3]]  # the third one has neighbors at the same distance
+    assert matches.points1.tolist() == [[0, 1], [2, 3]]
+    np.testing.assert_allclose(matches.confidence, [1 - 0.5 / 9, 1 - 1 / 2], rtol=1e-5)
+
+
+def test_the_ratio_decides() -> None:
+    photo0, photo1 = keypoints([0.0, 0], [50, 0]), keypoints([7, 0], [0, 10.0], [50, 1])
+    assert SiftMatcher().match(photo0, photo1).points0.tolist() == [[0, 1], [2, 3]]
+    assert SiftMatcher(SiftSettings(max_ratio=0.6)).match(photo0, photo1).points0.tolist() == [[2, 3]]
+
+
+def test_a_single_keypoint_has_no_second_neighbor() -> None:
+    assert len(SiftMatcher().match(keypoints([0.0, 0]), keypoints([0.0, 0], [9, 9]))) == 0
+
+
+def test_less_contrast_gives_more_keypoints_up_to_the_limit() -> None:
+    photo = data.coffee()
+    count = len(SiftMatcher().extract_features(photo).points)
+    assert len(SiftMatcher(SiftSettings(contrast_threshold=0.01)).extract_features(photo).points) > count
+    assert len(SiftMatcher(SiftSettings(max_keypoints=100)).extract_features(photo).points) <= 101

@@ -1,0 +1,50 @@
+"""The demo album."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realfill.album.discovery import open_album
+from realfill.core.errors import AlbumError
+from realfill.demo_album import hole_mask, render_view, write_demo_album
+from realfill.photo_io.working_files import read_png
+
+
+def test_the_album_has_the_target_its_truth_and_three_references(tmp_path: Path) -> None:
+    folder = write_demo_album(tmp_path / "motorcycle")
+    album = open_album(folder)
+    assert [path.name for path in album.references] == ["0.png", "1.png", "2.png"]
+    target, mask, truth = (read_png(folder / "target" / f"{name}.png") for name in ("target", "mask", "gt"))
+    assert (target[mask == 255] == 255).all()
+    assert (target[mask == 0] == truth[mask == 0]).all()
+    assert 0.1 < (mask == 255).mean() < 0.2
+
+
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(AlbumError, match="exists already"):
+        write_demo_album(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_hole_has_the_same_place_at_every_size() -> None:
+    rows, columns = np.nonzero(hole_mask(100, 200))
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (33, 80, 72, 136)
+
+
+def test_the_left_camera_sees_the_left_photo() -> None:
+    left = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
+    disparity = np.full((8, 12), 3.0, np.float32)
+    assert (render_view(left, disparity, 0.0) == left).all()
+
+
+def test_a_rendered_view_moves_near_things_more_and_leaves_no_gap() -> None:
+    left = np.full((40, 100, 3), 50, np.uint8)
+    left[10:30, 40:60] = (200, 30, 30)
+    disparity = np.full((40, 100), 4.0, np.float32)
+    disparity[10:30, 40:60] = 20
+    disparity[10:30, 60:64] = np.inf  # not measured beside the box
+    view = render_view(left, disparity, 0.5)
+    assert (view[12:28, 31:49] == (200, 30, 30)).all()
+    assert np.abs(view[12:28, 52:].astype(int) - 50).max() <= 1
+    assert np.abs(view[:8].astype(int) - 50).max() <= 1

@@ -1,0 +1,192 @@
+"""A training loop whose every step is a function of the seed and the step number, and can be resumed exactly."""
+
+from __future__ import annotations
+
+import csv
+import math
+import shutil
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from huggingface_hub import save_torch_state_dict
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from realfill.core.atomic_io import atomic_directory
+from realfill.core.seeding import derive_seed
+
+SEED = 0
+MAX_SHARD_SIZE = "15MB"  # of a file of a checkpoint, so that checkpoints can be copied between machines
+WARMUP_STEPS = 100
+EMA_DECAY = 0.999
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a weight
+
+
+@dataclass
+class TrainingState:
+    """A model in training, with everything that its next step depends on.
+
+    Attributes:
+        model: The model.
+        ema_model: Running average of its weights.
+        optimizer: AdamW over its weights.
+        step: Steps that were taken.
+    """
+
+    model: Any
+    ema_model: Any
+    optimizer: torch.optim.AdamW
+    step: int
+
+    @classmethod
+    def start_or_resume(cls, model: Any, device: torch.device, checkpoints: Path) -> TrainingState:
+        """Resume from the last checkpoint in a folder if there is one, else start."""
+        model = model.to(device, memory_format=torch.channels_last).train()
+        ema_model = deepcopy(model).requires_grad_(False).eval()
+        state = cls(model, ema_model, torch.optim.AdamW(model.parameters(), weight_decay=0.01), 0)
+        checkpoint = find_last_checkpoint(checkpoints)
+        if checkpoint:
+            state._load(checkpoint)
+        return state
+
+    def save(self, checkpoints: Path) -> None:
+        """Write a checkpoint in small files, whole or not at all, and remove those before it."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.ema_model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            tensors |= {f"{moment}.{name}": value for moment, value in self.optimizer.state[parameter].items()}
+        with atomic_directory(checkpoints / f"step-{self.step:07d}") as folder:
+            save_torch_state_dict(tensors, folder, max_shard_size=MAX_SHARD_SIZE)
+        for older in sorted(checkpoints.glob("step-*"))[:-1]:
+            shutil.rmtree(older)
+
+    def _load(self, checkpoint: Path) -> None:
+        tensors = read_checkpoint(checkpoint)
+        self.model.load_state_dict(_select(tensors, "model."))
+        self.ema_model.load_state_dict(_select(tensors, "average."))
+        for name, parameter in self.model.named_parameters():
+            step, *averages = (tensors[f"{moment}.{name}"] for moment in MOMENTS)
+            values = (step, *(torch.empty_like(parameter).copy_(average) for average in averages))
+            self.optimizer.state[parameter] = dict(zip(MOMENTS, values, strict=True))
+        self.step = int(checkpoint.name.removeprefix("step-"))
+
+    def take_step(self, loss: Tensor, learning_rate: float) -> None:
+        """Take one optimizer step and update the running average."""
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        decay = min(EMA_DECAY, self.step / (self.step + 9))
+        with torch.no_grad():
+            for average, weight in zip(self.ema_model.parameters(), self.model.parameters(), strict=True):
+                average.lerp_(weight, 1 - decay)
+
+
+def train(
+    state: TrainingState,
+    compute_loss: Callable[[int], Tensor],
+    *,
+    name: str,
+    work_dir: Path,
+    steps: int,
+    learning_rate: float,
+    minutes: float,
+    checkpoint_minutes: float,
+    on_checkpoint: Callable[[], None],
+) -> None:
+    """Train with a linear warm-up, then a cosine down to 2 % of the learning rate.
+
+    Args:
+        state: The model in training.
+        compute_loss: The loss of a step, by its number.
+        name: Name of the log and of the folder of checkpoints in `work_dir`.
+        work_dir: Folder of all that belongs to the training.
+        steps: Number of the step to stop at.
+        learning_rate: Its highest value.
+        minutes: Stop with a checkpoint after so many minutes.
+        checkpoint_minutes: Minutes between checkpoints.
+        on_checkpoint: Called after each checkpoint.
+    """
+    started = saved = time.monotonic()
+    logged, losses = state.step, torch.zeros(())
+    while state.step < steps:
+        step = state.step
+        loss = compute_loss(step)
+        warmup = min(1.0, (step + 1) / WARMUP_STEPS)
+        state.take_step(loss, learning_rate * warmup * (0.51 + 0.49 * math.cos(math.pi * step / steps)))
+        losses = losses.to(loss.device) + loss.detach()
+        now = time.monotonic()
+        is_over = now - started > 60 * minutes or state.step == steps
+        if state.step % 25 == 0 or is_over:
+            mean = losses.item() / (state.step - logged)
+            _log(work_dir / f"{name}.csv", state.step, mean, now - started)
+            logged, losses = state.step, torch.zeros(())
+        if is_over or now - saved > 60 * checkpoint_minutes:
+            state.save(work_dir / name)
+            saved = now
+            on_checkpoint()
+        if is_over:
+            break
+
+
+def _log(path: Path, step: int, loss: float, seconds: float) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["step", "loss", "seconds"])
+        writer.writerow([step, f"{loss:.5f}", f"{seconds:.1f}"])
+    typer.echo(f"step {step:6d}  loss {loss:.4f}  {seconds / 60:5.1f} min")
+
+
+def find_last_checkpoint(checkpoints: Path) -> Path | None:
+    """The last checkpoint in a folder, if there is one."""
+    return max(checkpoints.glob("step-*"), default=None)
+
+
+def read_checkpoint(checkpoint: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint."""
+    files = sorted(checkpoint.glob("*.safetensors"))
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def load_ema_model(checkpoint: Path, first_layer: str, create: Callable[[int], Any]) -> Any:
+    """Load the running average from a checkpoint.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+        first_layer: Name of a tensor whose length is the model's width.
+        create: Makes the model, by its width.
+    """
+    tensors = _select(read_checkpoint(checkpoint), "average.")
+    model = create(len(tensors[first_layer]))
+    model.load_state_dict(tensors)
+    return model.requires_grad_(False).eval()
+
+
+def _select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names have this prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def select_device() -> torch.device:
+    """The CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on CUDA, float32 on the CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def create_generator(device: torch.device, *key: int | str) -> torch.Generator:
+    """A random generator on the device with the seed of a key."""
+    return torch.Generator(device).manual_seed(derive_seed(SEED, *key))
