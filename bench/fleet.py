@@ -19,7 +19,8 @@ from pathlib import Path
 from PIL import Image
 
 from realfill.library import run_history
-from realfill.library.repository import Library, add_album
+from realfill.library.add_album import add_album
+from realfill.library.repository import Library
 from support.fleets import Fleet, commit, start_fleet, use_remote
 from support.libraries import call, change_yaml, write_tiny_album
 

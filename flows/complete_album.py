@@ -29,6 +29,7 @@ from realfill.core.errors import AlbumError, TransientError
 from realfill.core.params import Params
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.library.dvc_state import DvcState
+from realfill.library.engine import require_engine
 from realfill.library.gallery import update_gallery
 from realfill.library.repository import Library
 from realfill.pipeline import STAGES, Stage, run_stage
@@ -109,6 +110,8 @@ def complete_album(album: str, library: str = ".", gallery: bool = True, remote_
     opened_library = Library.open(Path(library))
     opened_album = opened_library.album(album)
     params = opened_library.params(opened_album)
+    for stage in STAGES:
+        require_engine(opened_album, stage.name)
     with _lock_album(opened_album), opened_library.album_state(album) as dvc_state:
         dvc_state.commit_changed_photos()
         stages = [_start_stage(stage, opened_album, params, dvc_state, remote_folder) for stage in STAGES]

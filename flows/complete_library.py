@@ -30,6 +30,7 @@ from realfill.core.errors import RealFillError
 from realfill.core.hashing import digest_json
 from realfill.library import quarantine, run_history, work_orders
 from realfill.library.dvc_state import open_dvc_state
+from realfill.library.engine import ENGINE, renew_engine
 from realfill.library.gallery import update_gallery
 from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
@@ -67,6 +68,7 @@ def complete_library(
     clone = Library.open(Path(library))
     night = datetime.now().astimezone().date().isoformat()
     names = clone.album_names if albums is None else [clone.album(name).name for name in albums]
+    changed_stages = _renew_engine(clone)
     freshness = FreshnessCache.read(clone)
     stale = find_stale(clone, freshness, names, again)
     context = work_orders.shared_context(clone)
@@ -88,7 +90,7 @@ def complete_library(
             on_outcome(outcome)
     table = _make_table(clone, names, rows, night)
     run = f"{datetime.now():%H%M%S}-{str(flow_run.get_id())[:8]}"
-    publish_night(clone, freshness, night, run, table)
+    publish_night(clone, freshness, night, run, table, changed_stages)
     names_by_outcome = {kind: [row.album for row in table if row.outcome == kind] for kind in run_history.OUTCOMES}
     get_run_logger().info("%s", ", ".join(f"{len(names)} {kind}" for kind, names in names_by_outcome.items()))
     return {"night": night, **{kind: names_by_outcome[kind] for kind in ("completed", "quarantined", "failed")}}
@@ -159,7 +161,14 @@ def record_outcome(
 
 
 @task(retries=len(LIBRARY_DELAYS), retry_delay_seconds=LIBRARY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
-def publish_night(library: Library, freshness: FreshnessCache, night: str, run: str, rows: list[HistoryRow]) -> None:
+def publish_night(
+    library: Library,
+    freshness: FreshnessCache,
+    night: str,
+    run: str,
+    rows: list[HistoryRow],
+    changed_stages: list[str],
+) -> None:
     """Write the library table and the gallery, record them with DVC, push them, and commit to git what git tracks.
 
     Args:
@@ -168,6 +177,7 @@ def publish_night(library: Library, freshness: FreshnessCache, night: str, run: 
         night: Date of the night, YYYY-MM-DD.
         run: Name of this run among those of the night.
         rows: One row for each album.
+        changed_stages: The stages whose code changed since the night before; the commit names them.
     """
     table = library.root / "data" / "nights.dvc"
     run_history.write_rows(library, night, run, rows)
@@ -184,7 +194,16 @@ def publish_night(library: Library, freshness: FreshnessCache, night: str, run: 
     with open_dvc_state(library.root, table, library.root / "dvc.yaml") as dvc_state:
         if dvc_state.has_remote:
             dvc_state.push()
-    commit_data(library.root, f"Night of {night}")
+    note = f"\n\n{ENGINE} is renewed: the code changed of {', '.join(changed_stages)}." if changed_stages else ""
+    commit_data(library.root, f"Night of {night}{note}")
+
+
+def _renew_engine(library: Library) -> list[str]:
+    """Renew `engine.yaml`, so that stages whose code changed are run again; returns their names."""
+    changed = renew_engine(library)
+    if changed:
+        get_run_logger().info("%s is renewed: the code changed of %s.", ENGINE, ", ".join(changed))
+    return changed
 
 
 def _complete_here(

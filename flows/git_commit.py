@@ -9,7 +9,9 @@ _COMMITTER = ("-c", "user.name=realfill", "-c", "user.email=realfill@localhost")
 
 
 def commit_data(root: Path, message: str) -> None:
-    """Commit what changed below data/ and in dvc.lock, and nothing else. Does nothing outside a git repository.
+    """Commit what changed below data/, in dvc.lock and in engine.yaml, and nothing else.
+
+    Does nothing outside a git repository.
 
     Args:
         root: Root of the library.
@@ -17,7 +19,7 @@ def commit_data(root: Path, message: str) -> None:
     """
     if not (root / ".git").exists():
         return
-    paths = ["data", *(["dvc.lock"] if (root / "dvc.lock").is_file() else [])]
+    paths = ["data", *(name for name in ("dvc.lock", "engine.yaml") if (root / name).is_file())]
     _git(root, "add", "--all", "--", *paths)
     if _git(root, "diff", "--cached", "--name-only", "--", *paths):
         _git(root, *_COMMITTER, "commit", "--quiet", "-m", message, "--", *paths)

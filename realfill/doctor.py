@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and how to mend it."""
+"""What works on this machine, what does not, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from realfill import __version__
 from realfill.core.errors import RealFillError
@@ -23,11 +24,11 @@ class Finding:
     """One part of the installation.
 
     Attributes:
-        part: What was looked at.
+        part: What was checked.
         works: Whether it can be used.
-        state: Version, place, or what is wrong.
-        remedy: How to mend it; empty where it works.
-        needed: Whether an album can be completed without it (False) or not (True).
+        state: Version, path, or what is wrong.
+        remedy: What to do about it; empty where it works.
+        needed: Whether no album can be completed without it.
     """
 
     part: str
@@ -37,14 +38,18 @@ class Finding:
     needed: bool = True
 
 
-def examine() -> list[Finding]:
-    """Look at the packages, device, base models, matchers, image formats, DVC and Prefect."""
+def examine(library: Path) -> list[Finding]:
+    """Check the packages, device, base models, matchers, image formats, DVC and Prefect, and a library's results.
+
+    Args:
+        library: Root of a library; any other folder is ignored.
+    """
     findings = [Finding("realfill", True, f"{__version__}, Python {sys.version.split()[0]}")]
     findings += [_package(name) for name in PACKAGES]
     findings += [_device(), *(_tried(f"model {name}", partial(_model, name), name == "pocket") for name in MODELS)]
     findings += [_tried(f"matcher {name}", partial(_matcher, name), False) for name in ("xfeat", "loftr", "sift")]
     findings += [_tried("HEIC export", _heic, False), _command("git"), _command("dvc")]
-    return findings
+    return findings + _results(library)
 
 
 def _package(name: str) -> Finding:
@@ -90,6 +95,24 @@ def _heic() -> str:
 
     pillow_heif.register_heif_opener()
     return f"libheif {pillow_heif.libheif_version()}"
+
+
+def _results(root: Path) -> list[Finding]:
+    """Which of a library's results were made by other code than the installed one."""
+    from realfill.library.engine import ENGINE, changed_stages, results_of_other_code
+    from realfill.library.repository import PIPELINE, Library
+
+    if not (root / PIPELINE).is_file():
+        return []
+    library = Library.open(root)
+    renew = "Run `realfill engine`, then `dvc repro`, or wait for the night."
+    changed = changed_stages(library)
+    state = f"names other code for {', '.join(changed)}" if changed else "names the installed code"
+    findings = [Finding(ENGINE, not changed, state, renew if changed else "", needed=False)]
+    for stage, albums in results_of_other_code(library).items():
+        names = ", ".join(albums[:5]) + (f" and {len(albums) - 5} more" if len(albums) > 5 else "")
+        findings.append(Finding(f"results of {stage}", False, f"made by other code: {names}", renew, needed=False))
+    return findings
 
 
 def _command(name: str) -> Finding:

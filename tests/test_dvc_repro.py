@@ -9,7 +9,7 @@ import yaml
 from PIL import Image, ImageEnhance
 
 from realfill.core.params import Params, load_params
-from realfill.library.repository import add_album
+from realfill.library.add_album import add_album
 from realfill.pipeline import STAGES
 from support.libraries import PROJECT, call, change_yaml, make_library, parse_stages, write_tiny_album
 
@@ -84,8 +84,9 @@ def test_a_changed_photo_reruns_its_album_alone(library: Path) -> None:
     assert "up to date" in call(library, "dvc", "status", "data/albums/first/ref.dvc")
 
 
-def test_new_weights_of_the_base_model_rerun_tuning_and_sampling(library: Path) -> None:
-    (library / "models" / "pocket" / "tokenizer" / "merges.txt").write_text("#version: 0.2\na b\n")
+def test_new_code_of_a_stage_makes_it_stale_in_every_album(library: Path) -> None:
+    engine = yaml.safe_load((library / "engine.yaml").read_text())
+    (library / "engine.yaml").write_text(yaml.safe_dump(engine | {"finetune": "another", "sample": "another"}))
     stale = json.loads(call(library, "dvc", "status", "--json"))
     assert {target.removeprefix("data/albums/") for target in stale} == {
         f"{album}/dvc.yaml:{stage}" for album in ("first", "second") for stage in ("finetune", "sample")
@@ -125,7 +126,7 @@ def test_the_pipeline_watches_what_the_stages_declare() -> None:
         assert {"profile", *stage.sections} <= {key.split(".")[0] for key in params["../../../params.yaml"]}, (
             stage.name
         )
-        assert ("../../../models/pocket/unet" in entry["deps"]) == stage.uses_model, stage.name
+        assert params["../../../engine.yaml"] == [stage.name]
 
 
 def test_params_yaml_states_every_parameter_with_its_default() -> None:

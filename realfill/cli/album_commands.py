@@ -88,7 +88,10 @@ def make_stage_command(stage: Stage) -> Callable[..., None]:
         profile: Profile = None,
         assignments: Assignments = None,
     ) -> None:
+        from realfill.library.engine import require_engine
+
         album, params = AlbumOptions(out, params_file, profile, assignments).open(path)
+        require_engine(album, stage.name)
         with album_lock(album), progress_bars() as on_progress:
             pipeline.run_stage(stage.name, album, params, on_progress)
         print_line(stage.output(album))

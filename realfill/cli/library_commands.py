@@ -13,11 +13,23 @@ from realfill.cli.options import AlbumPath, LibraryRoot
 
 def add(album: AlbumPath, library: LibraryRoot = Path()) -> None:
     """Add an album to the library: copy it to data/albums/ and track its photos with DVC."""
-    from realfill.library.repository import add_album
+    from realfill.library.add_album import add_album
 
     folder = add_album(album, library)
     print_line(folder)
     err_console.print(f"Run `dvc repro` to complete it; `git add {folder}` keeps it in the library's history.")
+
+
+def engine(library: LibraryRoot = Path()) -> None:
+    """Renew engine.yaml, by which DVC reruns exactly the stages whose code changed with this installation."""
+    from realfill.library.engine import ENGINE, renew_engine, results_of_other_code
+    from realfill.library.repository import Library
+
+    opened = Library.open(library)
+    changed = renew_engine(opened)
+    print_line(f"{ENGINE} is renewed: {', '.join(changed)}" if changed else f"{ENGINE} is up to date")
+    for stage, albums in results_of_other_code(opened).items():
+        err_console.print(f"{stage}: made by other code for {len(albums)} albums; `dvc repro` makes it again.")
 
 
 def gallery(

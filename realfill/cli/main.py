@@ -47,6 +47,7 @@ for stage in STAGES:
 app.command()(album_commands.evaluate)
 app.command()(library_commands.add)
 app.command(context_settings={"ignore_unknown_options": True})(album_commands.pick)
+app.command()(library_commands.engine)
 app.command()(library_commands.gallery)
 app.command()(album_commands.demo)
 app.command()(setup_commands.fetch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from realfill.cli.console import out_console, print_line
+from realfill.cli.options import LibraryRoot
 
 
 def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. sd2-inpainting.")]) -> None:
@@ -18,12 +20,15 @@ def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. 
     print_line(fetch_model(model))
 
 
-def doctor() -> None:
-    """Check the installation: what works on this machine, what does not, and what to do about it."""
+def doctor(library: LibraryRoot = Path()) -> None:
+    """Check the installation: what works on this machine, what does not, and what to do about it.
+
+    In a library, or with --library, also which results were made by other code.
+    """
     from realfill.doctor import examine
 
     table = Table("part", "state", "what to do")
-    findings = examine()
+    findings = examine(library)
     for finding in findings:
         state = "[green]works[/green]" if finding.works else "[red]missing[/red]"
         table.add_row(finding.part, f"{state}  {escape(finding.state)}", escape(finding.remedy))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from realfill import __version__
 from realfill.album.store import read_document
 from realfill.core.atomic_io import write_json
 from realfill.core.hashing import digest, digest_json
+from realfill.library.engine import engine_digest
 from realfill.library.repository import PIPELINE, Library
 
 FILE_NAME = "quarantine.json"
@@ -63,14 +63,14 @@ def is_quarantined(library: Library, name: str) -> bool:
 def inputs_digest(library: Library, name: str) -> str:
     """Digest of all that decides whether an album can be completed.
 
-    These are the photos as last committed to DVC, the settings, the parameters, the pipeline and the version.
+    These are the photos as last committed to DVC, the settings, the parameters, the pipeline and the code.
 
     Returns:
         64 hex digits.
     """
     files = [*library.dvc_files(name), library.folder(name) / "album.yaml", library.root / "params.yaml"]
     files.append(library.root / PIPELINE)
-    return digest_json([__version__, [digest(file) if file.is_file() else None for file in files]])
+    return digest_json([engine_digest(), [digest(file) if file.is_file() else None for file in files]])
 
 
 def _note_file(library: Library, name: str) -> Path:

@@ -23,6 +23,7 @@ from realfill import __version__
 from realfill.album.layout import Album
 from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_write
+from realfill.library.engine import engine_digest
 from realfill.library.repository import Library
 
 OUTCOMES = ("quarantined", "failed", "completed", "unchanged")  # those that need a person first
@@ -72,7 +73,7 @@ class HistoryRow:
         worker: Name of the worker.
         began: Start time, ISO 8601 in UTC.
         ended: End time, ISO 8601 in UTC.
-        versions: Version of each software package.
+        versions: Version of each software package, and "engine": digest of the code of all stages.
         night: Date of the night, YYYY-MM-DD. It is the folder's name, not a column of the file.
     """
 
@@ -116,8 +117,8 @@ def summarize_result(album: Album) -> dict[str, Any]:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of the installed packages that decide an album's bytes."""
-    return {"realfill": __version__, **{name: version(name) for name in _PACKAGES}}
+    """Versions of the installed packages that decide an album's bytes, and a digest of the engine."""
+    return {"realfill": __version__, "engine": engine_digest()[:16], **{name: version(name) for name in _PACKAGES}}
 
 
 def write_rows(library: Library, night: str, run: str, rows: Sequence[HistoryRow]) -> Path:

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from realfill import __version__
 from realfill.album.store import read_document
 from realfill.core.atomic_io import write_json
 from realfill.core.errors import RealFillError
 from realfill.core.hashing import digest, digest_json
 from realfill.library import quarantine
+from realfill.library.engine import ENGINE
 from realfill.library.repository import PIPELINE, Library
 
 _IGNORED_FILES = (quarantine.FILE_NAME,)
@@ -91,10 +91,9 @@ def _cache_file(library: Library) -> Path:
 
 
 def _shared_fingerprint(library: Library) -> str:
-    """Fingerprint of what every album depends on: version, parameters, pipeline, and weights of the base model."""
-    texts = [digest(library.root / "params.yaml"), digest(library.root / PIPELINE)]
-    weights = sorted(path for path in library.root.glob("models/pocket/*/*") if path.is_file())
-    return digest_json([__version__, texts, [_attributes(str(file), file.stat()) for file in weights]])
+    """Fingerprint of what every album depends on: parameters, pipeline and engine."""
+    files = [library.root / "params.yaml", library.root / PIPELINE, library.root / ENGINE]
+    return digest_json([digest(file) if file.is_file() else None for file in files])
 
 
 def _walk(folder: Path) -> Iterator[FileAttributes]:

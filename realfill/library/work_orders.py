@@ -11,13 +11,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from realfill import __version__
 from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.errors import TransientError
 from realfill.core.hashing import digest, digest_json
+from realfill.library.add_album import link_pipeline
 from realfill.library.dvc_state import open_dvc_state
-from realfill.library.repository import PIPELINE, Library, link_pipeline
+from realfill.library.engine import engine_digest, renew_engine
+from realfill.library.repository import PIPELINE, Library
 
 FILES = ("album.yaml", "ref.dvc", "target.dvc", "dvc.lock")
 WorkOrder = dict[str, Any]  # "album": name, "attempt": int, "files": text by name of `FILES`, "context": digest
@@ -27,13 +28,13 @@ def shared_context(library: Library) -> dict[str, str]:
     """What all work orders of a clone have in common.
 
     Returns:
-        {"clone": id of the clone that asks, "params": text of `params.yaml`, "software": digest of what must be the
-        same in the agent's clone}.
+        {"clone": id of the clone that asks, "params": text of `params.yaml`, "engine": digest of the code and the
+        pipeline, which must be the same in the agent's clone}.
     """
     return {
         "clone": _clone_id(library),
         "params": (library.root / "params.yaml").read_text(encoding="utf-8"),
-        "software": _software_digest(library),
+        "engine": _engine_digest(library),
     }
 
 
@@ -63,13 +64,14 @@ def apply_work_order(library: Library, order: WorkOrder, context: dict[str, str]
         Whether the order is new here. Otherwise an interrupted run of it may be continued.
 
     Raises:
-        TransientError: The software of this clone is not that of the clone that made the order.
+        TransientError: The engine of this clone is not that of the clone that made the order.
     """
     name = order["album"]
     folder = library.folder(name)
     if is_own_clone(library, context):
         return False
-    _require_same_software(library, context)
+    _require_same_engine(library, context)
+    renew_engine(library)
     if (library.root / "params.yaml").read_text(encoding="utf-8") != context["params"]:
         atomic_write(library.root / "params.yaml", context["params"])
     if _read_record(library, name).get("order") == digest_json(order):
@@ -134,13 +136,13 @@ def _clone_id(library: Library) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _require_same_software(library: Library, context: dict[str, str]) -> None:
-    if _software_digest(library) != context["software"]:
-        problem = "This clone's code, pipeline or base model is not that of the library's own clone."
-        raise TransientError(problem, "Bring it to the same commit, then start its worker again.", library.root)
+def _require_same_engine(library: Library, context: dict[str, str]) -> None:
+    if _engine_digest(library) != context["engine"]:
+        problem = "The code or the pipeline of this clone is not that of the library's own clone."
+        remedy = "Install the same version of realfill, pull the library's last commit, then start the worker again."
+        raise TransientError(problem, remedy, library.root)
 
 
-def _software_digest(library: Library) -> str:
-    """Digest of the version, the pipeline and the weights of the base model."""
-    weights = sorted(library.root.glob("models/pocket/*/*.safetensors"))
-    return digest_json([__version__, digest(library.root / PIPELINE), [digest(path) for path in weights]])
+def _engine_digest(library: Library) -> str:
+    """Digest of the installed code and of the pipeline."""
+    return digest_json([engine_digest(), digest(library.root / PIPELINE)])

@@ -98,6 +98,7 @@ def update_for_export(
     document = parse(EMPTY_PACKET if packet is None else packet)
     if extension is not None:
         for description in descriptions(parse(extension)):
+            inherit_namespaces(description)
             rdf_root(document).appendChild(document.importNode(description, True))
     numbers = {"width": width, "height": height, "orientation": 1}
     for node in iterate_nodes(document):

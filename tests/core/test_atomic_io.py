@@ -1,5 +1,6 @@
-"""Files appear whole or not at all."""
+"""Files appear complete or not at all."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from realfill.core.atomic_io import atomic_directory, atomic_write
-from realfill.core.hashing import digest
+from realfill.core.atomic_io import atomic_directory, atomic_write, disk_full_as_error, write_json
+from realfill.core.errors import SpaceError
 
 
 def test_a_failed_publication_leaves_what_was_there(tmp_path: Path) -> None:
@@ -52,10 +53,35 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
         assert len(set(data)) == 1
 
 
-def test_a_folders_digest_follows_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1")
-    before = digest(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    renamed = digest(tmp_path)
-    (tmp_path / "b").write_text("2")
-    assert len({before, renamed, digest(tmp_path)}) == 3
+def test_a_file_that_cannot_be_written_leaves_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "inner" / "file"
+    atomic_write(path, "first")
+
+    def fail(_: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "full", str(target))
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError):
+        atomic_write(path, "second")
+    assert path.read_text() == "first"
+    assert [file.name for file in path.parent.iterdir()] == ["file"]
+
+
+def test_json_is_sorted_and_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": "ä", "a": [1]})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "a": [\n    1\n  ],\n  "b": "ä"\n}\n'
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_an_error_that_names_the_stage(number: int, tmp_path: Path) -> None:
+    message = r"disk is full.*blend could not be written"
+    with pytest.raises(SpaceError, match=message) as caught, disk_full_as_error("blend", tmp_path):
+        raise OSError(number, "full")
+    assert caught.value.path == tmp_path
+
+
+def test_other_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), disk_full_as_error("blend", tmp_path):
+        raise PermissionError(errno.EACCES, "denied")

@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from realfill.album.settings import read_settings
 from realfill.core.errors import ParamsError
 from realfill.core.params import Params, load_params
+from realfill.photo_io.decode import DecodeSettings
 
 
 def test_the_paper_profile_holds_the_papers_values() -> None:
@@ -42,10 +39,9 @@ def test_a_wrong_value_is_told_with_what_is_allowed(assignment: str, told: str) 
 
 def test_later_sources_win(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("sample: {candidates: 3, seed: 5}\nblend: {feather: 2}\n")
-    (tmp_path / "album.yaml").write_text("sample: {seed: 6}\nblend:\n")
-    settings = read_settings(tmp_path / "album.yaml")
+    overrides = {"sample": {"seed": 6}, "blend": None}
     params = load_params(
-        tmp_path / "params.yaml", profile="paper", overrides=settings.overrides, assignments=["sample.steps=7"]
+        tmp_path / "params.yaml", profile="paper", overrides=overrides, assignments=["sample.steps=7"]
     )
     assert (params.sample.candidates, params.sample.seed, params.sample.steps) == (64, 6, 7)
     assert params.blend.feather == 2
@@ -56,45 +52,36 @@ def test_the_repositorys_params_file_says_what_the_defaults_say() -> None:
     assert load_params(path) == Params()
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["boxes: [{left: 5, top: 0, right: 5, bottom: 9}]", "outpaint: {left: 30}", "aspect: wide", "holes: 3", "- a"],
-)
-def test_album_settings_that_cannot_be_meant_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "album.yaml").write_text(text)
-    with pytest.raises(ParamsError):
-        read_settings(tmp_path / "album.yaml")
+@pytest.mark.parametrize("source", ["file", "album", "command line"])
+@pytest.mark.parametrize("name", ["match_color", "match_colour"])
+def test_the_british_spelling_of_a_parameter_is_understood_in_every_source(
+    source: str, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"blend: {{{name}: false}}" if source == "file" else "blend: {match_color: true}")
+    overrides = {"blend": {name: False}} if source == "album" else None
+    assignments = [f"blend.{name}=false"] if source == "command line" else []
+    blend = load_params(path, overrides=overrides, assignments=assignments).section("blend")
+    assert blend == Params().section("blend") | {"match_color": False}
 
 
-def test_a_yaml_bomb_is_refused_quickly(tmp_path: Path) -> None:
-    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"{n}: &{n} [{', '.join([f'*{p}'] * 9)}]" for p, n in zip("abcdefgh", "bcdefghi", strict=True)]
-    (tmp_path / "album.yaml").write_text("\n".join(lines))
-    with pytest.raises(ParamsError):
-        read_settings(tmp_path / "album.yaml")
+def test_an_error_names_the_file_where_the_value_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("sample: {steps: 0}")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path, assignments=["sample.steps=5"])
+    assert caught.value.path == path
+    path.write_text("sample: {steps: 5}")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path, assignments=["sample.steps=0"])
+    assert caught.value.path is None
 
 
-@given(st.binary(max_size=200))
-def test_no_bytes_in_album_yaml_end_in_another_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.mktemp("settings") / "album.yaml"
-    path.write_bytes(data)
-    try:
-        read_settings(path)
-    except ParamsError as error:
-        assert str(path) in str(error)
+def test_a_section_holds_json_values() -> None:
+    params = load_params(assignments=["blend.candidate=3"])
+    assert params.section("blend")["candidate"] == 3
+    assert set(params.section("validate")) == {"max_megapixels", "min_side", "max_references", "timeout"}
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-        max_leaves=8,
-    )
-)
-def test_no_value_of_a_section_ends_in_another_error(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
-    path = tmp_path_factory.mktemp("settings") / "album.yaml"
-    path.write_text(yaml.safe_dump({"finetune": value, "boxes": value}))
-    try:
-        load_params(overrides=read_settings(path).overrides)
-    except ParamsError as error:
-        assert error.remedy
+def test_photos_are_read_up_to_the_size_that_is_accepted_by_default() -> None:
+    assert DecodeSettings().max_megapixels == Params().validate_.max_megapixels

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from realfill.library.repository import add_album
+from realfill.library.add_album import add_album
 from support.fleets import Fleet, commit, start_fleet
 from support.libraries import write_tiny_album
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from realfill.core.errors import AlbumError, LibraryError, ParamsError
-from realfill.library.repository import SETTINGS_KEYS, Library, add_album, open_albums
+from realfill.library.add_album import add_album
+from realfill.library.repository import SETTINGS_KEYS, Library, open_albums
 from support.libraries import make_library, write_tiny_album
 
 

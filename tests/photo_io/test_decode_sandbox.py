@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,17 +63,20 @@ def test_the_settings_reach_the_process(tmp_path: Path, picture: Pixels) -> None
 
 def test_memory_beyond_the_limit_is_not_given(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
-    Image.new("RGB", (12_000, 12_000)).save(path)
-    with DecodeSandbox(200.0, 30.0, SandboxSettings(bytes_per_pixel=1)) as sandbox, pytest.raises(PhotoError):
+    Image.new("RGB", (8000, 4000)).save(path)
+    settings = SandboxSettings(bytes_per_pixel=0, base_bytes=256 * 2**20)
+    with DecodeSandbox(50.0, 30.0, settings) as sandbox, pytest.raises(PhotoError, match="more memory than there is"):
         sandbox.inspect(path)
+    with DecodeSandbox(50.0, 30.0) as sandbox:
+        assert sandbox.inspect(path).width == 8000
 
 
-def test_a_process_that_does_not_start_is_an_error(tmp_path: Path, picture: Pixels) -> None:
+def test_a_process_that_does_not_start_is_an_error(
+    tmp_path: Path, picture: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save_image(tmp_path / "a.png", picture)
-    with (
-        DecodeSandbox(1.0, 30.0, SandboxSettings(base_bytes=0, bytes_per_pixel=0)) as sandbox,
-        pytest.raises(StageError, match="does not start"),
-    ):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with DecodeSandbox(1.0, 30.0) as sandbox, pytest.raises(StageError, match="does not start"):
         sandbox.inspect(path)
 
 

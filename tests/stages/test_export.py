@@ -25,9 +25,9 @@ from realfill.core.hashing import digest
 from realfill.core.params import load_params
 from realfill.photo_io import metadata, xmp
 from realfill.photo_io.decode import read_photo
-from realfill.photo_io.photo import Photo
 from realfill.photo_io.encode import encode
 from realfill.photo_io.metadata import Metadata
+from realfill.photo_io.photo import Photo
 from realfill.stages import export
 from support.finished_album import finish
 

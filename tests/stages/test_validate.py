@@ -16,8 +16,8 @@ from realfill.core.errors import AlbumError, PhotoError
 from realfill.core.params import load_params
 from realfill.imaging.ops import resize
 from realfill.photo_io.decode import read_photo
-from realfill.photo_io.photo import Photo
 from realfill.photo_io.decode_sandbox import DecodeSandbox, sharpness
+from realfill.photo_io.photo import Photo
 from realfill.stages import validate
 
 

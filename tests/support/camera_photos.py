@@ -118,7 +118,7 @@ def small_jpeg(pixels: np.ndarray, side: int = 160) -> bytes:
 
 
 def make_photo(pixels: np.ndarray, alpha: np.ndarray | None = None, icc: bytes | None = None) -> Photo:
-    return Photo(pixels, alpha, icc, "JPEG", 1)
+    return Photo(np.ascontiguousarray(pixels), alpha, icc, "JPEG", 1)
 
 
 def save_image(path: Path, pixels: np.ndarray, mode: str | None = None, **options: object) -> Path:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from realfill.core.atomic_io import write_json
 from realfill.core.hashing import digest
+from realfill.library.add_album import add_album
 from realfill.library.engine import renew_engine
-from realfill.library.repository import Library, add_album
+from realfill.library.repository import Library
 from support.models import write_tiny_model
 
 PROJECT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ The steps, in order; each can be stopped at any time and run again:
     python training/pocket/train.py unet      train the UNet, on latents of the exported autoencoder
     python training/pocket/train.py samples   complete photos that are held out of the training
 
-The UNet learns two skills, which its input alone tells apart: to fill a hole that is empty (gray) in the masked image,
-and to repair a hole that shows a roughly placed reference. It predicts v with zero terminal SNR (Lin et al., arXiv
-2305.08891).
+The UNet learns two skills, which its input alone tells apart: to fill a hole that is empty (gray) in the masked
+image, and to repair a hole that shows a roughly placed reference. It predicts v with zero terminal SNR (Lin et al.,
+arXiv 2305.08891).
 """
 
 from __future__ import annotations

@@ -1,0 +1,90 @@
+"""Adding albums to a library."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from realfill.album.discovery import open_album
+from realfill.core.atomic_io import atomic_directory, atomic_write
+from realfill.core.errors import LibraryError
+from realfill.library.dvc_state import open_dvc_state
+from realfill.library.engine import ENGINE, renew_engine
+from realfill.library.repository import PHOTO_FOLDERS, PIPELINE, SETTINGS_KEYS, Library, read_settings_values
+
+_SETTINGS_HEADER = """\
+# Settings of this album alone: the hole, where target/mask.* does not draw it, and values that override those of
+# params.yaml, e.g. `blend: {candidate: 3}`. Leave every key in its place: DVC watches them one by one.
+"""
+
+
+def add_album(source: Path, root: Path) -> Path:
+    """Add an album to a library: copy its photos and settings, link its pipeline, track its photos with DVC.
+
+    The album appears under `data/albums/` atomically. Only the album's photos and `album.yaml` are copied from the
+    source.
+
+    Args:
+        source: The album folder; it is not changed.
+        root: The library's root.
+
+    Returns:
+        The album's folder in the library.
+
+    Raises:
+        LibraryError: `root` is not a library, it has an album of that name, or the name is not allowed.
+        AlbumError: The folder does not follow the layout.
+        ParamsError: `album.yaml` is not valid.
+    """
+    library = Library.open(root)
+    album = open_album(source)
+    folder = library.folder(album.name)
+    if os.path.lexists(folder):
+        raise LibraryError("The library has an album of that name.", "Rename the folder that you add.", folder)
+    photos = [path for path in (album.target, album.mask, album.ground_truth, *album.references) if path]
+    _reject_links(album.root, photos)
+    with atomic_directory(folder) as partial:
+        for photo in photos:
+            copy = partial / photo.relative_to(album.root)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(photo, copy, follow_symlinks=False)
+        _write_settings(read_settings_values(album.root), partial)
+        link_pipeline(library.root / PIPELINE, partial / "dvc.yaml")
+        _track_photos(library, partial)
+    if not (library.root / ENGINE).is_file():
+        renew_engine(library)
+    return folder
+
+
+def link_pipeline(pipeline: Path, link: Path) -> None:
+    """Link the pipeline of all albums into one album, or copy it where links are not supported."""
+    try:
+        link.symlink_to(os.path.relpath(pipeline, link.parent))
+    except OSError:
+        shutil.copyfile(pipeline, link)
+
+
+def _reject_links(root: Path, photos: Sequence[Path]) -> None:
+    for path in (root / "ref", root / "target", root / "album.yaml", *photos):
+        if path.is_symlink():
+            raise LibraryError("This is a link.", "Replace it by a copy of what it points to.", path)
+
+
+def _write_settings(values: dict[str, object], folder: Path) -> None:
+    """Write an `album.yaml` that has every key that DVC watches."""
+    complete = {key: values.get(key) for key in SETTINGS_KEYS}
+    atomic_write(folder / "album.yaml", _SETTINGS_HEADER + yaml.safe_dump(complete, sort_keys=False))
+
+
+def _track_photos(library: Library, folder: Path) -> None:
+    """Write the `.dvc` files of an album's photo folders and commit the photos to DVC's cache."""
+    files = [folder / f"{name}.dvc" for name in PHOTO_FOLDERS]
+    for file in files:
+        atomic_write(file, f"outs:\n- path: {file.stem}\n")
+    with open_dvc_state(library.root, *files) as state:
+        for file in files:
+            state.commit(file)

@@ -1,0 +1,102 @@
+import mmap
+import struct
+from pathlib import Path
+
+import pytest
+
+from realfill.photo_io.exif import ExifSettings, extract_from_tiff, update_for_export
+from realfill.photo_io.tiff_block import BrokenTiffError, TiffBlock
+from support.camera_photos import COFFEE, POSITION, SECRET, camera_block, second_directory, small_jpeg
+
+THUMBNAIL = small_jpeg(COFFEE)
+MAIN = 8
+
+
+def updated(block: bytes, thumbnail: bytes = b"", *, keep_gps: bool = True) -> TiffBlock:
+    return TiffBlock(bytearray(update_for_export(block, 640, 480, thumbnail, keep_gps=keep_gps)))
+
+
+def number(block: TiffBlock, directory: int, tag: int) -> int:
+    (entry,) = block.find(directory, tag)
+    return block.number(entry)
+
+
+def test_orientation_and_dimensions_become_those_of_the_finished_photo() -> None:
+    block = updated(camera_block())
+    details = number(block, MAIN, 0x8769)
+    assert number(block, MAIN, 0x0112) == 1
+    assert (number(block, details, 0xA002), number(block, details, 0xA003)) == (640, 480)
+
+
+def test_what_is_kept_stays_where_it_was() -> None:
+    block = updated(camera_block())
+    assert block.data[700 : 700 + len(SECRET)] == SECRET
+    assert POSITION in block.data
+
+
+def test_a_position_is_erased_with_its_directory() -> None:
+    block = updated(camera_block(), keep_gps=False)
+    assert POSITION not in block.data
+    assert block.find(MAIN, 0x8825) == []
+    assert not any(block.data[400:500])
+
+
+@pytest.mark.parametrize("size", [len(THUMBNAIL), len(THUMBNAIL) - 100, len(THUMBNAIL) + 1000])
+def test_the_thumbnail_is_replaced_where_it_was_or_at_the_end(size: int) -> None:
+    replacement = bytes(range(1, 256)) * (size // 255) + bytes(size % 255)
+    block = updated(camera_block(THUMBNAIL), replacement)
+    second = second_directory(bytes(block.data))
+    start, length = number(block, second, 0x0201), number(block, second, 0x0202)
+    assert bytes(block.data[start : start + length]) == replacement
+    assert (start == 800) == (size <= len(THUMBNAIL))
+    assert THUMBNAIL[200:300] not in block.data
+
+
+def test_a_thumbnail_that_would_not_fit_is_dropped() -> None:
+    block = camera_block(THUMBNAIL) + bytes(64_000)
+    dropped = updated(block, bytes(9_000))
+    assert second_directory(bytes(dropped.data)) == 0
+    assert len(dropped.data) == len(block)
+
+
+def test_a_block_without_a_thumbnail_gets_none() -> None:
+    block = camera_block()
+    assert len(updated(block, THUMBNAIL).data) == len(block)
+
+
+@pytest.mark.parametrize("block", [b"", b"nonsense, and more of it", camera_block()[:60]])
+def test_a_block_that_cannot_be_followed_is_an_error(block: bytes) -> None:
+    with pytest.raises(BrokenTiffError):
+        update_for_export(block, 640, 480, b"", keep_gps=True)
+
+
+def extracted(path: Path, data: bytes, settings: ExifSettings = ExifSettings()) -> TiffBlock:
+    path.write_bytes(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        block, packet, records = extract_from_tiff(mapped, settings)
+    assert packet is records is None
+    return TiffBlock(bytearray(block))
+
+
+def test_a_tiffs_directories_are_copied_with_their_values(tmp_path: Path) -> None:
+    block = extracted(tmp_path / "a.tif", camera_block(THUMBNAIL))
+    assert [entry.tag for entry in block.entries(MAIN)] == [0x010F, 0x0112, 0x0132, 0x8769, 0x8825]
+    assert block.value(block.find(MAIN, 0x010F)[0]) == b"Canon\0"
+    gps = number(block, MAIN, 0x8825)
+    assert block.value(block.find(gps, 2)[0]) == POSITION
+    assert second_directory(bytes(block.data)) == 0, "further images are not metadata"
+
+
+def test_large_values_are_left_out_and_large_metadata_is_refused(tmp_path: Path) -> None:
+    block = extracted(tmp_path / "a.tif", camera_block(), ExifSettings(max_value_bytes=19))
+    assert block.find(MAIN, 0x0132) == []
+    assert block.find(MAIN, 0x010F) != []
+    with pytest.raises(BrokenTiffError, match="too large"):
+        extracted(tmp_path / "b.tif", camera_block(), ExifSettings(max_block_bytes=19))
+
+
+def test_directories_that_point_to_themselves_are_refused(tmp_path: Path) -> None:
+    block = bytearray(camera_block())
+    struct.pack_into("<HHII", block, 200 + 2, 0x8769, 4, 1, MAIN)
+    with pytest.raises(BrokenTiffError, match="cannot be"):
+        extracted(tmp_path / "a.tif", bytes(block))

@@ -1,0 +1,166 @@
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from realfill.photo_io import metadata
+from realfill.photo_io.encode import encode
+from realfill.photo_io.metadata import Metadata, MetadataSettings
+from realfill.photo_io.xmp import update_for_export as update_xmp
+from support.camera_photos import (
+    COFFEE,
+    DEEP,
+    KEYWORD,
+    PACKET,
+    PHOTO_KINDS,
+    SOURCE_TYPE,
+    SRGB,
+    camera_block,
+    make_photo,
+    save_image,
+    second_directory,
+    small_jpeg,
+    write_camera_jpeg,
+)
+
+WHOLE = camera_block(small_jpeg(COFFEE, 40))
+
+
+def updated(about: Metadata, thumbnail: bytes = b"", *, keep_gps: bool = True) -> Metadata:
+    return metadata.update_for_export(
+        about, width=24, height=16, thumbnail=thumbnail, keep_gps=keep_gps, path=Path("a.jpg")
+    )
+
+
+def test_all_kinds_of_metadata_are_read(tmp_path: Path) -> None:
+    write_camera_jpeg(tmp_path / "a.jpg")
+    about = metadata.read(tmp_path / "a.jpg")
+    assert (about.xmp, about.iptc) == (PACKET, KEYWORD)
+    assert about.exif is not None and about.exif.startswith(b"II*\0")
+
+
+@pytest.mark.parametrize("kind", PHOTO_KINDS)
+def test_photos_without_metadata_have_none(kind: str, tmp_path: Path) -> None:
+    suffix, write = PHOTO_KINDS[kind]
+    write(tmp_path / f"a{suffix}")
+    about = metadata.read(tmp_path / f"a{suffix}")
+    assert (about.xmp, about.xmp_extension, about.iptc) == (None, None, None)
+
+
+@pytest.mark.parametrize(("dpi", "read"), [((300, 200), (300, 200)), ((0, 0), None)])
+def test_a_resolution_outside_of_exif_is_read(
+    dpi: tuple[int, int], read: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    assert metadata.read(save_image(tmp_path / "a.jpg", COFFEE, dpi=dpi)).dpi == read
+
+
+def test_metadata_behind_the_pixels_of_a_png_is_read(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "a.png", COFFEE, exif=WHOLE)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    tail = len(data) - 12  # IEND
+    path.write_bytes(data[:start] + data[end:tail] + data[start:end] + data[tail:])
+    assert metadata.read(path).exif == WHOLE
+
+
+def test_a_file_that_is_no_photo_has_no_metadata(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"no photo")
+    with caplog.at_level(logging.WARNING):
+        assert metadata.read(path) == Metadata()
+    assert "The metadata is damaged and was left out" in caplog.text
+
+
+def test_a_thumbnail_that_would_not_fit_is_dropped() -> None:
+    block = camera_block(small_jpeg(COFFEE)) + bytes(64_000)
+    about = updated(Metadata(exif=block), bytes(9_000))
+    assert about.exif is not None
+    assert second_directory(about.exif) == 0
+    assert len(about.exif) == len(block)
+
+
+def test_no_exif_is_added() -> None:
+    assert updated(Metadata(), small_jpeg(COFFEE)).exif is None
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"not XML at all",
+        b"<a/>",
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + PACKET[PACKET.index(b"<x:") :],
+        b"<a>" * 20_000 + b"</a>" * 20_000,
+        PACKET[:300],
+        PACKET.replace(b"Ann", b"\xff\xfe"),
+    ],
+    ids=["text", "no rdf", "entities", "deep", "cut", "not utf-8"],
+)
+def test_broken_xmp_is_left_out_with_a_warning(packet: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        about = updated(Metadata(exif=camera_block(), xmp=packet))
+    assert "a.jpg: The XMP is damaged and was left out" in caplog.text
+    assert about.xmp is not None
+    assert SOURCE_TYPE in about.xmp
+    assert about.exif is not None
+
+
+@example([(4, 0)], 0)
+@example([(8 + 2 + 12 * 3 + 8, 8)], 0)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 660), st.one_of(st.integers(0, 255), st.sampled_from([0, 8, 255]))), max_size=12
+    ),
+    st.integers(0, 700),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_damaged_exif_never_stops_the_export(changes: list[tuple[int, int]], cut: int) -> None:
+    block = bytearray(WHOLE)
+    for place, value in changes:
+        block[place] = value
+    block = block[: len(block) - cut]
+    pixels = COFFEE[:16, :24]
+    for keep_gps in (True, False):
+        about = updated(Metadata(exif=bytes(block)), b"abc", keep_gps=keep_gps)
+        for file_format in ("JPEG", "TIFF", "PNG"):
+            with Image.open(io.BytesIO(encode(make_photo(pixels), file_format, about, 96))) as image:
+                assert image.size == (24, 16)
+                assert file_format == "JPEG" or np.array_equal(np.asarray(image), pixels)
+
+
+def test_metadata_of_a_tiff_survives_a_round_of_formats(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    about = Metadata(exif=camera_block(), xmp=PACKET, iptc=KEYWORD)
+    path.write_bytes(encode(make_photo(DEEP, icc=SRGB), "TIFF", about, 96))
+    again = metadata.read(path)
+    assert (again.xmp, again.iptc) == (PACKET, KEYWORD)
+    with Image.open(io.BytesIO(encode(make_photo(COFFEE), "JPEG", again, 96))) as image:
+        tags = image.getexif()
+        assert tags[0x010F] == "Canon"
+        assert tags.get_ifd(0x8769)[0x829A] == 1 / 250
+        assert tags.get_ifd(0x8825)[2] == (48, 8, 14)
+
+
+@pytest.mark.parametrize("as_attribute", [False, True])
+def test_xmp_longer_than_a_jpeg_segment_is_kept_whole(as_attribute: bool, tmp_path: Path) -> None:
+    history = "edited; " * 12_000
+    packet = PACKET.replace(b'my:note="kept"', f'my:note="{history}"'.encode())
+    if not as_attribute:
+        packet = PACKET.replace(b"<dc:creator>", f"<my:note>{history}</my:note><dc:creator>".encode())
+        packet = packet.replace(b' my:note="kept"', b"")
+    about = Metadata(xmp=update_xmp(packet, None, 240, 160, keep_gps=True))
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encode(make_photo(COFFEE), "JPEG", about, 96))
+    with Image.open(path) as image:
+        assert SOURCE_TYPE in image.info["xmp"]
+        assert b"Ann &amp; Bob" in image.info["xmp"]
+    again = metadata.read(path)
+    merged = update_xmp(again.xmp, again.xmp_extension, 240, 160, keep_gps=True)
+    assert history.encode() in merged
+    assert b"HasExtendedXMP" not in merged
+    assert metadata.read(path, MetadataSettings(max_xmp_extension_bytes=1000)).xmp_extension is None

@@ -1,0 +1,55 @@
+"""The command `realfill pick`: choosing another candidate, in a library and in a folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from realfill.album.discovery import open_album
+from realfill.core.params import load_params
+from realfill.library.repository import Library
+from realfill.stages import export
+from support.finished_album import finish
+from support.libraries import call, change_yaml, make_library, parse_stages
+
+
+def chosen(library: Path) -> int:
+    """The candidate that the album `attic` delivers."""
+    document = library / "data" / "albums" / "attic" / "completed" / "attic.json"
+    return int(json.loads(document.read_text())["candidate"])
+
+
+def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(tmp_path: Path) -> None:
+    library = make_library(tmp_path / "library", "attic")
+    call(library, "dvc", "repro")
+    best = chosen(library)
+    other = 1 if best == 0 else 0
+    call(library, "realfill", "pick", "attic", str(other))
+    assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
+    assert chosen(library) == other
+    assert parse_stages(call(library, "dvc", "repro")) == []
+    change_yaml(library / "params.yaml", "blend", feather=2.5)
+    assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
+    assert chosen(library) == other
+    call(library, "realfill", "pick", "attic", "best")
+    stale = json.loads(call(library, "dvc", "status", "--json"))
+    assert set(stale) == {"gallery", *(f"data/albums/attic/dvc.yaml:{stage}" for stage in ("blend", "export"))}
+    opened = Library.open(library)
+    assert opened.params(opened.album("attic")).blend.candidate == "best"
+
+
+def test_the_command_takes_a_folder_and_tells_how_to_correct_a_mistake(album_folder: Path) -> None:
+    album = finish(album_folder)
+    export.run(album, load_params())
+
+    def run(candidate: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "realfill", "pick", album.name, candidate]
+        return subprocess.run(command, cwd=album.root.parent, capture_output=True, text=True, check=False)
+
+    done = run("2")
+    assert (done.returncode, done.stderr) == (0, "Run `realfill complete motorcycle` to deliver it.\n")
+    assert open_album(album.root).settings.overrides == {"blend": {"candidate": 2}}
+    for number in ("-1", "7"):
+        done = run(number)
+        assert done.returncode == 1
+        assert f"There is no candidate '{number}'. Choose one of 0, 1, 2, or best." in done.stderr
