@@ -1,8 +1,8 @@
-"""Complete albums one after the other and tell time, peak memory and scores, as a Markdown table.
+"""Complete albums one after the other and print time, peak memory and scores, as a Markdown table.
 
-Each album runs in a process of its own with the `realfill` command, as a user would start it; a picture of hole,
-result and truth side by side is written beside the results. With several seeds the figures are means, and the worst
-of them are told too.
+Each album runs in a process of its own with the `realfill` command, as a user would start it. A picture of hole,
+result and ground truth side by side is written beside the results. With several seeds the numbers are means, and
+those of the worst seed are printed too.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from realfill.imaging.ops import Pixels, resize
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
 
-HEIGHT = 600
+HEIGHT = 600  # pixels, of the picture
 COLUMNS = {
     "PSNR / SSIM / recall": ("result", ("psnr", "ssim", "recall")),
     "best candidate": ("oracle", ("psnr", "recall")),
@@ -34,14 +34,14 @@ COLUMNS = {
     "untuned": ("untuned_mean", ("psnr",)),
     "homography": ("one_homography", ("psnr", "recall")),
     "Telea": ("telea", ("psnr",)),
-    "mean colour": ("mean_colour", ("psnr",)),
+    "mean color": ("mean_color", ("psnr",)),
 }
 Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One album completed once; `metrics` is None where there is no truth, or it failed."""
+    """One album completed once; `metrics` is None where there is no ground truth, or it failed."""
 
     size: str
     succeeded: bool
@@ -57,38 +57,39 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("albums", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", help="run each album once with each of these")
-    given = parser.parse_args(words[: words.index("--")] if "--" in words else words)
+    arguments = parser.parse_args(words[: words.index("--")] if "--" in words else words)
     headings = ["album", "size", *COLUMNS, "worst", "time", "memory"]
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
     albums = []
-    for path in given.albums:
-        albums.append(list(completed(path, given.out, given.seeds, options)))
-        print(row(path.resolve().name, albums[-1]), flush=True)
+    for path in arguments.albums:
+        albums.append(list(run_seeds(path, arguments.out, arguments.seeds, options)))
+        print(format_row(path.resolve().name, albums[-1]), flush=True)
     seeds = [[run.metrics for run in runs if run.metrics] for runs in zip(*albums, strict=True)]
     if len(albums) > 1 and all(seeds):
-        told = cells([metrics for found in seeds for metrics in found])
-        print(f"| mean | | {' | '.join(told)} | {worst(seeds) if len(seeds) > 1 else ''} | | |")
+        cells = format_cells([metrics for seed in seeds for metrics in seed])
+        print(f"| mean | | {' | '.join(cells)} | {format_worst(seeds) if len(seeds) > 1 else ''} | | |")
 
 
-def completed(path: Path, out: Path, seeds: Sequence[int] | None, options: list[str]) -> Iterator[Run]:
-    every: Sequence[int | None] = seeds or [None]
-    for seed in every:
-        folder = out if seed is None else out / f"seed-{seed}"
-        seeded = [] if seed is None else ["--set", f"sample.seed={seed}", "--set", f"finetune.seed={seed}"]
-        yield run(path, folder, [*options, *seeded])
+def run_seeds(path: Path, out: Path, seeds: Sequence[int] | None, options: list[str]) -> Iterator[Run]:
+    if not seeds:
+        yield run_album(path, out, options)
+        return
+    for seed in seeds:
+        assignments = ["--set", f"sample.seed={seed}", "--set", f"finetune.seed={seed}"]
+        yield run_album(path, out / f"seed-{seed}", [*options, *assignments])
 
 
-def run(path: Path, out: Path, options: list[str]) -> Run:
-    seconds, gigabytes, status = measured(["complete", str(path), "--out", str(out), *options])
+def run_album(path: Path, out: Path, options: list[str]) -> Run:
+    seconds, gigabytes, status = run_command(["complete", str(path), "--out", str(out), *options])
     album = open_album(path, out / path.resolve().name)
     if status != 0:
         return Run("", False, None, seconds, gigabytes)
     height, width = read_png(mask_path(album)).shape
-    write_png(out / f"{album.name}.png", picture(album))
-    return Run(f"{width}x{height}", True, scored(album, out, options), seconds, gigabytes)
+    write_png(out / f"{album.name}.png", draw_comparison(album))
+    return Run(f"{width}x{height}", True, evaluate(album, out, options), seconds, gigabytes)
 
 
-def measured(arguments: list[str]) -> tuple[float, float, int]:
+def run_command(arguments: list[str]) -> tuple[float, float, int]:
     """Seconds, peak resident memory in GB, and exit status of a `realfill` command."""
     started = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "realfill", *arguments], stdout=subprocess.DEVNULL)
@@ -96,7 +97,7 @@ def measured(arguments: list[str]) -> tuple[float, float, int]:
     return time.monotonic() - started, usage.ru_maxrss / 2**20, os.waitstatus_to_exitcode(status)
 
 
-def scored(album: Album, out: Path, options: list[str]) -> Metrics | None:
+def evaluate(album: Album, out: Path, options: list[str]) -> Metrics | None:
     if album.ground_truth is None:
         return None
     command = [sys.executable, "-m", "realfill", "evaluate", str(album.root), "--out", str(out), "--untuned", "4"]
@@ -104,47 +105,52 @@ def scored(album: Album, out: Path, options: list[str]) -> Metrics | None:
     return read_document(album.work("evaluate") / "metrics.json")
 
 
-def row(name: str, runs: Sequence[Run]) -> str:
-    found = [run.metrics for run in runs if run.metrics]
+def format_row(name: str, runs: Sequence[Run]) -> str:
+    metrics = [run.metrics for run in runs if run.metrics]
     failed = sum(not run.succeeded for run in runs)
-    told = cells(found) if found else ["failed" if failed else "no truth", *[""] * (len(COLUMNS) - 1)]
+    if metrics:
+        cells = format_cells(metrics)
+    else:
+        cells = ["failed" if failed else "no ground truth", *[""] * (len(COLUMNS) - 1)]
     notes = [f"{failed} of {len(runs)} failed"] if failed else []
-    if len(found) > 1:
-        notes.append(worst([[metrics] for metrics in found]))
-    spent = f"{max(run.seconds for run in runs):.0f} s | {max(run.gigabytes for run in runs):.1f} GB"
+    if len(metrics) > 1:
+        notes.append(format_worst([[seed] for seed in metrics]))
+    cost = f"{max(run.seconds for run in runs):.0f} s | {max(run.gigabytes for run in runs):.1f} GB"
     size = max(run.size for run in runs)
-    return f"| {name} | {size} | {' | '.join(told)} | {', '.join(notes)} | {spent} |"
+    return f"| {name} | {size} | {' | '.join(cells)} | {', '.join(notes)} | {cost} |"
 
 
-def cells(found: Sequence[Metrics]) -> list[str]:
-    """Means over runs; a measure that no run has is left out."""
-    told = []
-    for group, measures in COLUMNS.values():
-        values = {measure: [m[group][measure] for m in found if measure in m.get(group, {})] for measure in measures}
-        told.append(" / ".join(shown(name, float(np.mean(v))) for name, v in values.items() if v))
-    return told
+def format_cells(metrics: Sequence[Metrics]) -> list[str]:
+    """Means over runs; a metric that no run has is left out."""
+    cells = []
+    for group, names in COLUMNS.values():
+        values = {name: [run[group][name] for run in metrics if name in run.get(group, {})] for name in names}
+        cells.append(" / ".join(format_metric(name, float(np.mean(v))) for name, v in values.items() if v))
+    return cells
 
 
-def worst(seeds: Sequence[Sequence[Metrics]]) -> str:
+def format_worst(seeds: Sequence[Sequence[Metrics]]) -> str:
     """PSNR and recall of the seed with which each is lowest, the mean over the albums."""
 
-    def mean(found: Sequence[Metrics], measure: str) -> float:
-        return float(np.mean([metrics["result"].get(measure, np.nan) for metrics in found]))
+    def mean(albums: Sequence[Metrics], name: str) -> float:
+        return float(np.mean([metrics["result"].get(name, np.nan) for metrics in albums]))
 
-    return " / ".join(shown(measure, min(mean(found, measure) for found in seeds)) for measure in ("psnr", "recall"))
-
-
-def shown(measure: str, value: float) -> str:
-    return f"{value:.3f}" if measure == "ssim" else f"{value:.2f}"
+    return " / ".join(format_metric(name, min(mean(albums, name) for albums in seeds)) for name in ("psnr", "recall"))
 
 
-def picture(album: Album) -> Pixels:
-    """Hole, result and, where it is known, truth: [600, W, 3] uint8 sRGB."""
+def format_metric(name: str, value: float) -> str:
+    return f"{value:.3f}" if name == "ssim" else f"{value:.2f}"
+
+
+def draw_comparison(album: Album) -> Pixels:
+    """Hole, result and, where it is known, ground truth: [600, W, 3] uint8 sRGB."""
     canvas, hole = read_png(canvas_path(album)), read_png(mask_path(album)) > 0
-    shown = [np.where(hole[..., None], np.uint8(255), canvas), read_srgb(finished_photo(album))]
+    pictures = [np.where(hole[..., None], np.uint8(255), canvas), read_srgb(finished_photo(album))]
     if album.ground_truth:
-        shown.append(read_srgb(album.ground_truth))
-    return np.hstack([resize(image, round(image.shape[1] * HEIGHT / len(image)), HEIGHT) for image in shown])
+        pictures.append(read_srgb(album.ground_truth))
+    return np.hstack(
+        [resize(picture, round(picture.shape[1] * HEIGHT / len(picture)), HEIGHT) for picture in pictures]
+    )
 
 
 if __name__ == "__main__":

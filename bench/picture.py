@@ -1,9 +1,9 @@
-"""The README's picture: an album's hole, references and result in one row.
+"""The README's picture: an album's hole, its first reference and its result in one row.
 
-usage: python bench/picture.py ALBUM PICTURE.jpg      (ALBUM a finished album folder)
+usage: python bench/picture.py ALBUM PICTURE.jpg      (ALBUM is the folder of a finished album)
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +15,28 @@ from realfill.imaging.ops import Pixels, resize
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
 
-HEIGHT, GAP = 320, 8
+HEIGHT, GAP = 320, 8  # pixels
 
 
 def main() -> None:
-    album, out = open_album(Path(sys.argv[1])), Path(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("album", type=Path)
+    parser.add_argument("picture", type=Path)
+    arguments = parser.parse_args()
+    album = open_album(arguments.album)
     hole = read_png(mask_path(album))[..., None] > 0
-    shown = [np.where(hole, np.uint8(255), read_png(canvas_path(album)))]
-    shown += [read_srgb(path) for path in accepted_references(album)[:1]]
-    shown.append(read_srgb(finished_photo(album)))
-    Image.fromarray(row(shown)).save(out, quality=88)
+    pictures = [np.where(hole, np.uint8(255), read_png(canvas_path(album)))]
+    pictures += [read_srgb(path) for path in accepted_references(album)[:1]]
+    pictures.append(read_srgb(finished_photo(album)))
+    Image.fromarray(join_row(pictures)).save(arguments.picture, quality=88)
 
 
-def row(images: list[Pixels]) -> Pixels:
-    """Images [H, W, 3] uint8 of any size side by side at one height."""
+def join_row(pictures: list[Pixels]) -> Pixels:
+    """Put pictures [H, W, 3] uint8 of any size side by side at one height."""
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
     parts: list[Pixels] = []
-    for image in images:
-        parts += [resize(image, round(image.shape[1] * HEIGHT / len(image)), HEIGHT), gap]
+    for picture in pictures:
+        parts += [resize(picture, round(picture.shape[1] * HEIGHT / len(picture)), HEIGHT), gap]
     return np.hstack(parts[:-1])
 
 

@@ -1,8 +1,8 @@
-"""How close to the truth what `align` places comes, before anything is generated, as a Markdown table.
+"""How close the pixels that `align` places are to the ground truth, before anything is generated, as a table.
 
-With --turned every reference takes the target's place once, under a hole of the target's, and the truth, if there is
-one, stands among the references: so an album tells about views that nobody tuned anything for. A picture of the
-filled hole, the truth and the confidence is written beside the results.
+With --turned every reference takes the target's place once, under a hole of the target's shape, and the ground truth,
+if there is one, is among the references. So an album has views that no parameter was tuned on. A picture of the
+filled hole, the ground truth and the confidence is written beside the results.
 
 usage: python bench/placed.py FOLDER ALBUM... [--turned] [--set align.references=3]
 """
@@ -22,7 +22,7 @@ from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN, read_proposal
 from realfill.album.store import mask_path, read_placement_summary
 from realfill.core.params import Params, load_params
-from realfill.evaluation import baselines
+from realfill.evaluation.baselines import fill_telea
 from realfill.evaluation.metrics import Scorer, squared_error
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
@@ -33,11 +33,19 @@ HEADINGS = ("album", "model", "PSNR / SSIM / recall", "certain", "error there / 
 
 
 @dataclass(frozen=True)
-class Placing:
-    """What was placed in one album: dB, share of structure, of keypoints, and of the hole; seconds.
+class Measurement:
+    """How well the references of one album were placed.
 
-    `ratio` is the squared error where the references are certain by that elsewhere in the hole; None where there is
-    only one of the two.
+    Attributes:
+        model: Geometric model that placed them.
+        psnr: dB.
+        ssim: -1 to 1.
+        recall: Share of the keypoints, 0 to 1.
+        certain: Share of the hole that they are certain of, 0 to 1.
+        error_ratio: Squared error where they are certain, divided by that elsewhere in the hole; None where there is
+            only one of the two.
+        telea: PSNR of Telea's inpainting, dB.
+        seconds: Time that `align` took.
     """
 
     model: str
@@ -45,7 +53,7 @@ class Placing:
     ssim: float
     recall: float
     certain: float
-    ratio: float | None
+    error_ratio: float | None
     telea: float
     seconds: float
 
@@ -56,41 +64,42 @@ def main() -> None:
     parser.add_argument("albums", type=Path, nargs="+")
     parser.add_argument("--turned", action="store_true")
     parser.add_argument("--set", dest="assignments", nargs="+", default=[])
-    given = parser.parse_args()
-    params = load_params(assignments=given.assignments)
+    arguments = parser.parse_args()
+    params = load_params(assignments=arguments.assignments)
     print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
-    found = []
-    for root in given.albums:
-        for turn in turned(root.resolve(), given.folder) if given.turned else [root.resolve()]:
-            album = open_album(turn, given.folder / turn.name)
-            found.append(placing(album, params, given.folder / f"{album.name}.png"))
-            print(row(album.name, found[-1:]), flush=True)
-    print(row("mean", found))
+    measurements = []
+    for path in arguments.albums:
+        root = path.resolve()
+        for view in write_turned_albums(root, arguments.folder) if arguments.turned else [root]:
+            album = open_album(view, arguments.folder / view.name)
+            measurements.append(measure(album, params, arguments.folder / f"{album.name}.png"))
+            print(format_row(album.name, measurements[-1:]), flush=True)
+    print(format_row("mean", measurements))
 
 
-def turned(root: Path, folder: Path) -> Iterator[Path]:
-    """Albums made of an album with a truth, one a reference."""
+def write_turned_albums(root: Path, folder: Path) -> Iterator[Path]:
+    """Write an album for each reference of an album, in which that reference is the target and the ground truth."""
     album = open_album(root)
     if album.mask is None:
         return
-    for chosen in album.references:
-        turn = folder / f"{album.name}-{chosen.stem}"
+    for reference in album.references:
+        turned = folder / f"{album.name}-{reference.stem}"
         for part in ("target", "ref"):
-            shutil.rmtree(turn / part, ignore_errors=True)
-            (turn / part).mkdir(parents=True)
+            shutil.rmtree(turned / part, ignore_errors=True)
+            (turned / part).mkdir(parents=True)
         for name in ("target", "gt"):
-            shutil.copy(chosen, turn / "target" / f"{name}{chosen.suffix}")
+            shutil.copy(reference, turned / "target" / f"{name}{reference.suffix}")
         for other in (album.ground_truth, *album.references):
-            if other not in (None, chosen):
-                shutil.copy(other, turn / "ref" / other.name)
-        height, width = read_srgb(chosen).shape[:2]
+            if other not in (None, reference):
+                shutil.copy(other, turned / "ref" / other.name)
+        height, width = read_srgb(reference).shape[:2]
         mask = (read_srgb(album.mask)[..., 0] > 127).astype(np.uint8) * 255
-        fitted = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        write_png(turn / "target" / "mask.png", fitted)
-        yield turn
+        resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        write_png(turned / "target" / "mask.png", resized)
+        yield turned
 
 
-def placing(album: Album, params: Params, picture: Path) -> Placing:
+def measure(album: Album, params: Params, picture: Path) -> Measurement:
     for stage in ("validate", "masks"):
         run_stage(stage, album, params)
     started = time.perf_counter()
@@ -99,42 +108,54 @@ def placing(album: Album, params: Params, picture: Path) -> Placing:
     assert album.ground_truth is not None
     scorer = Scorer(read_srgb(album.ground_truth), read_png(mask_path(album)))
     height, width = read_png(mask_path(album)).shape
-    telea = baselines.telea(scorer.truth, scorer.hole)
+    telea = fill_telea(scorer.ground_truth, scorer.hole)
     filled, confidence = telea, np.zeros(scorer.hole.shape, np.uint8)
     proposal = read_proposal(album)
     if proposal is not None:
         whole = proposal.crop(0, 0, width, height)
-        confidence = scorer.nearest(whole.confidence)
-        shown = scorer.hole & (confidence > 0)
-        filled = np.where(shown[..., None], scorer.fitted(whole.colors), telea)
-    write_png(picture, side_by_side(scorer, filled, confidence))
-    score, placed = scorer.score(filled), read_placement_summary(album)
-    sure = scorer.hole & (confidence >= CERTAIN)
-    parts = [squared_error(filled[part], scorer.truth[part]) for part in (sure, scorer.hole & ~sure) if part.any()]
-    ratio = parts[0] / parts[1] if len(parts) == 2 else None
-    below = scorer.score(telea).psnr
-    return Placing(placed.model, score.psnr, score.ssim, score.recall or 0.0, placed.certain, ratio, below, seconds)
+        confidence = scorer.resize_labels(whole.confidence)
+        is_placed = scorer.hole & (confidence > 0)
+        filled = np.where(is_placed[..., None], scorer.resize(whole.colors), telea)
+    write_png(picture, draw_comparison(scorer, filled, confidence))
+    score, summary = scorer.score(filled), read_placement_summary(album)
+    return Measurement(
+        model=summary.model,
+        psnr=score.psnr,
+        ssim=score.ssim,
+        recall=score.recall or 0.0,
+        certain=summary.certain,
+        error_ratio=compare_errors(scorer, filled, confidence >= CERTAIN),
+        telea=scorer.score(telea).psnr,
+        seconds=seconds,
+    )
 
 
-def side_by_side(scorer: Scorer, filled: Pixels, confidence: Pixels) -> Pixels:
-    """The hole and some of what is around it: filled, truth, and confidence where there is any."""
+def compare_errors(scorer: Scorer, filled: Pixels, is_certain: Pixels) -> float | None:
+    """Squared error in the certain part of the hole, divided by that in the rest."""
+    parts = [part for part in (scorer.hole & is_certain, scorer.hole & ~is_certain) if part.any()]
+    errors = [squared_error(filled[part], scorer.ground_truth[part]) for part in parts]
+    return errors[0] / errors[1] if len(errors) == 2 else None
+
+
+def draw_comparison(scorer: Scorer, filled: Pixels, confidence: Pixels) -> Pixels:
+    """The hole and some of its surroundings: filled, ground truth, and the confidence inside the hole."""
     left, top, width, height = cv2.boundingRect(scorer.hole.astype(np.uint8))
     rows = slice(max(0, top - height // 8), top + height + height // 8)
     columns = slice(max(0, left - width // 8), left + width + width // 8)
-    complete = np.where(scorer.hole[..., None], filled, scorer.truth)
-    told = np.repeat(np.where(scorer.hole, confidence, 0)[..., None], 3, axis=-1)
-    return np.hstack([part[rows, columns] for part in (complete, scorer.truth, told)])
+    complete = np.where(scorer.hole[..., None], filled, scorer.ground_truth)
+    gray = np.repeat(np.where(scorer.hole, confidence, 0)[..., None], 3, axis=-1)
+    return np.hstack([picture[rows, columns] for picture in (complete, scorer.ground_truth, gray)])
 
 
-def row(name: str, found: Sequence[Placing]) -> str:
-    def mean(measure: str) -> float:
-        values = [getattr(one, measure) for one in found]
+def format_row(name: str, measurements: Sequence[Measurement]) -> str:
+    def mean(field: str) -> float:
+        values = [getattr(measurement, field) for measurement in measurements]
         return float(np.mean([value for value in values if value is not None] or [np.nan]))
 
-    model = found[0].model if len(found) == 1 else ""
+    model = measurements[0].model if len(measurements) == 1 else ""
     quality = f"{mean('psnr'):.2f} / {mean('ssim'):.2f} / {mean('recall'):.2f}"
-    told = f"{mean('certain'):.0%} | {mean('ratio'):.2f} | {mean('telea'):.2f} | {mean('seconds'):.0f} s"
-    return f"| {name} | {model} | {quality} | {told} |"
+    rest = f"{mean('certain'):.0%} | {mean('error_ratio'):.2f} | {mean('telea'):.2f} | {mean('seconds'):.0f} s"
+    return f"| {name} | {model} | {quality} | {rest} |"
 
 
 if __name__ == "__main__":

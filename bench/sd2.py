@@ -1,9 +1,9 @@
-"""A model of Stable Diffusion 2's size, tuned and sampled: time of a step and peak memory.
+"""Tuning and sampling with a model of Stable Diffusion 2's size: time of a step and peak memory.
 
-What a step costs does not depend on the weights, and the weights need a download. So this writes a folder with the
-configuration of SD2 inpainting and random weights (2.6 GB) and runs the stages on an album as `realfill` does.
+The cost of a step does not depend on the weights, and the weights need a download. So this writes a folder with the
+configuration of SD2 inpainting and random weights (2.6 GB), and runs the stages on an album as `realfill` does.
 
-usage: python bench/sd2.py FOLDER ALBUM [--tuned 3] [--sampled 3] [--set finetune.batch_size=16]
+usage: python bench/sd2.py FOLDER ALBUM [--tuning-steps 3] [--sampling-steps 3] [--set finetune.batch_size=16]
 """
 
 import argparse
@@ -23,8 +23,8 @@ from realfill.album.discovery import open_album
 from realfill.core import peak_memory
 from realfill.core.params import load_params
 from realfill.core.progress import ProgressUpdate
-from realfill.diffusion.base_model import load
-from realfill.diffusion.model_registry import FILES, locate
+from realfill.diffusion.base_model import load_base_model
+from realfill.diffusion.model_registry import MODEL_FILES, locate_model
 from realfill.pipeline import run_stage
 
 
@@ -32,35 +32,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("album", type=Path)
-    parser.add_argument("--tuned", type=int, default=3)
-    parser.add_argument("--sampled", type=int, default=3)
+    parser.add_argument("--tuning-steps", type=int, default=3)
+    parser.add_argument("--sampling-steps", type=int, default=3)
     parser.add_argument("--set", dest="assignments", nargs="+", default=[])
-    given = parser.parse_args()
-    folder = given.folder.resolve() / "sd2-random"
-    if not all((folder / name).is_file() for name in FILES):
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve() / "sd2-random"
+    if not all((folder / name).is_file() for name in MODEL_FILES):
         write_model(folder)
-    steps = [f"finetune.steps={given.tuned}", f"sample.steps={given.sampled}", "sample.candidates=1"]
-    quick = ["align.enabled=false", "finetune.bank=4", "finetune.batch_size=1", f"base.model={folder}", *steps]
-    params = load_params(assignments=[*quick, *given.assignments])
-    album = open_album(given.album, given.folder / given.album.resolve().name)
+    assignments = [
+        f"base.model={folder}",
+        "align.enabled=false",
+        "finetune.bank=4",
+        "finetune.batch_size=1",
+        f"finetune.steps={arguments.tuning_steps}",
+        f"sample.steps={arguments.sampling_steps}",
+        "sample.candidates=1",
+    ]
+    params = load_params(assignments=[*assignments, *arguments.assignments])
+    album = open_album(arguments.album, arguments.folder / arguments.album.resolve().name)
     for stage in ("validate", "masks", "align"):
         run_stage(stage, album, params)
-    model = load(params.base)
+    model = load_base_model(params.base)
     count = sum(parameter.numel() for parameter in model.unet.parameters())
     print(f"UNet of {count / 1e6:.0f} M parameters, {model.resolution} px, {model.device}, batch", end=" ")
     print(params.finetune.batch_size, f"({torch.get_num_threads()} threads)")
     for stage in ("finetune", "sample"):
         peak_memory.reset_peaks()
-        seconds = timed(partial(run_stage, stage, album, params))
+        seconds = median_step_seconds(partial(run_stage, stage, album, params))
         peaks = ", ".join(f"{name} {value:.1f}" for name, value in peak_memory.read_peaks().items())
-        print(f"{stage}: {seconds:.1f} s a step; {peaks}", flush=True)
+        print(f"{stage}: {seconds:.1f} s per step; {peaks}", flush=True)
 
 
-def timed(work: Callable[[Callable[[ProgressUpdate], None]], object]) -> float:
-    """Median seconds between the steps that `work` tells."""
-    moments: list[float] = []
-    work(lambda step: moments.append(time.perf_counter()))
-    return statistics.median(after - before for before, after in itertools.pairwise(moments))
+def median_step_seconds(run: Callable[[Callable[[ProgressUpdate], None]], object]) -> float:
+    """Median seconds between the steps that `run` reports."""
+    times: list[float] = []
+    run(lambda update: times.append(time.perf_counter()))
+    return statistics.median(after - before for before, after in itertools.pairwise(times))
 
 
 def write_model(folder: Path) -> None:
@@ -90,7 +97,7 @@ def write_model(folder: Path) -> None:
         hidden_act="gelu",
     )
     CLIPTextModel(text).half().save_pretrained(folder / "text_encoder")
-    shutil.copytree(locate("pocket") / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(locate_model("pocket") / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
     DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, clip_sample=False
     ).save_pretrained(folder / "scheduler")

@@ -1,4 +1,4 @@
-"""Blend a fill into a canvas or a photo, at its native size.
+"""Blend a fill into a canvas, at its native size.
 
 The fill's colors are matched to the ring around the hole; then fill and photo are blended in frequency bands (Burt
 and Adelson, ACM Transactions on Graphics 1983) across a feather that lies outside the hole. What the canvas shows in
@@ -7,7 +7,6 @@ the hole is not used; its pixels beyond the feather stay identical.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ import numpy as np
 
 from realfill.album.placement import Proposal
 from realfill.album.schemas import Window
+from realfill.compositing.blended_patch import BlendedPatch
 from realfill.compositing.detail_sources import DetailSources, DetailSourceSettings
 from realfill.compositing.detail_transfer import DetailTransferSettings, transfer_detail
 from realfill.compositing.ring_color_matching import RingColorSettings, match_ring_colors
 from realfill.imaging.ops import distance_transform, resize, to_float
 from realfill.imaging.pyramid import blend_pyramids
-from realfill.photo_io.color_management import from_srgb
-from realfill.photo_io.photo import Photo
 
 if TYPE_CHECKING:
     from realfill.core.params import BlendParams
@@ -71,44 +69,6 @@ class Fill:
     references: Sequence[Path] | None = None
 
 
-@dataclass(frozen=True)
-class BlendedPatch:
-    """Pixels that are composited over the canvas.
-
-    Attributes:
-        area: Rows and columns of the canvas, [h, w].
-        colors: [h, w, 3] float32 sRGB in 0..1.
-        weight: Opacity, [h, w] float32: 1 in the hole, falling to 0 across the feather.
-    """
-
-    area: tuple[slice, slice]
-    colors: np.ndarray
-    weight: np.ndarray
-
-    def composite(self, foreground: np.ndarray, background: np.ndarray) -> np.ndarray:
-        """Composite by the patch's opacity.
-
-        Args:
-            foreground: [h, w, C], the patch's colors in the color space and range of the background.
-            background: [h, w, C] of any dtype.
-
-        Returns:
-            [h, w, C] of the background's dtype; identical to it where the opacity is 0.
-        """
-        weight = self.weight[..., None]
-        mixed = (1 - weight) * background + weight * foreground
-        if np.issubdtype(background.dtype, np.integer):
-            mixed = np.rint(mixed)
-        return np.where(weight > 0, mixed.astype(background.dtype), background)
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom (exclusive) of all pixels that change, pixels of the canvas."""
-        left, top, width, height = cv2.boundingRect((self.weight > 0).astype(np.uint8))
-        left, top = left + self.area[1].start, top + self.area[0].start
-        return left, top, left + width, top + height
-
-
 def complete_canvas(
     canvas: np.ndarray,
     mask: np.ndarray,
@@ -137,20 +97,6 @@ def complete_canvas(
     completed = canvas.copy()
     completed[patch.area] = patch.composite(patch.colors, canvas[patch.area])
     return completed
-
-
-def complete_photo(photo: Photo, window: Window, patch: BlendedPatch) -> Photo:
-    """Extend a photo to the canvas, and composite a patch over it in the photo's own color space and depth.
-
-    Returns:
-        A photo of the canvas's size; opaque wherever the patch changes it.
-    """
-    extended = _extend_to_canvas(photo, window)
-    pixels, area = extended.pixels, patch.area
-    pixels[area] = patch.composite(from_srgb(patch.colors, photo), pixels[area])
-    if extended.alpha is not None:
-        extended.alpha[area][patch.weight > 0] = np.iinfo(extended.alpha.dtype).max
-    return extended
 
 
 def compute_feather_width(window: Window, params: BlendParams) -> int:
@@ -195,21 +141,14 @@ def blend_fill(
         matched = match_ring_colors(canvas, mask, window, candidate, settings.ring_colors)
     proposal = _crop_proposal(fill, area)
     shown = np.zeros(hole.shape, np.float32) if proposal is None else proposal.weight(fill.kind)
-    detail = None
+    colors = _enlarge_fill(matched, candidate, proposal, shown, area, window)  # [h, w, 3]
     if fill.references is not None:
         sources = DetailSources.from_canvas(canvas, mask, window, fill.references, len(matched), settings.sources)
         amount = np.where(weight > 0, 1 - shown, 0).astype(np.float32)
-        detail = transfer_detail(matched, sources, area, amount, settings.detail)
-    colors = np.empty((*hole.shape, 3), np.float32)
+        colors += transfer_detail(matched, sources, area, amount, settings.detail)
     for channel in range(3):  # one at a time, to save memory
-        pixels = _enlarge(matched[..., channel], window, area)  # [h, w]
-        if proposal is not None:
-            placed = to_float(proposal.colors[..., channel])
-            pixels += shown * (placed - _enlarge(candidate[..., channel], window, area))
-        if detail is not None:
-            pixels += detail[..., channel]
-        difference = np.where(hole, 0, to_float(canvas[area][..., channel]) - pixels)
-        colors[..., channel] = pixels + blend_pyramids([(difference, photo_weight)], levels)
+        difference = np.where(hole, 0, to_float(canvas[area][..., channel]) - colors[..., channel])
+        colors[..., channel] += blend_pyramids([(difference, photo_weight)], levels)
     return BlendedPatch(area, np.clip(colors, 0, 1), weight)
 
 
@@ -217,6 +156,36 @@ def _feather_weight(distance: np.ndarray, feather: int) -> np.ndarray:
     """Opacity that falls smoothly (3 t^2 - 2 t^3) from 1 in the hole to 0 beyond the feather, [h, w] float32."""
     nearness = np.clip(1 - distance / (feather + 1), 0, 1)
     return np.where(distance <= feather, nearness**2 * (3 - 2 * nearness), 0).astype(np.float32)
+
+
+def _enlarge_fill(
+    matched: np.ndarray,
+    candidate: np.ndarray,
+    proposal: Proposal | None,
+    shown: np.ndarray,
+    area: tuple[slice, slice],
+    window: Window,
+) -> np.ndarray:
+    """Enlarge a candidate to native size, and replace what it shows of the proposal by the proposal's own pixels.
+
+    Args:
+        matched: The candidate with matched colors, [R, R, 3] float32.
+        candidate: The same in its own colors, which are the proposal's.
+        proposal: What was placed, over the area; None if nothing of it is shown.
+        shown: How much of the proposal is shown, [h, w] float32.
+        area: Rows and columns of the canvas.
+        window: The square of the canvas that the candidate shows.
+
+    Returns:
+        [h, w, 3] float32.
+    """
+    pixels = np.empty((*shown.shape, 3), np.float32)
+    for channel in range(3):  # one at a time, to save memory
+        pixels[..., channel] = _enlarge(matched[..., channel], window, area)
+        if proposal is not None:
+            placed = to_float(proposal.colors[..., channel])
+            pixels[..., channel] += shown * (placed - _enlarge(candidate[..., channel], window, area))
+    return pixels
 
 
 def _enlarge(plane: np.ndarray, window: Window, area: tuple[slice, slice]) -> np.ndarray:
@@ -240,12 +209,3 @@ def _crop_proposal(fill: Fill, area: tuple[slice, slice]) -> Proposal | None:
         return None
     rows, columns = area
     return fill.proposal.crop(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-
-
-def _extend_to_canvas(photo: Photo, window: Window) -> Photo:
-    """Copy a photo to where it lies in the canvas; the rest is zero."""
-    right = window.canvas_width - window.photo_left - photo.width
-    bottom = window.canvas_height - window.photo_top - photo.height
-    pads = ((window.photo_top, bottom), (window.photo_left, right))
-    alpha = None if photo.alpha is None else np.pad(photo.alpha, pads)
-    return dataclasses.replace(photo, pixels=np.pad(photo.pixels, (*pads, (0, 0))), alpha=alpha)

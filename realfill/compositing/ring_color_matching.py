@@ -74,10 +74,10 @@ def match_ring_colors(
 ) -> np.ndarray:
     """Bring a fill to the colors of the photo.
 
-    One gain per channel, then an offset o that minimizes sum w |o - d|^2 + stiffness |grad o|^2 over the window. There
-    d is the difference left in the ring; the offset continues the differences smoothly into the hole. The weight w falls with
-    the distance from the hole, and with the size of the residual (Cauchy's function, by iterative reweighting): where
-    the fill continues the photo wrongly, a difference is one of content and not of color.
+    One gain per channel, then an offset o that minimizes sum w |o - d|^2 + stiffness |grad o|^2 over the window, with
+    the differences d that are left in the ring: it continues them smoothly into the hole. The weights w fall with the
+    distance from the hole, and with the size of the residual (Cauchy's function, by iterative reweighting): where the
+    fill continues the photo wrongly, a difference is one of content and not of color.
 
     Args:
         canvas: [H, W, 3] uint8 sRGB, or float32 sRGB in 0..1; the pixels in the hole are not used.

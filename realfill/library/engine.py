@@ -51,7 +51,7 @@ def read_engine(library: Library) -> dict[str, str]:
         return {}
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {str(name): str(fingerprint) for name, fingerprint in (document or {}).items()}
+        return {str(name): str(fingerprint) for name, fingerprint in document.items()}
     except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise LibraryError("This is not an engine file that can be read.", "Run `realfill engine`.", path) from error
 
@@ -119,5 +119,5 @@ def _recorded_fingerprints(lock: Path) -> Iterator[tuple[str, str]]:
     stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages") or {}
     for name, stage in stages.items():
         params = stage.get("params") or {}
-        watched = next((values for file, values in params.items() if file.endswith(f"/{ENGINE}")), {})
+        watched: dict[str, str] = next((values for file, values in params.items() if file.endswith(f"/{ENGINE}")), {})
         yield name, str(watched.get(name, ""))

@@ -52,7 +52,7 @@ def draw_matches(
         image: Completed view, [h, w, 3] uint8 sRGB, drawn at the left.
         hole: [h, w] bool, outlined in white.
         references: The references that the candidate was judged by.
-        judgment: What was found about the candidate.
+        judgment: The candidate's matches.
         max_matches: How many matches are drawn at most, spread evenly from top to bottom.
         settings: Look of the drawing.
 

@@ -13,7 +13,8 @@ from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate, RankedCandidate, VerifiedMatch, Window
 from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window
 from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
-from realfill.compositing.multiband_blend import Fill, blend_fill, complete_photo, compute_feather_width
+from realfill.compositing.blended_patch import complete_photo
+from realfill.compositing.multiband_blend import Fill, blend_fill, compute_feather_width
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.core.errors import AlbumError, ParamsError
 from realfill.photo_io.decode import read_photo

@@ -1,8 +1,4 @@
-from dataclasses import replace
-from typing import Any
-
 import cv2
-import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,18 +7,9 @@ from skimage import data
 
 from realfill.album.placement import Proposal
 from realfill.album.schemas import Window
-from realfill.compositing.multiband_blend import (
-    BlendedPatch,
-    Fill,
-    blend_fill,
-    complete_canvas,
-    complete_photo,
-    compute_feather_width,
-)
+from realfill.compositing.multiband_blend import Fill, blend_fill, complete_canvas, compute_feather_width
 from realfill.core.params import BlendParams
 from realfill.masking.model_window import ModelWindowSettings, choose_window
-from realfill.photo_io.color_management import from_srgb, to_srgb
-from realfill.photo_io.photo import Photo
 from support.holes import beyond_feather, blank_out, perfect_candidate, psnr, window_at
 from support.scenes import rectangle_mask
 
@@ -186,61 +173,3 @@ def test_the_proposal_replaces_what_the_candidate_shows_of_it(kind: str, sharp: 
     for name, part in parts.items():
         error = np.abs(blended[part] * 255 - photo[part]).mean()
         assert error < 2 if name in sharp else error > 4
-
-
-def photo_like(kind: str) -> Photo:
-    colors = data.coffee()
-    deep = (colors.astype(np.uint16) * 257) ^ 37
-    alpha = np.full(colors.shape[:2], 255, np.uint8)
-    alpha[120:200, 200:300] = 0
-    icc = imagecodecs.cms_profile("adobergb") if kind.startswith("adobe") else None
-    return Photo(deep if kind.endswith("16") else colors, alpha if kind == "rgba 8" else None, icc, "TIFF", 1)
-
-
-MASK = rectangle_mask((400, 600), slice(120, 200), slice(200, 300))
-WINDOW = window_at(MASK, 122, 32, 256)
-
-
-def complete(photo: Photo, fill: Fill | None = None, **params: Any) -> tuple[Photo, BlendedPatch]:
-    canvas = np.where(MASK[..., None] > 0, np.uint8(128), to_srgb(photo))
-    patch = blend_fill(canvas, MASK, WINDOW, fill or seen(to_srgb(photo), WINDOW, cast=False), BlendParams(**params))
-    return complete_photo(photo, WINDOW, patch), patch
-
-
-def test_sixteen_bits_are_used_in_the_fill() -> None:
-    completed, _ = complete(photo_like("rgb 16"))
-    assert completed.pixels.dtype == np.uint16
-    assert len(np.unique(completed.pixels[MASK > 0])) > 1000
-
-
-def test_a_fill_is_brought_into_the_color_space_of_the_photo() -> None:
-    photo = photo_like("adobe rgb 16")
-    black = Fill(np.zeros((R, R, 3), np.uint8))
-    completed, _ = complete(photo, black, match_color=False, feather=0)
-    wanted = from_srgb(np.zeros((1, 1, 3), np.float32), photo)
-    assert (completed.pixels[MASK > 0] == wanted[0, 0]).all()
-
-
-def test_the_fill_is_opaque_and_the_given_photo_is_not_changed() -> None:
-    photo = photo_like("rgba 8")
-    assert photo.alpha is not None
-    pixels, alpha = photo.pixels.copy(), photo.alpha.copy()
-    completed, patch = complete(photo)
-    assert completed.alpha is not None
-    assert (completed.alpha[patch.area][patch.weight > 0] == 255).all()
-    assert np.array_equal(photo.pixels, pixels) and np.array_equal(photo.alpha, alpha)
-
-
-def test_an_extended_photo_lies_where_the_window_says() -> None:
-    photo = photo_like("rgb 16")
-    mask = rectangle_mask((400, 700), slice(0, 400), slice(600, 700))
-    window = replace(window_at(mask, 300, 0, 400), photo_width=600)
-    shown = np.pad(to_srgb(photo), ((0, 0), (0, 100), (0, 0)), mode="edge")
-    canvas = np.where(mask[..., None] > 0, np.uint8(128), shown)
-    patch = blend_fill(canvas, mask, window, seen(shown, window, cast=False), BlendParams())
-    completed = complete_photo(photo, window, patch)
-    feather = compute_feather_width(window, BlendParams())
-    far = beyond_feather(mask, feather)
-    assert (completed.width, completed.height) == (700, 400)
-    assert np.array_equal(completed.pixels[:, :600][far[:, :600]], photo.pixels[far[:, :600]])
-    assert patch.box == (600 - feather, 0, 700, 400)

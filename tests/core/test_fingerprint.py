@@ -88,7 +88,7 @@ def test_comments_and_docstrings_decide_nothing(copy: Path, before: dict[str, st
 
 
 def test_a_profile_decides_the_stages_whose_values_it_sets(copy: Path, before: dict[str, str]) -> None:
-    assert changed_by(copy, before, "profiles/quick.yaml", "rank: {pictured_matches: 9}\n") == ["rank", "export"]
+    assert changed_by(copy, before, "profiles/quick.yaml", "\nrank: {pictured_matches: 9}\n") == ["rank", "export"]
 
 
 def test_a_module_that_no_stage_imports_decides_nothing(copy: Path, before: dict[str, str]) -> None:

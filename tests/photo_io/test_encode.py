@@ -27,9 +27,11 @@ ABOUT = metadata.update_for_export(
 ALPHA = np.tile(np.arange(240, dtype=np.uint16) * 273, (160, 1))
 
 
-def written(folder: Path, photo: Photo, file_format: str, about: Metadata = Metadata(), **options: bool) -> Photo:
+def written(
+    folder: Path, photo: Photo, file_format: str, about: Metadata = Metadata(), *, lossless: bool = False
+) -> Photo:
     path = folder / f"photo{SUFFIXES[file_format]}"
-    path.write_bytes(encode(photo, file_format, about, 96, **options))
+    path.write_bytes(encode(photo, file_format, about, 96, lossless=lossless))
     return read_photo(path)
 
 

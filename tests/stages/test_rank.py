@@ -15,11 +15,8 @@ from realfill.core.hashing import digest
 from realfill.core.params import Params, load_params
 from realfill.demo_album import write_demo_album
 from realfill.imaging.ops import resize
-from realfill.matching.correspondences import Matches
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
-from realfill.selection.candidate_scores import Evidence, Judgement, reference_error, rim_error
-from realfill.selection.hole_view import HoleView
 from realfill.stages import masks, rank, validate
 from support.finished_album import place_nothing
 
@@ -55,7 +52,7 @@ def noise() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (R, R, 3), np.uint8)
 
 
-def draw(album: Album, fills: list[np.ndarray]) -> None:
+def sample(album: Album, fills: list[np.ndarray]) -> None:
     folder = album.work("sample")
     folder.mkdir(parents=True)
     rows = []
@@ -89,7 +86,7 @@ def test_the_truth_comes_first_and_what_is_foreign_last(album: Album, params: Pa
     blurred = resize(resize(true, R // 8, R // 8), R, R)
     shifted = np.roll(true, (R // 10, R // 10), (0, 1))
     other = resize(data.coffee(), R, R)
-    draw(album, [noise(), other, shifted, blurred, true])
+    sample(album, [noise(), other, shifted, blurred, true])
     result = rank.run(album, params)
     order = [row.candidate for row in result.ranked]
     assert order[0] == 4
@@ -99,7 +96,7 @@ def test_the_truth_comes_first_and_what_is_foreign_last(album: Album, params: Pa
 
 
 def test_what_is_written(album: Album) -> None:
-    draw(album, [noise(), truth(album)])
+    sample(album, [noise(), truth(album)])
     result = rank.run(album, XFEAT)
     rows = read_rows(result.folder / "ranking.parquet", RankedCandidate)
     assert tuple(rows) == result.ranked
@@ -116,7 +113,7 @@ def test_what_is_written(album: Album) -> None:
 
 
 def test_same_inputs_same_bytes(album: Album) -> None:
-    draw(album, [noise(), truth(album)])
+    sample(album, [noise(), truth(album)])
     first = digest(rank.run(album, XFEAT).folder)
     assert digest(rank.run(album, XFEAT).folder) == first
 
@@ -124,7 +121,7 @@ def test_same_inputs_same_bytes(album: Album) -> None:
 def test_without_any_match_there_is_still_an_order_and_a_picture(album: Album) -> None:
     true = truth(album)
     mush = np.broadcast_to(true.mean(axis=(0, 1)).astype(np.uint8), true.shape)
-    draw(album, [noise(), np.ascontiguousarray(mush)])
+    sample(album, [noise(), np.ascontiguousarray(mush)])
     best, worst = rank.run(album, SIFT).ranked
     assert (best.candidate, worst.candidate) == (1, 0)
     assert (best.inliers, best.best_reference) == (0, "")
@@ -132,58 +129,10 @@ def test_without_any_match_there_is_still_an_order_and_a_picture(album: Album) -
 
 
 def test_one_candidate_is_the_best_one(album: Album) -> None:
-    draw(album, [truth(album)])
+    sample(album, [truth(album)])
     assert [row.candidate for row in rank.run(album, SIFT).ranked] == [0]
 
 
-def test_candidates_have_to_be_drawn_first(album: Album) -> None:
+def test_candidates_have_to_be_sampled_first(album: Album) -> None:
     with pytest.raises(StageError, match="realfill sample"):
         rank.run(album, SIFT)
-
-
-def test_the_view_is_the_part_of_the_window_on_the_canvas() -> None:
-    canvas = np.ascontiguousarray(data.coffee())  # 600 x 400
-    mask = np.zeros(canvas.shape[:2], np.uint8)
-    mask[:, 450:] = 255
-    view = HoleView.of(canvas, mask, Window("outpaint", 600, 400, 0, 0, 450, 400, 0, -100, 600, 0.25))
-    completed = view.complete(np.zeros((R, R, 3), np.uint8))
-    assert view.known.shape[:2] == (426, 640)
-    assert view.hole[:, 480:].all()
-    assert not view.hole[:, :479].any()
-    assert not completed[view.hole].any()
-    assert np.array_equal(completed[~view.hole], view.known[~view.hole])
-
-
-def test_the_rim_error_is_the_step_at_the_rim() -> None:
-    hole = np.zeros((40, 60), bool)
-    hole[10:30, 20:50] = True
-    picture = np.full((40, 60, 3), 100, np.uint8)
-    assert rim_error(picture, hole) == 0
-    picture[hole] = 130
-    assert rim_error(picture, hole) == 30
-    assert rim_error(picture, np.ones((40, 60), bool)) == 0
-
-
-def test_the_reference_error_forgives_parallax_and_not_another_content() -> None:
-    photo = np.ascontiguousarray(data.astronaut()[:320, :320])
-    hole = np.zeros((320, 320), bool)
-    hole[80:240, 80:240] = True
-    laid = [resize(photo, 40, 40).astype(np.float32)]
-    moved = np.roll(photo, (16, 0), (0, 1))
-    other = np.ascontiguousarray(data.coffee()[:320, :320])
-    same, near, far = (reference_error(picture, hole, laid) for picture in (photo, moved, other))
-    assert same < 1
-    assert near < 4
-    assert far > 20
-    beyond = np.full((40, 40, 3), np.inf, np.float32)
-    assert reference_error(other, hole, []) == reference_error(other, hole, [beyond]) == 0
-    assert reference_error(photo, hole, [*laid, beyond]) == same
-
-
-def test_where_nothing_is_certain_matches_count_that_contradict_the_geometry_of_the_known_part() -> None:
-    points = np.zeros((160, 2), np.float32)
-    evidence = Evidence(Matches(points, points, np.ones(160, np.float32)), np.arange(160) < 10)
-    rigid, loose = (Judgement((evidence,), rim_error=4, reference_error=6, loose=loose) for loose in (False, True))
-    assert (rigid.inliers, rigid.matches) == (loose.inliers, loose.matches) == (10, 160)
-    assert rigid.score == pytest.approx(np.log1p(10 / 16) - 0.5)
-    assert loose.score == pytest.approx(np.log1p(160 / 16) - 0.5)

@@ -1,12 +1,11 @@
+"""Which photos are accepted, and what is said about the others."""
+
 import logging
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
@@ -14,10 +13,6 @@ from realfill.album.discovery import open_album
 from realfill.album.store import accepted_references, read_inputs
 from realfill.core.errors import AlbumError, PhotoError
 from realfill.core.params import load_params
-from realfill.imaging.ops import resize
-from realfill.photo_io.decode import read_photo
-from realfill.photo_io.decode_sandbox import DecodeSandbox, sharpness
-from realfill.photo_io.photo import Photo
 from realfill.stages import validate
 
 
@@ -47,12 +42,6 @@ def test_lists_every_photo(album: Path) -> None:
     assert (coffee.format, coffee.width, coffee.height, coffee.mode, coffee.bits) == ("JPEG", 600, 400, "rgb", 8)
 
 
-def test_a_blurred_photo_is_less_sharp(album: Path) -> None:
-    sharp = read_photo(album / "ref" / "coffee.jpg")
-    blurred = Photo(resize(resize(sharp.pixels, 60, 40), 600, 400), None, None, "JPEG", 1)
-    assert sharpness(blurred) < sharpness(sharp) / 4
-
-
 def test_refuses_what_cannot_be_used_and_says_why(album: Path, caplog: pytest.LogCaptureFixture) -> None:
     ref = album / "ref"
     (ref / "broken.jpg").write_bytes((ref / "coffee.jpg").read_bytes()[:9000])
@@ -65,7 +54,7 @@ def test_refuses_what_cannot_be_used_and_says_why(album: Path, caplog: pytest.Lo
         reasons = refused(album)
     assert set(reasons) == {"ref/broken.jpg", "ref/notes.txt", "ref/scan.gif", "ref/tiny.png"}
     assert "damaged" in reasons["ref/broken.jpg"]
-    assert "no photo that is read" in reasons["ref/notes.txt"]
+    assert "not a supported photo" in reasons["ref/notes.txt"]
     assert "40 x 40 pixels" in reasons["ref/tiny.png"]
     assert all(file in caplog.text for file in reasons)
 
@@ -106,7 +95,7 @@ def test_the_truth_is_not_opened(album: Path) -> None:
     assert len(validate.run(open_album(album), load_params()).accepted) == 2
 
 
-def test_a_broken_profile_is_a_warning(album: Path) -> None:
+def test_a_broken_color_profile_is_a_warning(album: Path) -> None:
     Image.fromarray(data.rocket()).save(album / "ref" / "rocket.png", icc_profile=b"nonsense" * 30)
     rows = {row.file: row for row in validate.run(open_album(album), load_params()).accepted}
     assert "sRGB is assumed" in rows["ref/rocket.png"].reason
@@ -115,53 +104,3 @@ def test_a_broken_profile_is_a_warning(album: Path) -> None:
 def test_a_name_that_is_not_text_is_refused(album: Path) -> None:
     shutil.copy(album / "ref" / "coffee.jpg", album / "ref" / os.fsdecode(b"\xff.jpg"))
     assert "UTF-8" in refused(album)["ref/�.jpg"]
-
-
-def test_goes_on_after_a_photo_that_hangs(album: Path) -> None:
-    os.mkfifo(album / "ref" / "pipe.jpg")  # opening it waits for ever
-    with DecodeSandbox(max_megapixels=1.0, timeout=2.0) as prober:
-        with pytest.raises(PhotoError, match="longer than 2 s"):
-            prober.find(album / "ref" / "pipe.jpg")
-        assert prober.find(album / "ref" / "coffee.jpg").width == 600
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.sampled_from(["a.jpg", "a.png", "a.webp", "a.tif", "a.heic"]),
-    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=6),
-    st.floats(0.1, 1),
-)
-def test_damage_is_survived(
-    whole: dict[str, bytes],
-    prober: DecodeSandbox,
-    tmp_path: Path,
-    name: str,
-    flaws: list[tuple[float, bytes]],
-    kept: float,
-) -> None:
-    damaged = bytearray(whole[name])
-    for place, junk in flaws:
-        start = int(place * len(damaged))
-        damaged[start : start + len(junk)] = junk
-    path = tmp_path / name
-    path.write_bytes(damaged[: int(kept * len(damaged))])
-    try:
-        found = prober.find(path)
-    except PhotoError as error:
-        assert error.path == path and error.remedy
-    else:
-        assert found.width * found.height > 0
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("whole")
-    for name in ("a.jpg", "a.png", "a.webp", "a.tif", "a.heic"):
-        Image.fromarray(data.chelsea()[:96, :96]).save(folder / name)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def prober() -> Iterator[DecodeSandbox]:
-    with DecodeSandbox(max_megapixels=1.0, timeout=30.0) as started:
-        yield started

@@ -1,0 +1,154 @@
+"""After a change of code exactly the stages rerun whose code changed: by `realfill complete` and by a real `dvc repro`.
+
+The code is a copy of this very package, which each test changes and restores.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.libraries import PROJECT, call, environment, make_library, parse_stages, write_tiny_album
+
+STAGES_FROM_ALIGN = ["align", "finetune", "sample", "rank", "blend", "export"]
+FUTURE = "from __future__ import annotations\n"
+REPORT = ("report/album_page.py", FUTURE, f"{FUTURE}\nEXTRA = 1\n")
+COMMENT = ("geometry/plane_sweep.py", FUTURE, f"# A remark.\n{FUTURE}")
+ALIGN = (  # what it writes changes too, so that what reads it follows
+    "stages/align.py",
+    'write_json(folder / "placed.json"',
+    'write_json(folder / "extra.json", {})\n        write_json(folder / "placed.json"',
+)
+GEOMETRY = ("geometry/plane_sweep.py", FUTURE, f"{FUTURE}\nEXTRA = 1\n")
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the package."""
+    root = tmp_path_factory.mktemp("code")
+    shutil.copytree(PROJECT / "realfill", root / "realfill", ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def library(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with one album that `dvc repro` has completed by the copy."""
+    root = make_library(tmp_path_factory.mktemp("changed") / "library", "roof")
+    assert len(repro(root, code)) == 9
+    return root
+
+
+@pytest.fixture(scope="module")
+def album(code: Path, library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An album outside of any library that `realfill complete` has finished by the copy."""
+    folder = write_tiny_album(tmp_path_factory.mktemp("album") / "tower")
+    assert len(complete(folder, library, code)) == 8
+    return folder
+
+
+@contextmanager
+def changed(code: Path, file: str, old: str, new: str) -> Iterator[None]:
+    """Replace the first occurrence of a text in a file of the copy, inside the block."""
+    path = code / "realfill" / file
+    original = path.read_text()
+    assert old in original
+    path.write_text(original.replace(old, new, 1))
+    try:
+        yield
+    finally:
+        path.write_text(original)
+
+
+def complete(album: Path, library: Path, code: Path) -> list[str]:
+    """The stages that `realfill complete` runs."""
+    done = subprocess.run(
+        ["realfill", "complete", album],
+        cwd=library,
+        env=environment(library, PYTHONPATH=str(code)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return re.findall(r"^tower: (\w+)$", done.stderr, re.MULTILINE)
+
+
+def repro(library: Path, code: Path) -> list[str]:
+    """The stages that `dvc repro` runs."""
+    return [name.removeprefix("roof ") for name in parse_stages(call(library, "dvc", "repro", PYTHONPATH=str(code)))]
+
+
+def renew(library: Path, code: Path) -> str:
+    return call(library, "realfill", "engine", PYTHONPATH=str(code))
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [(ALIGN, STAGES_FROM_ALIGN), (GEOMETRY, ["align"]), (REPORT, ["export"]), (COMMENT, [])],
+    ids=["align", "geometry", "report", "comment"],
+)
+def test_complete_reruns_what_changed(
+    change: tuple[str, str, str], stages: list[str], album: Path, library: Path, code: Path
+) -> None:
+    complete(album, library, code)
+    with changed(code, *change):
+        assert complete(album, library, code) == stages
+        assert complete(album, library, code) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        (ALIGN, [*STAGES_FROM_ALIGN, "gallery"]),
+        (GEOMETRY, ["align", "gallery"]),
+        (REPORT, ["export", "gallery"]),
+        (COMMENT, []),
+    ],
+    ids=["align", "geometry", "report", "comment"],
+)
+def test_repro_reruns_what_changed(
+    change: tuple[str, str, str], stages: list[str], library: Path, code: Path
+) -> None:
+    renew(library, code)
+    repro(library, code)
+    with changed(code, *change):
+        renew(library, code)
+        assert repro(library, code) == stages
+        assert "up to date" in call(library, "dvc", "status", PYTHONPATH=str(code))
+    renew(library, code)
+
+
+def test_a_stage_refuses_to_run_by_code_that_the_engine_does_not_name(library: Path, code: Path) -> None:
+    renew(library, code)
+    with changed(code, *ALIGN):
+        done = subprocess.run(
+            ["realfill", "align", "."],
+            cwd=library / "data" / "albums" / "roof",
+            env=environment(library, PYTHONPATH=str(code)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "realfill engine" in done.stderr
+
+
+def test_the_doctor_names_results_that_other_code_made(library: Path, code: Path) -> None:
+    renew(library, code)
+    repro(library, code)
+    assert "results of" not in call(library, "realfill", "doctor", PYTHONPATH=str(code), COLUMNS="200")
+    with changed(code, *REPORT):
+        printed = call(library, "realfill", "doctor", PYTHONPATH=str(code), COLUMNS="200")
+    assert re.search(r"results of export .*roof", printed)
+    assert "results of align" not in printed
+
+
+def test_the_engine_of_this_repository_is_current() -> None:
+    from realfill.library.engine import installed_engine
+
+    recorded = yaml.safe_load((PROJECT / "engine.yaml").read_text())
+    assert recorded == dict(installed_engine()), "run `realfill engine`"
