@@ -65,7 +65,8 @@ def encode_as_in_a_plain_step(model: BaseModel, crops: list[np.ndarray], masks: 
     images = np.stack(crops)
     model.encode(images)
     model.encode(mask_image(images, np.stack(masks)))
-    model.encode_prompts(["a photo of sks"] * (len(crops) - 2)).sum().backward()
+    if len(crops) > 2:
+        model.encode_prompts(["a photo of sks"] * (len(crops) - 2)).sum().backward()
 
 
 if __name__ == "__main__":

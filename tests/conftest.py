@@ -16,7 +16,7 @@ from support.models import write_tiny_model
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A randomly initialised model folder of Stable Diffusion 2's classes, 64 px."""
+    """A randomly initialized model folder of Stable Diffusion 2's classes, 64 px."""
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 

@@ -35,7 +35,7 @@ def _bound_names(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_imports_follow_the_directions_of_the_map() -> None:
-    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

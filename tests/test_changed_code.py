@@ -1,4 +1,4 @@
-"""After a change of code exactly the stages rerun whose code changed: by `realfill complete` and by a real `dvc repro`.
+"""After a change of code exactly the stages rerun whose code changed, by `realfill complete` and by `dvc repro`.
 
 The code is a copy of this very package, which each test changes and restores.
 """

@@ -1,1 +1,1 @@
-"""FIXME DOCSTRING."""
+"""The stages of the pipeline: each reads files, calls the packages below, and publishes its own folder."""

@@ -52,3 +52,13 @@ def test_from_the_same_place_everything_is_visible() -> None:
 
 def test_a_small_step_of_depth_hides_nothing() -> None:
     assert compute_visibility(ASIDE, RAYS, WALL_AND_BOX, VisibilitySettings(min_disparity=41)).all()
+
+
+@pytest.mark.parametrize("depth", [1e-4, -0.5, np.nan])
+def test_points_that_run_away_are_hidden_and_cost_nothing(depth: float) -> None:
+    ahead = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.array([0.1, 0, -1.0]))
+    inverse_depth = np.full((80, 120), 0.1, np.float32)
+    inverse_depth[:10, :10] = 1 / (1.0 + depth)  # at the camera's own plane, or behind it
+    visible = compute_visibility(ahead, RAYS, inverse_depth)
+    assert not visible[:10, :10].any()
+    assert visible[20:].all()
