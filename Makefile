@@ -14,7 +14,7 @@ demo: env
 	$(BIN)/realfill evaluate $(DEMO) --untuned 4
 
 test: env lint
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: env
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ from realfill.library.repository import Library
 from realfill.pipeline import STAGES
 from support.libraries import change_yaml, environment, make_library
 
-CODE = "from flows.complete_album import complete_album; complete_album('album', gallery=False)"
+CODE = "from realfill.flows.complete_album import complete_album; complete_album('album', gallery=False)"
 TUNING = {"steps": 40, "checkpoint_every": 4}
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from flows.complete_library import complete_library
+from realfill.flows.complete_library import complete_library
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library
 from realfill.library.staleness import FreshnessCache

@@ -30,7 +30,7 @@ def main() -> None:
         "PREFECT_LOGGING_LEVEL": "ERROR",
     }
     os.chdir(root)
-    from flows.complete_library import complete_library  # Prefect reads its settings when it is imported
+    from realfill.flows.complete_library import complete_library  # Prefect reads its settings when it is imported
 
     complete_library(str(root), albums=[])
     started = time.monotonic()

@@ -19,15 +19,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows.complete_shard import complete_shard
-from flows.dispatcher import DispatchSettings, dispatch
-from flows.git_commit import commit_data
-from flows.outcomes import Outcome
-from flows.retries import LIBRARY_DELAYS
-from flows.server import has_server
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import RealFillError
 from realfill.core.hashing import digest_json
+from realfill.flows.complete_shard import complete_shard
+from realfill.flows.dispatcher import DispatchSettings, dispatch
+from realfill.flows.git_commit import commit_data
+from realfill.flows.outcomes import Outcome
+from realfill.flows.retries import LIBRARY_DELAYS
+from realfill.flows.server import has_server
 from realfill.library import quarantine, run_history, work_orders
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import ENGINE, renew_engine

@@ -19,13 +19,13 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.complete_album import complete_album
-from flows.gpu_lock import worker_name
-from flows.outcomes import Outcome, make_error_outcome, publish_outcome
-from flows.retries import LIBRARY_DELAYS
 from realfill.core import peak_memory
 from realfill.core.errors import RealFillError
 from realfill.core.hashing import digest_json
+from realfill.flows.complete_album import complete_album
+from realfill.flows.gpu_lock import worker_name
+from realfill.flows.outcomes import Outcome, make_error_outcome, publish_outcome
+from realfill.flows.retries import LIBRARY_DELAYS
 from realfill.library import disk_space, run_history, work_orders
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library
@@ -58,7 +58,7 @@ def complete_shard(
             so that another machine can continue if this one goes away.
 
     Returns:
-        The outcome of each album (`flows.outcomes`).
+        The outcome of each album (`realfill.flows.outcomes`).
     """
     clone = Library.open(Path(library))
     return [complete_order(clone, order, shared_context, share_progress) for order in orders]

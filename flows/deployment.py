@@ -18,8 +18,8 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from flows.server import require_server
 from realfill.core.errors import LibraryError
+from realfill.flows.server import require_server
 from realfill.library.repository import Library
 
 POOLS = {

@@ -1,6 +1,6 @@
 """Dispatching albums to the workers of a pool, and collecting their outcomes.
 
-An album's outcome comes back as an artifact on the server (`flows.outcomes`). If a run dies, the albums it still had
+An album's outcome comes back as an artifact on the server (`outcomes.py`). If a run dies, the albums it still had
 are submitted again, each in a run of its own, so that an album that kills its process takes no other with it. If the
 dispatching process dies and starts again, it finds the runs that it had submitted by their tag.
 """
@@ -26,9 +26,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
-from flows.outcomes import Outcome, make_unfinished_outcome, read_outcomes
-from flows.server import PAGE_SIZE, read_pages
 from realfill.core.hashing import digest_json
+from realfill.flows.outcomes import Outcome, make_unfinished_outcome, read_outcomes
+from realfill.flows.server import PAGE_SIZE, read_pages
 from realfill.library.work_orders import WorkOrder
 
 DEPLOYMENT = "complete-shard/shard"

@@ -12,7 +12,7 @@ from functools import cache
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 
-from flows.server import has_server
+from realfill.flows.server import has_server
 
 
 @dataclass(frozen=True)

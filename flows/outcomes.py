@@ -33,9 +33,9 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 
-from flows.retries import OUTCOME_DELAYS, is_transient
-from flows.server import PAGE_SIZE, read_pages
 from realfill.core.errors import RealFillError
+from realfill.flows.retries import OUTCOME_DELAYS, is_transient
+from realfill.flows.server import PAGE_SIZE, read_pages
 
 ARTIFACT_TYPE = "realfill-outcome"
 Outcome = dict[str, Any]

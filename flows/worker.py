@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.gpu_lock import create_gpu_limit, worker_name
-from flows.server import require_server, wait_for_server
+from realfill.flows.gpu_lock import create_gpu_limit, worker_name
+from realfill.flows.server import require_server, wait_for_server
 from realfill.library.repository import Library
 
 logger = logging.getLogger("realfill.worker")

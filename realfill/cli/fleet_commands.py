@@ -19,7 +19,7 @@ def up(
     report_to: Annotated[str | None, typer.Option(help="Webhook to which failed albums are reported.")] = None,
 ) -> None:
     """Set up the Prefect server that PREFECT_API_URL names. Running it again changes nothing."""
-    from flows.deployment import set_up_server
+    from realfill.flows.deployment import set_up_server
 
     for line in set_up_server(library, report_to):
         out_console.print(line, highlight=False)
@@ -28,7 +28,7 @@ def up(
 @app.command()
 def night(library: LibraryRoot = Path()) -> None:
     """Complete every album that is new or changed, in this process, without any worker."""
-    from flows.complete_library import complete_library
+    from realfill.flows.complete_library import complete_library
 
     complete_library(str(library.resolve()))
 
@@ -41,6 +41,6 @@ def work(
     limit: Annotated[int, typer.Option(min=1, help="Number of runs at a time; they take turns on the GPU.")] = 2,
 ) -> None:
     """Work for the library in this clone until interrupted."""
-    from flows.worker import WorkerSettings, run_worker
+    from realfill.flows.worker import WorkerSettings, run_worker
 
     raise typer.Exit(run_worker(library, pool, name, WorkerSettings(runs=limit)))

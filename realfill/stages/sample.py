@@ -15,6 +15,7 @@ from realfill.album.layout import Album
 from realfill.album.schemas import Candidate
 from realfill.album.store import read_document, write_rows
 from realfill.core.atomic_io import atomic_directory
+from realfill.core.fingerprint import code_fingerprint
 from realfill.core.hashing import digest
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.diffusion.base_model import BaseModel, load_base_model
@@ -95,7 +96,7 @@ def _describe(
     """One row per candidate, from which it can be sampled again."""
     kinds = [(kind, batch, draw) for kind, batch in sampled.items() for draw in range(len(batch.images))]
     adapter_digest = digest(adapter) if adapter else ""
-    versions = json.dumps({name: version(name) for name in LIBRARIES})
+    versions = json.dumps({"code": code_fingerprint(__name__)} | {name: version(name) for name in LIBRARIES})
     for number, (kind, batch, draw) in enumerate(kinds):
         is_generated = kind != "placed"
         yield Candidate(

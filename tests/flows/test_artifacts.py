@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows import artifacts
-from flows.artifacts import ArtifactSettings, ignore_server_errors, make_progress_callback
 from realfill.album.discovery import open_album
 from realfill.core.progress import ProgressUpdate
+from realfill.flows import artifacts
+from realfill.flows.artifacts import ArtifactSettings, ignore_server_errors, make_progress_callback
 
 
 def step(done: int, stage: str = "finetune") -> ProgressUpdate:

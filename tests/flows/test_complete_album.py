@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from flows.complete_album import TimeoutSettings, _lock_album, _upload_checkpoints, stage_timeout
 from realfill.album.discovery import open_album
 from realfill.album.lock import album_lock
 from realfill.core.errors import TransientError
 from realfill.core.params import load_params
 from realfill.core.progress import ProgressUpdate
+from realfill.flows.complete_album import TimeoutSettings, _lock_album, _upload_checkpoints, stage_timeout
 from realfill.pipeline import STAGES
 from support.fleets import Fleet, start_fleet
 from support.libraries import call, parse_stages
@@ -90,7 +90,10 @@ def test_an_unknown_album_is_named_with_those_that_there_are(prefect: Fleet) -> 
 
 def test_the_flow_runs_without_server_and_worker(prefect: Fleet, tmp_path: Path) -> None:
     prefect.call("dvc", "repro")
-    code = "import json; from flows.complete_album import complete_album; print(json.dumps(complete_album('second')))"
+    code = (
+        "import json; from realfill.flows.complete_album import complete_album; "
+        "print(json.dumps(complete_album('second')))"
+    )
     home = str(tmp_path / "home")
     summary = json.loads(call(prefect.library, sys.executable, "-c", code, PREFECT_HOME=home).splitlines()[-1])
     assert summary["album"] == "second"

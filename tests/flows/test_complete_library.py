@@ -81,7 +81,7 @@ def test_a_repaired_album_is_tried_again_and_no_other(night: Fleet) -> None:
 
 def test_one_machine_needs_no_worker_and_asking_tries_quarantine_again(night: Fleet) -> None:
     code = (
-        "import json; from flows.complete_library import complete_library\n"
+        "import json; from realfill.flows.complete_library import complete_library\n"
         "print(json.dumps(complete_library(again=True)))"
     )
     result = json.loads(night.call(sys.executable, "-c", code).splitlines()[-1])
@@ -99,7 +99,10 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: 
     known = HistoryRow("second", "completed", digest=run_history.read_photo_digest(library, "second"))
     run_history.write_rows(library, "2026-05-01", "010000-a", [HistoryRow("first", "completed", digest="old"), known])
     call(
-        library.root, sys.executable, "-c", "from flows.complete_library import complete_library; complete_library()"
+        library.root,
+        sys.executable,
+        "-c",
+        "from realfill.flows.complete_library import complete_library; complete_library()",
     )
     assert {name: row.outcome for name, row in run_history.latest_rows(library).items()} == {
         "first": "completed",

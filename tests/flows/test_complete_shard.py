@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows import complete_shard as module
-from flows.complete_shard import ShardSettings, complete_order
-from flows.outcomes import Outcome
 from realfill.core.errors import PhotoError, RemoteError
 from realfill.core.hashing import digest_json
+from realfill.flows import complete_shard as module
+from realfill.flows.complete_shard import ShardSettings, complete_order
+from realfill.flows.outcomes import Outcome
 from realfill.library import work_orders
 from realfill.library.repository import Library
 from support.libraries import make_library, pretend_completed

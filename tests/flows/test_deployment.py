@@ -6,8 +6,8 @@ from typing import Any
 from prefect.events.actions import DoNothing, RunDeployment
 from prefect.events.schemas.automations import EventTrigger
 
-from flows import deployment
-from flows.deployment import AutomationSettings
+from realfill.flows import deployment
+from realfill.flows.deployment import AutomationSettings
 from support.fleets import Fleet
 
 

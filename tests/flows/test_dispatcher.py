@@ -13,10 +13,10 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import disable_run_logger
 from prefect.states import Cancelled, Completed, Crashed, Running
 
-from flows import dispatcher
-from flows.dispatcher import DispatchSettings, dispatch
-from flows.outcomes import Outcome
 from realfill.core.hashing import digest_json
+from realfill.flows import dispatcher
+from realfill.flows.dispatcher import DispatchSettings, dispatch
+from realfill.flows.outcomes import Outcome
 
 CONTEXT = {"clone": "0123456789abcdef"}
 QUICK = DispatchSettings(shard_size=2, poll_seconds=0)

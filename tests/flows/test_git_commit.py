@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from flows.git_commit import commit_data
+from realfill.flows.git_commit import commit_data
 
 
 def git(root: Path, *command: str) -> str:

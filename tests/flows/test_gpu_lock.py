@@ -5,8 +5,8 @@ import socket
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import gpu_lock as module
-from flows.gpu_lock import gpu_lock, worker_name
+from realfill.flows import gpu_lock as module
+from realfill.flows.gpu_lock import gpu_lock, worker_name
 
 
 def test_a_worker_is_named_by_its_variable_or_its_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flows.outcomes import make_error_outcome, make_unfinished_outcome
 from realfill.core.errors import PhotoError, RemoteError
+from realfill.flows.outcomes import make_error_outcome, make_unfinished_outcome
 
 ROOT = Path("/srv/library")
 

@@ -6,9 +6,9 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Failed
 
-from flows.complete_album import complete_stage
-from flows.retries import is_retryable, is_transient
 from realfill.core.errors import AlbumError, PhotoError, RemoteError, SpaceError
+from realfill.flows.complete_album import complete_stage
+from realfill.flows.retries import is_retryable, is_transient
 
 RUN = TaskRun(task_key="stage", dynamic_key="0")
 

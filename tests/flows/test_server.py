@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import server
-from flows.server import PAGE_SIZE, ServerSettings, read_pages, require_server, wait_for_server
 from realfill.core.errors import LibraryError
+from realfill.flows import server
+from realfill.flows.server import PAGE_SIZE, ServerSettings, read_pages, require_server, wait_for_server
 
 
 def test_a_missing_server_is_told_with_what_to_do() -> None:

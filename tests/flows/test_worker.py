@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import worker
-from flows.worker import WorkerSettings, enter_library, run_worker
 from realfill.core.errors import LibraryError
+from realfill.flows import worker
+from realfill.flows.worker import WorkerSettings, enter_library, run_worker
 
 
 @pytest.fixture
