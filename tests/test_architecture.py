@@ -71,3 +71,10 @@ def test_every_package_says_what_lives_in_it() -> None:
         path for path in _modules(*PACKAGES) if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert not silent
+
+
+def test_the_list_of_modules_is_current() -> None:
+    command = [sys.executable, "docs/list_modules.py"]
+    printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    advice = "run `python docs/list_modules.py > docs/modules.md`"
+    assert printed == (PROJECT / "docs" / "modules.md").read_text(encoding="utf-8"), advice

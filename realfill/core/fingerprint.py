@@ -57,7 +57,8 @@ def code_fingerprint(module: str) -> str:
     upstream = {module} | graph.find_upstream_modules(module)
     ours = sorted(name for name in upstream if name.split(".")[0] == ROOT)
     parsed = {name: _parse(name) for name in ours}
-    used = upstream.union(*(strings for _, strings in parsed.values())) & PIXEL_LIBRARIES.keys()
+    strings = (strings for name, (_, strings) in parsed.items() if name != __name__)  # here all of them are named
+    used = upstream.union(*strings) & PIXEL_LIBRARIES.keys()
     folders = sorted({_source(name).parent for name in ours})
     parts = {
         "code": {name: code for name, (code, _) in parsed.items()},

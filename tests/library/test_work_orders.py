@@ -9,7 +9,7 @@ from realfill.core.errors import LibraryError, TransientError
 from realfill.core.hashing import digest
 from realfill.library import work_orders
 from realfill.library.dvc_state import open_dvc_state
-from realfill.library.repository import Library
+from realfill.library.repository import PIPELINE, Library
 from support.libraries import call, change_yaml, pretend_completed
 
 
@@ -70,11 +70,20 @@ def test_an_interrupted_order_keeps_what_the_agent_has_done(library: Library, ag
     assert (agent.folder("first") / "dvc.lock").is_file()
 
 
-def test_a_clone_with_other_software_refuses_the_order_and_changes_nothing(library: Library, agent: Library) -> None:
-    weights = next((agent.root / "models").rglob("*.safetensors"))
-    weights.write_bytes(weights.read_bytes() + b"\0")
+def test_a_clone_with_another_pipeline_refuses_the_order_and_changes_nothing(
+    library: Library, agent: Library
+) -> None:
+    pipeline = agent.root / PIPELINE
+    pipeline.write_text(f"{pipeline.read_text()}# changed\n")
     context = work_orders.shared_context(library)
-    with pytest.raises(TransientError, match="same commit"):
+    with pytest.raises(TransientError, match="same version of realfill"):
+        work_orders.apply_work_order(agent, work_orders.make_work_order(library, "first", context), context)
+    assert agent.album_names == []
+
+
+def test_a_clone_with_other_code_refuses_the_order_and_changes_nothing(library: Library, agent: Library) -> None:
+    context = work_orders.shared_context(library) | {"engine": "that of another version"}
+    with pytest.raises(TransientError, match="same version of realfill"):
         work_orders.apply_work_order(agent, work_orders.make_work_order(library, "first", context), context)
     assert agent.album_names == []
 
