@@ -15,6 +15,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -117,7 +118,10 @@ class DecodeSandbox:
     def _reap(self, child: subprocess.Popen[str]) -> int:
         """Wait for the process to end, close its pipes, and return its exit status."""
         self._child = None
+        assert child.stdin is not None
         with child:
+            with suppress(BrokenPipeError):  # a request that a dead process did not read is still in the buffer
+                child.stdin.close()
             return child.wait()
 
     def _explain_exit(self, status: int, path: Path) -> PhotoError:

@@ -1,8 +1,10 @@
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -52,6 +54,20 @@ def test_goes_on_after_a_photo_that_hangs(tmp_path: Path) -> None:
         with pytest.raises(PhotoError, match="longer than 2 s"):
             sandbox.inspect(tmp_path / "pipe.jpg")
         assert sandbox.inspect(tmp_path / "coffee.jpg").width == 600
+
+
+def test_goes_on_after_the_process_is_killed_between_two_photos(tmp_path: Path, picture: Pixels) -> None:
+    path = save_image(tmp_path / "a.png", picture)
+    before = {child.pid for child in psutil.Process().children()}
+    with DecodeSandbox(1.0, 30.0) as sandbox:
+        sandbox.inspect(path)
+        (child,) = (child for child in psutil.Process().children() if child.pid not in before)
+        child.kill()
+        while child.status() != psutil.STATUS_ZOMBIE:  # its end of the pipes is closed only then
+            time.sleep(0.01)
+        with pytest.raises(PhotoError, match="crashes"):
+            sandbox.inspect(path)
+        assert sandbox.inspect(path) == inspect_photo(path, 1.0)
 
 
 def test_the_settings_reach_the_process(tmp_path: Path, picture: Pixels) -> None:
