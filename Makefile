@@ -31,12 +31,14 @@ docs: .venv-docs/installed
 	.venv-docs/bin/pip install --progress-bar off --no-deps -r docs/requirements.lock
 	@touch $@
 
+# torch is installed twice since the lock leaves out the CUDA libraries, which PyPI's build for Linux needs.
 env: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --progress-bar off --no-deps -r requirements.lock
+	$(BIN)/pip install --progress-bar off --constraint requirements.lock torch
 	$(BIN)/pip install --progress-bar off --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -82,6 +82,7 @@ def complete_stage(
     on_progress = make_progress_callback(album)
     if remote_folder:
         on_progress = _upload_checkpoints(on_progress, album, dvc_state, remote_folder)
+    dvc_state.adopt_outputs(album.root / "dvc.yaml", stage)
     started = time.monotonic()
     run_stage(stage, album, params, on_progress)
     seconds = round(time.monotonic() - started, 2)

@@ -20,12 +20,13 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from realfill.core.atomic_io import atomic_write
-from realfill.core.errors import RealFillError
+from realfill.core.errors import LibraryError, RealFillError
 from realfill.core.hashing import digest_json
+from realfill.core.params import load_params
 from realfill.flows.complete_shard import complete_shard
-from realfill.flows.dispatcher import DispatchSettings, dispatch
+from realfill.flows.dispatcher import DispatchSettings, OutcomeCallback, dispatch
 from realfill.flows.git_commit import commit_data
-from realfill.flows.outcomes import Outcome
+from realfill.flows.outcomes import Outcome, make_error_outcome
 from realfill.flows.retries import LIBRARY_DELAYS
 from realfill.flows.server import has_server
 from realfill.library import quarantine, run_history, work_orders
@@ -64,25 +65,30 @@ def complete_library(
 
     Returns:
         {"night": its date, and the albums' names by outcome: "completed", "quarantined", "failed"}.
+
+    Raises:
+        LibraryError: There is no such library, or no such album in it.
+        ParamsError: The library's `params.yaml` is not valid.
     """
     clone = Library.open(Path(library))
     night = datetime.now().astimezone().date().isoformat()
-    names = clone.album_names if albums is None else [clone.album(name).name for name in albums]
+    load_params(clone.root / "params.yaml")  # an error in it is no album's own
+    names = _choose_albums(clone, albums)
     changed_stages = _renew_engine(clone)
     freshness = FreshnessCache.read(clone)
     stale = find_stale(clone, freshness, names, again)
     context = work_orders.shared_context(clone)
-    orders = {name: _make_order(clone, name, context) for name in stale}
     rows: dict[str, HistoryRow] = {}
 
     def on_outcome(outcome: Outcome) -> None:
         state = record_outcome(clone, freshness, night, outcome, from_agent=agents, return_state=True)
         row = state.result(raise_on_failure=False)
-        failed = HistoryRow(outcome["album"], "failed", type(row).__name__, str(row), night=night)
-        rows[outcome["album"]] = row if isinstance(row, HistoryRow) else failed
+        name = outcome["album"]
+        rows[name] = row if isinstance(row, HistoryRow) else _make_failed_row(clone, name, row, night)
 
+    orders = _make_orders(clone, stale, context, on_outcome)
     if agents and orders:
-        push_photos(clone, stale)
+        push_photos(clone, list(orders))
         settings = DispatchSettings(shard_size=shard, hours=hours)
         dispatch(orders, context, on_outcome, share_progress=share_progress, queue=queue, settings=settings)
     else:
@@ -107,6 +113,8 @@ def find_stale(library: Library, freshness: FreshnessCache, names: list[str], ag
         again: Whether to include albums in quarantine that did not change.
     """
     stale = []
+    for name in library.misnamed_folders:
+        get_run_logger().warning("%s is left out: no album can have this name. Rename the folder.", name)
     for name in freshness.find_stale(names):
         try:
             library.commit_photos(name)
@@ -119,8 +127,8 @@ def find_stale(library: Library, freshness: FreshnessCache, names: list[str], ag
 
 @task(retries=len(LIBRARY_DELAYS), retry_delay_seconds=LIBRARY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
 def push_photos(library: Library, names: list[str]) -> None:
-    """Send albums' photos to the remote, from which agents fetch them."""
-    for name in names:
+    """Send albums' photos to the remote, from which agents fetch them. What is not here was sent before."""
+    for name in filter(library.has_photos, names):
         with open_dvc_state(library.root, *(file for file in library.dvc_files(name) if file.is_file())) as dvc_state:
             dvc_state.push()
 
@@ -149,6 +157,8 @@ def record_outcome(
         quarantine.release(library, name)
         if freshness.is_up_to_date(name):
             freshness.mark_fresh(name)
+    if outcome["outcome"] == "failed" and not quarantine.is_quarantined(library, name):
+        quarantine.release(library, name)
     if outcome["outcome"] == "quarantined":
         before = quarantine.read_note(library, name)
         attempts = before.attempts + 1 if before and before.inputs == inputs else 1
@@ -186,8 +196,11 @@ def publish_night(
     failures = [{"album": row.album, "reason": row.reason, "scores": row.scores} for row in rows if row.reason]
     gallery_digest = digest_json([freshness.fingerprints, failures])
     if gallery_digest != freshness.gallery_digest:
-        update_gallery(library, [asdict(row) for row in rows])
-        freshness.gallery_digest = gallery_digest
+        try:
+            update_gallery(library, [asdict(row) for row in rows])
+            freshness.gallery_digest = gallery_digest
+        except (RealFillError, DvcException, UnicodeError) as error:  # DVC cannot record names that are not UTF-8
+            get_run_logger().error("The gallery is not recorded: %s", error)
     freshness.write(library.album_names)
     with open_dvc_state(library.root, table, library.root / "dvc.yaml") as dvc_state:
         dvc_state.commit(table)
@@ -196,6 +209,20 @@ def publish_night(
             dvc_state.push()
     note = f"\n\n{ENGINE} is renewed: the code changed of {', '.join(changed_stages)}." if changed_stages else ""
     commit_data(library.root, f"Night of {night}{note}")
+
+
+def _choose_albums(library: Library, names: list[str] | None) -> list[str]:
+    """The albums of these names, or all.
+
+    Raises:
+        LibraryError: There is no album of one of the names.
+    """
+    known = library.album_names
+    for name in names or ():
+        if name not in known:
+            remedy = f"`realfill add` it. Known: {', '.join(known[:20]) or 'none yet'}."
+            raise LibraryError(f"There is no album {name!r} here.", remedy, library.root)
+    return known if names is None else names
 
 
 def _renew_engine(library: Library) -> list[str]:
@@ -221,16 +248,39 @@ def _complete_here(
         return complete_shard(orders, context, str(library.root), share_progress)
 
 
-def _make_order(library: Library, name: str, context: dict[str, str]) -> WorkOrder:
-    """Make the order of an album; for an album in quarantine it differs from the order that failed."""
-    note = quarantine.read_note(library, name)
-    return work_orders.make_work_order(library, name, context, attempt=note.attempts + 1 if note else 1)
+def _make_orders(
+    library: Library, names: list[str], context: dict[str, str], on_outcome: OutcomeCallback
+) -> dict[str, WorkOrder]:
+    """Make the order of each album; for an album in quarantine it differs from the order that failed.
+
+    An album for which none can be made has its outcome at once.
+    """
+    orders = {}
+    for name in names:
+        note = quarantine.read_note(library, name)
+        try:
+            attempt = note.attempts + 1 if note else 1
+            orders[name] = work_orders.make_work_order(library, name, context, attempt)
+        except (RealFillError, OSError) as error:
+            on_outcome({"album": name, "log": [], **make_error_outcome(error, library.root)})
+    return orders
 
 
 def _make_table(library: Library, names: list[str], rows: dict[str, HistoryRow], night: str) -> list[HistoryRow]:
     """Make a row for each album: the new one if it was worked on, otherwise one that says how it stands."""
     last_rows = run_history.latest_rows(library)
-    return [rows.get(name) or _make_idle_row(library, name, last_rows.get(name), night) for name in names]
+    for name in names:
+        if name not in rows:
+            try:
+                rows[name] = _make_idle_row(library, name, last_rows.get(name), night)
+            except (RealFillError, OSError) as error:
+                rows[name] = _make_failed_row(library, name, error, night)
+    return [rows[name] for name in names]
+
+
+def _make_failed_row(library: Library, name: str, error: Any, night: str) -> HistoryRow:
+    """Make the row of an album whose outcome could not be recorded."""
+    return HistoryRow(name, "failed", type(error).__name__, str(error).replace(f"{library.root}/", ""), night=night)
 
 
 def _make_idle_row(library: Library, name: str, last_row: HistoryRow | None, night: str) -> HistoryRow:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from realfill.core import peak_memory
-from realfill.core.errors import RealFillError
+from realfill.core.errors import RealFillError, RemoteError
 from realfill.core.hashing import digest_json
 from realfill.flows.complete_album import complete_album
 from realfill.flows.gpu_lock import worker_name
@@ -86,7 +86,7 @@ def complete_order(
     outcome = work_orders.read_outcome(library, order) if is_agent else None
     if outcome is None:
         outcome = _run_order(library, order, shared_context, share_progress, settings)
-        if is_agent and not outcome["transient"]:
+        if is_agent and outcome["outcome"] != "failed":
             work_orders.write_outcome(library, order, outcome)
     publish_outcome(outcome)
     return outcome
@@ -96,6 +96,18 @@ def complete_order(
 def pull_album(library: Library, name: str) -> None:
     """Fetch an album's photos, and the results of earlier runs, from the remote."""
     with library.album_state(name) as dvc_state:
+        dvc_state.pull()
+
+
+@task(retries=len(LIBRARY_DELAYS), retry_delay_seconds=LIBRARY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
+def pull_photos(library: Library, name: str) -> None:
+    """Fetch an album that is known here by its text files alone, as after `git clone`.
+
+    Its results are fetched if the remote has them all; otherwise they are made again.
+    """
+    with open_dvc_state(library.root, *library.dvc_files(name)) as dvc_state:
+        dvc_state.pull()
+    with suppress(RemoteError), open_dvc_state(library.root, library.pipeline_file(name)) as dvc_state:
         dvc_state.pull()
 
 
@@ -155,6 +167,8 @@ def _complete_album(
     disk_space.require_disk_space(library, name)
     if not is_own_clone:
         pull_album(library, name)
+    elif not library.has_photos(name) and _has_remote(library):
+        pull_photos(library, name)
     stages = complete_album(name, str(library.root), gallery=False, remote_folder=remote_folder)["stages"]
     if not is_own_clone or _has_remote(library):
         push_album(library, name)
@@ -172,7 +186,6 @@ def _summarize_completion(library: Library, name: str, ran: list[dict[str, Any]]
         "outcome": "completed",
         "error": "",
         "reason": "",
-        "transient": False,
         "lock": (library.folder(name) / "dvc.lock").read_text(encoding="utf-8"),
         "seconds": seconds,
         "gpu_seconds": {stage: time for stage, time in seconds.items() if has_gpu and stage_named(stage).uses_model},

@@ -19,7 +19,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
 from realfill.core.errors import LibraryError
-from realfill.flows.server import require_server
+from realfill.flows.server import require_server, server_errors
 from realfill.library.repository import Library
 
 POOLS = {
@@ -58,16 +58,18 @@ def set_up_server(
         What the server has now, one line for each item.
 
     Raises:
-        LibraryError: No server is named, or it rejects the deployments.
+        LibraryError: No server is named, it cannot be used, or it rejects the deployments.
+        TransientError: The server does not answer.
     """
     library = Library.open(root)
     require_server()
-    with get_client(sync_client=True) as client:
-        lines = [_save_pool(client, name, description) for name, description in POOLS.items()]
-        lines += [_save_queue(client, name, priority) for name, priority in QUEUES.items()]
-    lines += _deploy_all(library.root)
-    automations = (_dead_runs(settings), _library_again(settings), _failed_albums(report_to))
-    return lines + [_save_automation(automation) for automation in automations]
+    with server_errors():
+        with get_client(sync_client=True) as client:
+            lines = [_save_pool(client, name, description) for name, description in POOLS.items()]
+            lines += [_save_queue(client, name, priority) for name, priority in QUEUES.items()]
+        lines += _deploy_all(library.root)
+        automations = (_dead_runs(settings), _library_again(settings), _failed_albums(report_to))
+        return lines + [_save_automation(automation) for automation in automations]
 
 
 def _save_pool(client: SyncPrefectClient, name: str, description: str) -> str:

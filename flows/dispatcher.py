@@ -43,7 +43,7 @@ class DispatchSettings:
         shard_size: Number of albums in one run.
         hours: Albums that are not completed by then are left for the next night.
         poll_seconds: Pause between two looks at the server.
-        max_runs: After so many runs that ended without an outcome, an album goes into quarantine.
+        max_runs: After so many runs that did not complete it, an album has failed, and is left for the next night.
         reattach_days: Age of the oldest runs that are looked for after a restart. More than `hours`.
     """
 
@@ -100,7 +100,7 @@ class Dispatcher:
         settings: Number of attempts, and times.
         runs: The albums of each run that has not ended.
         lost_runs: How many runs ended without an outcome, by the album's name.
-        transient_outcomes: The last outcome of each album that failed by something around it.
+        failures: The last outcome of each album that failed, and not by its own fault.
     """
 
     client: SyncPrefectClient
@@ -112,7 +112,7 @@ class Dispatcher:
     settings: DispatchSettings = DispatchSettings()
     runs: dict[UUID, set[str]] = field(default_factory=dict)
     lost_runs: Counter[str] = field(default_factory=Counter)
-    transient_outcomes: dict[str, Outcome] = field(default_factory=dict)
+    failures: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -171,7 +171,7 @@ class Dispatcher:
                 self.client.set_flow_run_state(run, Cancelling())
         reason = f"It was not completed within {self.settings.hours:g} hours."
         for name in sorted(self.pending):
-            self._finalize(make_unfinished_outcome(name, "TimeoutError", reason, transient=True))
+            self._finalize(make_unfinished_outcome(name, "TimeoutError", reason))
 
     def _resubmit(self, name: str, state: str) -> None:
         """Submit an album again whose run ended without an outcome, unless that happened too often."""
@@ -181,16 +181,15 @@ class Dispatcher:
             self.submit([name])
             return
         reason = f"The run that worked on it ended as {state}, {self.lost_runs[name]} times in a row."
-        unfinished = make_unfinished_outcome(name, state, reason, transient=state == "Cancelled")
-        self._finalize(self.transient_outcomes.get(name) or unfinished)
+        self._finalize(self.failures.get(name) or make_unfinished_outcome(name, state, reason))
 
     def _collect_outcomes(self) -> None:
         runs = [run for run, names in self.runs.items() if names & self.pending.keys()]
         for outcome in read_outcomes(self.client, runs):
             if not self._is_pending(outcome["order"], outcome):
                 continue
-            if outcome["transient"]:
-                self.transient_outcomes[outcome["album"]] = outcome
+            if outcome["outcome"] == "failed":
+                self.failures[outcome["album"]] = outcome
             else:
                 self._finalize(outcome)
 

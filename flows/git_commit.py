@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-_COMMITTER = ("-c", "user.name=realfill", "-c", "user.email=realfill@localhost")
+from realfill.library.git import IDENTITY, run_git
 
 
 def commit_data(root: Path, message: str) -> None:
@@ -16,15 +15,13 @@ def commit_data(root: Path, message: str) -> None:
     Args:
         root: Root of the library.
         message: The commit's message.
+
+    Raises:
+        LibraryError: Git refuses.
     """
     if not (root / ".git").exists():
         return
     paths = ["data", *(name for name in ("dvc.lock", "engine.yaml") if (root / name).is_file())]
-    _git(root, "add", "--all", "--", *paths)
-    if _git(root, "diff", "--cached", "--name-only", "--", *paths):
-        _git(root, *_COMMITTER, "commit", "--quiet", "-m", message, "--", *paths)
-
-
-def _git(root: Path, *command: str) -> str:
-    """Run a git command and return what it printed."""
-    return subprocess.run(["git", *command], cwd=root, check=True, capture_output=True, text=True).stdout
+    run_git(root, "add", "--all", "--", *paths)
+    if run_git(root, "diff", "--cached", "--name-only", "--", *paths):
+        run_git(root, *IDENTITY, "commit", "--quiet", "-m", message, "--", *paths)

@@ -4,9 +4,8 @@ An outcome is a JSON document, kept by the server as an artifact of the run that
 
 ==============  ===================================================================================================
 album           name of the album
-outcome         "completed", "quarantined" (the album's own fault) or "failed" (something around it)
+outcome         "completed", "quarantined" (the album's own fault) or "failed" (anything else)
 error, reason   type of the error, and what is wrong and what to do about it; empty if it was completed
-transient       whether another attempt may succeed
 order           digest of the work order
 lock            text of the album's `dvc.lock`; empty if it was not completed
 log             the last lines that were logged
@@ -34,8 +33,9 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 
 from realfill.core.errors import RealFillError
-from realfill.flows.retries import OUTCOME_DELAYS, is_transient
+from realfill.flows.retries import OUTCOME_DELAYS
 from realfill.flows.server import PAGE_SIZE, read_pages
+from realfill.library.quarantine import is_own_fault
 
 ARTIFACT_TYPE = "realfill-outcome"
 Outcome = dict[str, Any]
@@ -73,29 +73,25 @@ def make_error_outcome(error: Exception, root: Path) -> Outcome:
         error: What stopped it.
         root: Root of the clone; paths in the reason are made relative to it.
     """
-    transient = is_transient(error)
     reason = str(error) if isinstance(error, RealFillError) else f"{type(error).__name__}: {error}"
     return {
-        "outcome": "failed" if transient else "quarantined",
+        "outcome": "quarantined" if is_own_fault(error) else "failed",
         "error": type(error).__name__,
         "reason": reason.replace(f"{root}/", ""),
-        "transient": transient,
         "lock": "",
     }
 
 
-def make_unfinished_outcome(album: str, error: str, reason: str, *, transient: bool) -> Outcome:
-    """Make the outcome of an album from which no outcome came.
+def make_unfinished_outcome(album: str, error: str, reason: str) -> Outcome:
+    """Make the outcome of an album from which no outcome came: it has failed.
 
     Args:
         album: Name of the album.
         error: What stands for the type of the error.
         reason: Why there is none.
-        transient: Whether another attempt may succeed; the album goes into quarantine otherwise.
     """
-    outcome = "failed" if transient else "quarantined"
     ended = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"album": album, "outcome": outcome, "error": error, "reason": reason, "log": [], "ended": ended}
+    return {"album": album, "outcome": "failed", "error": error, "reason": reason, "log": [], "ended": ended}
 
 
 def _read_artifacts(client: SyncPrefectClient, query: ArtifactFilter, offset: int) -> list[StoredArtifact]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.exceptions import PrefectException
 from prefect.tasks import Task
 
 from realfill.core.errors import RealFillError, TransientError
@@ -41,8 +39,3 @@ def is_retryable(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> boo
     """
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransientError) or not isinstance(error, RealFillError)
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether an album failed because of something around it (disk, remote, server) and not by its own fault."""
-    return isinstance(error, TransientError | OSError | httpx.HTTPError | PrefectException)

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-import time
+import ipaddress
+import os
+import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
+import httpx
+from packaging.version import Version
+from prefect import __version__ as prefect_version
 from prefect.client.orchestration import get_client
-from prefect.settings import get_current_settings
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+from pydantic import ValidationError
+from sqlalchemy import make_url
 
-from realfill.core.errors import LibraryError
-
-logger = logging.getLogger("realfill.server")
+from realfill.core.errors import LibraryError, TransientError
 
 PAGE_SIZE = 100  # entries to ask for in one request; a Prefect server returns at most 200
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PROXY_VARIABLES = ("all_proxy", "http_proxy", "https_proxy")
+_MAX_ERROR_LENGTH = 300  # characters of a message that are quoted; some quote whole HTTP responses
+_REMEDY = "See that it runs (`prefect server start`) and that PREFECT_API_URL names it, then run again."
 _Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How a worker waits for the server.
+    """How long a server is waited for before anything is begun.
 
     Attributes:
-        retry_seconds: Pause between two requests to a server that does not answer. Set by hand.
+        answer_seconds: A server that does not connect, or does not answer, for so long is told to be away. Set by
+            hand; a busy server on a small machine has taken up to 5 s.
     """
 
-    retry_seconds: float = 10.0
+    answer_seconds: float = 15.0
 
 
 def has_server() -> bool:
@@ -35,23 +49,65 @@ def has_server() -> bool:
     return bool(get_current_settings().api.url)
 
 
-def require_server() -> None:
-    """Check that a server is named.
+def require_server(settings: ServerSettings = ServerSettings()) -> None:
+    """Check that a server is named, and that it answers as a Prefect server of the same major version does.
 
     Raises:
-        LibraryError: It is not.
+        LibraryError: None is named, it refuses this client, or what answers is something else.
+        TransientError: It does not answer.
     """
     if not has_server():
         remedy = "Start one (`prefect server start`), then set PREFECT_API_URL, e.g. http://127.0.0.1:4200/api."
         raise LibraryError("No Prefect server is named.", remedy)
+    _reach_loopback_directly()
+    try:
+        version = Version(str(_ask_version(settings)))
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        problem = f"What PREFECT_API_URL names is not a Prefect server: {_server_name()} ({_describe(error)})."
+        raise LibraryError(problem, _REMEDY) from error
+    if version.major != Version(prefect_version).major:
+        problem = f"The Prefect server at {_server_name()} has version {version}, and {prefect_version} is installed."
+        raise LibraryError(problem, "Install the same version for both.")
 
 
-def wait_for_server(settings: ServerSettings = ServerSettings()) -> None:
-    """Return as soon as the server answers."""
-    with get_client(sync_client=True) as client:
-        while error := client.api_healthcheck():
-            logger.warning("The server does not answer (%s). It will be asked again.", error)
-            time.sleep(settings.retry_seconds)
+def start_temporary_server() -> None:
+    """Start the server that Prefect uses for this process alone where none is named.
+
+    Raises:
+        LibraryError: It cannot be started.
+    """
+    _reach_loopback_directly()
+    _require_database()
+    try:
+        with server_errors(), get_client(sync_client=True):
+            pass
+    except (RuntimeError, ValueError, ImportError) as error:
+        problem = f"Prefect's temporary server does not start ({_describe(error)})."
+        raise LibraryError(problem, "`prefect server start` tells more.") from error
+
+
+@contextmanager
+def server_errors() -> Iterator[None]:
+    """Raise errors by which a server shows in the block that it cannot be used as errors that say what to do.
+
+    Raises:
+        LibraryError: It refuses this client, or what answers is not a Prefect server.
+        TransientError: It does not answer.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise LibraryError(f"What answers at {_server_name()} is not a Prefect server.", _REMEDY) from error
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            problem = f"The Prefect server at {_server_name()} refuses this client (HTTP {status})."
+            raise LibraryError(problem, "Set PREFECT_API_AUTH_STRING to user:password, then run again.") from error
+        problem = f"What answers at {_server_name()} does not do a Prefect server's work (HTTP {status})."
+        raise LibraryError(problem, _REMEDY) from error
+    except (httpx.HTTPError, PrefectException) as error:
+        problem = f"The Prefect server at {_server_name()} does not answer ({_describe(error)})."
+        raise TransientError(problem, _REMEDY) from error
 
 
 def read_pages(read: Callable[[int], Sequence[_Entry]]) -> Iterator[_Entry]:
@@ -67,3 +123,79 @@ def read_pages(read: Callable[[int], Sequence[_Entry]]) -> Iterator[_Entry]:
         if len(page) < PAGE_SIZE:
             return
         offset += PAGE_SIZE
+
+
+def _require_database() -> None:
+    """Check the database of the temporary server; without it, Prefect would try to start that server for ever.
+
+    Raises:
+        LibraryError: It cannot be opened for writing.
+    """
+    url = get_current_settings().server.database.connection_url
+    address = make_url(url.get_secret_value()) if url else None
+    if address is None or not address.database or not address.drivername.startswith("sqlite"):
+        return
+    path = Path(address.database)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+    except (OSError, sqlite3.Error) as error:
+        problem = f"Prefect's database cannot be used ({_describe(error)})."
+        raise LibraryError(problem, "Mend or remove it, or let PREFECT_HOME name another folder.", path) from error
+
+
+def _ask_version(settings: ServerSettings) -> object:
+    """What the server says its version is, asked once."""
+    timeout = {"timeout": httpx.Timeout(settings.answer_seconds)}
+    with (
+        server_errors(),
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings=timeout, sync_client=True) as client,
+    ):
+        return client.api_version()
+
+
+def _reach_loopback_directly() -> None:
+    """Keep proxies out of the way to a server on this machine, for this process and those that it starts.
+
+    Without PREFECT_API_URL that is Prefect's temporary server. Other addresses, such as those of a DVC remote, keep
+    their proxy. Only a proxy that Prefect's client cannot use at all is no longer named in the environment.
+    """
+    url = get_current_settings().api.url
+    host = urlsplit(url).hostname if url else "localhost"
+    if not _is_loopback(host or ""):
+        return
+    for variable in ("no_proxy", "NO_PROXY"):
+        hosts = [entry.strip() for entry in os.environ.get(variable, "").split(",") if entry.strip()]
+        os.environ[variable] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK, str(host)]))
+    for variable in [name for name in os.environ if name.lower() in _PROXY_VARIABLES]:
+        if not _is_usable_proxy(os.environ[variable]):
+            del os.environ[variable]
+
+
+def _server_name() -> str:
+    """The server's address without a password."""
+    return re.sub(r"//[^/@]*@", "//", get_current_settings().api.url or "this machine")
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_ERROR_LENGTH]}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_usable_proxy(address: str) -> bool:
+    """Whether Prefect's client can use a proxy; it raises an error as soon as one that it cannot use is named."""
+    if not address:
+        return True
+    try:
+        httpx.HTTPTransport(proxy=address if "://" in address else f"http://{address}").close()
+    except (ValueError, ImportError, httpx.InvalidURL):
+        return False
+    return True

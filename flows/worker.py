@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from realfill.core.errors import LibraryError
 from realfill.flows.gpu_lock import create_gpu_limit, worker_name
-from realfill.flows.server import require_server, wait_for_server
+from realfill.flows.server import require_server, server_errors
 from realfill.library.repository import Library
 
 logger = logging.getLogger("realfill.worker")
@@ -35,11 +39,16 @@ class WorkerSettings:
 def enter_library() -> dict[str, str]:
     """Change to this machine's clone before a run begins; a pull step of `prefect.yaml`.
 
-    The clone is the folder that REALFILL_LIBRARY names, or else the one that contains this code.
+    The clone is the one that REALFILL_LIBRARY names, which `realfill fleet work` sets. Without it, the clone in which
+    this process was started, or the worker that started it: Prefect starts runs in a temporary folder.
+
+    Raises:
+        LibraryError: There is none.
     """
-    root = Path(os.environ.get("REALFILL_LIBRARY") or Path(__file__).resolve().parents[1])
-    os.chdir(root)
-    return {"directory": str(root)}
+    named = os.environ.get("REALFILL_LIBRARY")
+    library = Library.find(Path(named)) if named else _library_of_this_process()
+    os.chdir(library.root)
+    return {"directory": str(library.root)}
 
 
 def run_worker(root: Path, pool: str, name: str | None = None, settings: WorkerSettings = WorkerSettings()) -> int:
@@ -55,13 +64,14 @@ def run_worker(root: Path, pool: str, name: str | None = None, settings: WorkerS
         The worker's exit code.
 
     Raises:
-        LibraryError: `root` is not a clone of the library, or no server is named.
+        LibraryError: `root` is not a clone of the library, or no server is named, or it cannot be used.
+        TransientError: The server does not answer. Once it has, it is waited for.
     """
     library = Library.open(root)
     require_server()
     name = name or worker_name()
-    wait_for_server()
-    create_gpu_limit(name)
+    with server_errors():
+        create_gpu_limit(name)
     environment = os.environ | {"REALFILL_LIBRARY": str(library.root), "REALFILL_WORKER": name}
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
     command += ["--limit", str(settings.runs), "--type", "process"]
@@ -86,3 +96,19 @@ def _run_process(command: list[str], folder: Path, environment: dict[str, str]) 
         return 0
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _library_of_this_process() -> Library:
+    """The library that the working directory of this process lies in, or else that of the process that started it.
+
+    Raises:
+        LibraryError: There is none.
+    """
+    folders = [Path()]
+    with suppress(psutil.Error):
+        folders.append(Path(psutil.Process(os.getppid()).cwd()))
+    for folder in folders:
+        if library := Library.enclosing(folder):
+            return library
+    remedy = "Start the worker with `realfill fleet work`, or let REALFILL_LIBRARY name the clone of this machine."
+    raise LibraryError("It is not known which library to work for.", remedy)

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from realfill.core.atomic_io import atomic_directory
-from realfill.core.errors import AlbumError, ModelError
+from realfill.core.atomic_io import new_directory
+from realfill.core.errors import ModelError
 from realfill.photo_io.working_files import write_png
 
 
@@ -47,17 +47,15 @@ def write_demo_album(folder: Path, settings: DemoAlbumSettings = DemoAlbumSettin
         The folder.
 
     Raises:
-        AlbumError: The folder exists already.
+        OutputError: The folder exists already.
         ModelError: scikit-image was installed without its photos.
     """
-    if folder.exists():
-        raise AlbumError("The folder exists already.", "Name another one, or remove it.", folder)
-    photos = Path(str(find_spec("skimage").origin)).parent / "data"  # type: ignore[union-attr]
-    left, right = _read_photo(photos / "motorcycle_left.png"), _read_photo(photos / "motorcycle_right.png")
-    disparity = _read_disparity(photos / "motorcycle_disp.npz")
-    views = [render_view(left, disparity, baseline, settings) for baseline in settings.baselines]
-    mask = hole_mask(right.shape[0], right.shape[1], settings)
-    with atomic_directory(folder) as partial:
+    with new_directory(folder) as partial:
+        photos = Path(str(find_spec("skimage").origin)).parent / "data"  # type: ignore[union-attr]
+        left, right = _read_photo(photos / "motorcycle_left.png"), _read_photo(photos / "motorcycle_right.png")
+        disparity = _read_disparity(photos / "motorcycle_disp.npz")
+        views = [render_view(left, disparity, baseline, settings) for baseline in settings.baselines]
+        mask = hole_mask(right.shape[0], right.shape[1], settings)
         for name in ("target", "ref"):
             (partial / name).mkdir()
         write_png(partial / "target" / "gt.png", right)

@@ -42,12 +42,13 @@ def examine(library: Path) -> list[Finding]:
     """Check the packages, device, base models, matchers, image formats, DVC and Prefect, and a library's results.
 
     Args:
-        library: Root of a library; any other folder is ignored.
+        library: A folder in a library; any other one is ignored.
     """
     findings = [Finding("realfill", True, f"{__version__}, Python {sys.version.split()[0]}")]
     findings += [_package(name) for name in PACKAGES]
     findings += [_device(), *(_tried(f"model {name}", partial(_model, name), name == "pocket") for name in MODELS)]
     findings += [_tried(f"matcher {name}", partial(_matcher, name), False) for name in ("xfeat", "loftr", "sift")]
+    findings += [_tried("matcher aliked", _aliked, True)]
     findings += [_tried("HEIC export", _heic, False), _command("git"), _command("dvc")]
     return findings + _results(library)
 
@@ -56,7 +57,7 @@ def _package(name: str) -> Finding:
     try:
         return Finding(name, True, version(name))
     except PackageNotFoundError:
-        return Finding(name, False, "not installed", "Run `make env`.")
+        return Finding(name, False, "not installed", "Install realfill again, with all that it needs.")
 
 
 def _device() -> Finding:
@@ -90,6 +91,13 @@ def _matcher(name: str) -> str:
     return "loaded"
 
 
+def _aliked() -> str:
+    from realfill.matching.aliked import AlikedMatcher
+
+    AlikedMatcher()
+    return "loaded"
+
+
 def _heic() -> str:
     import pillow_heif
 
@@ -97,14 +105,14 @@ def _heic() -> str:
     return f"libheif {pillow_heif.libheif_version()}"
 
 
-def _results(root: Path) -> list[Finding]:
+def _results(folder: Path) -> list[Finding]:
     """Which of a library's results were made by other code than the installed one."""
     from realfill.library.engine import ENGINE, changed_stages, results_of_other_code
-    from realfill.library.repository import PIPELINE, Library
+    from realfill.library.repository import Library
 
-    if not (root / PIPELINE).is_file():
+    library = Library.enclosing(folder)
+    if library is None:
         return []
-    library = Library.open(root)
     renew = "Run `realfill engine`, then `dvc repro`, or wait for the night."
     changed = changed_stages(library)
     state = f"names other code for {', '.join(changed)}" if changed else "names the installed code"

@@ -12,7 +12,7 @@ from typing import Any
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo, read_document
-from realfill.core.atomic_io import disk_full_as_error, write_json
+from realfill.core.atomic_io import adopt_folder, disk_full_as_error, require_replaceable, write_json
 from realfill.core.fingerprint import LENGTH, code_fingerprint
 from realfill.core.hashing import digest, digest_json
 from realfill.core.params import PROFILES, Params, load_params
@@ -125,9 +125,11 @@ def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCall
         on_progress: Called as tuning and sampling go on.
 
     Raises:
+        OutputError: Its folder holds what realfill did not write.
         SpaceError: The disk takes no more; what the stage wrote before is still there.
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
+    require_replaceable(stage(name).output(album))
     run = import_module(stage(name).module).run
     with disk_full_as_error(name, album.out):
         return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
@@ -156,6 +158,10 @@ def complete(
     Raises:
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
+    for step in STAGES:
+        if _has_recorded_output(step, album):
+            adopt_folder(step.output(album))
+        require_replaceable(step.output(album))
     with album_lock(album):
         for step in STAGES:
             inputs = _inputs(step, album, params)
@@ -174,11 +180,15 @@ def _record(step: Stage, album: Album) -> Path:
 
 
 def _is_done(step: Stage, album: Album, inputs: str) -> bool:
+    return _has_recorded_output(step, album) and bool(read_document(_record(step, album))["inputs"] == inputs)
+
+
+def _has_recorded_output(step: Stage, album: Album) -> bool:
+    """Whether a stage's folder is what it was when the stage ended."""
     record = _record(step, album)
     if not record.is_file() or not step.output(album).is_dir():
         return False
-    done = read_document(record)
-    return bool(done["inputs"] == inputs and done["outputs"] == digest(step.output(album)))
+    return bool(read_document(record)["outputs"] == digest(step.output(album)))
 
 
 def _inputs(step: Stage, album: Album, params: Params) -> str:
@@ -188,6 +198,7 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
             "code": stage_fingerprint(step),
             "photos": [[path.relative_to(album.root).as_posix(), digest(path)] for path in photos],
             "hole": album.settings.model_dump(mode="json", exclude={"overrides"}) if step.name == "masks" else None,
+            "name": album.name if step.name == "export" else None,  # the delivered files bear it
             "params": {name: params.section(name) for name in step.sections},
             "model": _model_digest(params) if step.uses_model else None,
             "reads": [digest(stage(name).output(album)) for name in step.reads],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from realfill.album.discovery import open_album
-from realfill.core.errors import AlbumError
+from realfill.core.errors import OutputError
 from realfill.demo_album import hole_mask, render_view, write_demo_album
 from realfill.photo_io.working_files import read_png
 
@@ -22,9 +22,12 @@ def test_the_album_has_the_target_its_truth_and_three_references(tmp_path: Path)
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(AlbumError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         write_demo_album(tmp_path)
     assert not list(tmp_path.iterdir())
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputError, match="exists already"):
+        write_demo_album(tmp_path / "link")
 
 
 def test_the_hole_has_the_same_place_at_every_size() -> None:

@@ -12,7 +12,8 @@ from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.schemas import Candidate
 from realfill.album.store import read_rows
-from realfill.core.errors import AlbumError, SpaceError, StageError
+from realfill.core.atomic_io import MARK
+from realfill.core.errors import AlbumError, OutputError, SpaceError, StageError
 from realfill.core.hashing import digest
 from realfill.core.params import Params, load_params
 from realfill.photo_io.working_files import read_png, write_png
@@ -52,6 +53,31 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(album_folder: Path,
     assert watched(album, with_section(quick_params, "blend", feather=2.0)) == []
     write_png(album.references[0], np.ascontiguousarray(read_png(album.references[0])[:, ::-1]))
     assert watched(album, quick_params) == [stage.name for stage in STAGES]
+
+
+def test_a_renamed_album_is_delivered_under_its_new_name(album_folder: Path, quick_params: Params) -> None:
+    complete(open_album(album_folder), quick_params)
+    renamed = open_album(album_folder.rename(album_folder.with_name("attic")))
+    assert watched(renamed, quick_params) == ["export"]
+    assert complete(renamed, quick_params) == renamed.completed / "attic.png"
+    assert sorted(path.name for path in renamed.completed.glob("*.*")) == [
+        ".realfill",
+        "attic.json",
+        "attic.png",
+        "authenticity.png",
+    ]
+
+
+def test_nothing_is_computed_where_the_result_cannot_be_written(album_folder: Path, quick_params: Params) -> None:
+    (album_folder / "work" / "finetune").mkdir(parents=True)
+    (album_folder / "work" / "finetune" / "notes.txt").write_text("precious")
+    album = open_album(album_folder)
+    before = digest(album.root)
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        complete(album, quick_params)
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        run_stage("finetune", album, quick_params)
+    assert digest(album.root) == before
 
 
 def test_the_same_inputs_give_the_same_bytes(album_folder: Path, quick_params: Params, tmp_path: Path) -> None:
@@ -118,3 +144,23 @@ def test_provenance_tells_how_the_photo_came_about(album_folder: Path, quick_par
     assert told["photo"] == photo.name
     assert told["params"]["finetune"]["steps"] == quick_params.finetune.steps
     assert str(album_folder) not in json.dumps(told)
+
+
+def test_results_of_a_version_that_wrote_no_mark_are_taken_over(album_folder: Path, quick_params: Params) -> None:
+    album = open_album(album_folder)
+    complete(album, quick_params)
+    for stage in STAGES:
+        (stage.output(album) / MARK).unlink()
+        record = album.out / "work" / ".done" / f"{stage.name}.json"
+        document = json.loads(record.read_text()) | {
+            "outputs": digest(stage.output(album)),
+            "inputs": "of other code",
+        }
+        record.write_text(json.dumps(document))
+    assert watched(album, quick_params)[0] == "validate"
+    assert (album.completed / MARK).is_file()
+    (album.completed / MARK).unlink()
+    (album.completed / "own.txt").write_text("a file of the user's")
+    with pytest.raises(OutputError, match=r"own\.txt|did not write"):
+        complete(album, quick_params, force=True)
+    assert (album.completed / "own.txt").is_file()

@@ -10,7 +10,7 @@ import yaml
 
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
-from realfill.album.store import read_document
+from realfill.album.store import find_provenance, read_document
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import ParamsError
 
@@ -43,7 +43,7 @@ def override_candidate(album: Album, candidate: str) -> None:
 
 
 def _check_candidate(album: Album, candidate: str) -> None:
-    ranking = read_document(album.provenance)["ranking"]
+    ranking = read_document(find_provenance(album))["ranking"]
     numbers = [str(number) for number in sorted(row["candidate"] for row in ranking)]
     if candidate not in (*numbers, "best"):
         problem = f"There is no candidate {candidate[:20]!r}."

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import PHOTO_SUFFIXES, Album
 from realfill.album.settings import read_settings
-from realfill.core.errors import AlbumError
+from realfill.core.errors import AlbumError, OutputError, TransientError, printable
 
-_ALBUM_NAME = re.compile(r"[\w. +()@&',=-]{1,200}")  # usable, with a suffix, as a file name on all systems
+_ALBUM_NAME = re.compile(r"[\w. +()@&',=-]+")  # usable, with a suffix, as a file name on all systems
+_MAX_NAME_BYTES = 220  # file systems allow 255; names that are made from it, also by DVC, are up to 32 longer
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # written by Windows
 
 
@@ -23,16 +26,23 @@ def open_album(root: Path, out: Path | None = None) -> Album:
     Raises:
         AlbumError: The folder does not follow the layout.
         ParamsError: A key or value of `album.yaml` is not allowed.
+        OutputError: Results would be written through a symbolic link.
+        TransientError: The folder cannot be read.
     """
-    root = root.resolve()
+    try:
+        return _open_album(Path(os.path.realpath(root)), out)
+    except OSError as error:
+        problem = f"This cannot be read ({error.strerror})."
+        raise TransientError(
+            problem, "Check the path, its permissions and its disk.", error.filename or root
+        ) from error
+
+
+def _open_album(root: Path, out: Path | None) -> Album:
     if not root.is_dir():
         raise AlbumError("There is no such folder.", "Give the path of an album folder.", root)
-    if _ALBUM_NAME.fullmatch(root.name) is None:
-        raise AlbumError(
-            "The folder's name has characters that not all systems allow in file names, or is too long.",
-            "Rename it, with letters, digits, spaces and .-_+() only.",
-            root,
-        )
+    _check_name(root)
+    _check_results(root, out)
     return Album(
         root=root,
         out=root if out is None else out.resolve(),
@@ -43,6 +53,36 @@ def open_album(root: Path, out: Path | None = None) -> Album:
         settings=read_settings(root / "album.yaml"),
         unrecognized_files=_find_unrecognized(root / "ref"),
     )
+
+
+def _check_name(root: Path) -> None:
+    if _ALBUM_NAME.fullmatch(root.name) is None or len(root.name.encode()) > _MAX_NAME_BYTES:
+        raise AlbumError(
+            "The folder's name has characters that not all systems allow in file names, or is too long.",
+            f"Rename it, with letters, digits, spaces and .-_+() only, at most {_MAX_NAME_BYTES} bytes of UTF-8.",
+            root,
+        )
+    if printable(str(root.parent)) != str(root.parent):
+        problem = "The path of the folder has control characters, or is not UTF-8."
+        raise AlbumError(problem, "Move it, or rename the folders above it.", root)
+
+
+def _check_results(root: Path, out: Path | None) -> None:
+    """Check that results go where the user sees them go: a link could lead them over files anywhere.
+
+    DVC links files of results to its cache, but never their folders.
+    """
+    remedy = "Replace it by a folder, or choose another place for the results with --out."
+    folder = root if out is None else Path(os.path.normpath(out.absolute()))
+    if folder.is_relative_to(root) and not folder.resolve().is_relative_to(root):
+        raise OutputError("This leads out of the album by a symbolic link.", remedy, folder)
+    if printable(str(folder)) != str(folder):
+        problem = "The path of the results has control characters, or is not UTF-8."
+        raise OutputError(problem, "Choose another place for them with --out.", folder)
+    work = folder / "work"
+    for path in (folder / "completed", work, *work.glob("*"), *work.glob(".*/*")):
+        if path.is_symlink():
+            raise OutputError("Results are not written through a symbolic link.", remedy, path)
 
 
 def _find_target(root: Path) -> Path:
@@ -86,7 +126,7 @@ def _find_photos(root: Path, folder: Path) -> list[Path]:
     """Files with a photo's suffix, sorted by name; hidden ones do not count.
 
     Raises:
-        AlbumError: One of them is no regular file, or links to a file outside the album.
+        AlbumError: One of them is no regular file, or links to a file outside the album, other than DVC's cache.
     """
     if not folder.is_dir():
         return []
@@ -94,7 +134,8 @@ def _find_photos(root: Path, folder: Path) -> list[Path]:
         path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.name[0] != "."
     )
     for path in photos:
-        if not path.resolve().is_relative_to(root) or not path.is_file():
+        is_inside = path.resolve().is_relative_to(root) or is_cache_link(path, root)
+        if not is_inside or not path.is_file():
             raise AlbumError(
                 "This is not a regular file inside the album.",
                 "Replace it by a copy of the photo itself.",

@@ -1,14 +1,16 @@
-"""The lock that keeps two runs from working on one album at the same time."""
+"""The lock that keeps two runs from working on one album at the same time, and two albums from sharing results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from realfill.album.layout import Album
-from realfill.core.errors import AlbumError
+from realfill.core.atomic_io import atomic_write, disk_full_as_error
+from realfill.core.errors import AlbumError, OutputError, TransientError
 
 
 @contextmanager
@@ -17,12 +19,44 @@ def album_lock(album: Album) -> Iterator[None]:
 
     Raises:
         AlbumError: Another run holds the lock.
+        OutputError: The place of the results is another album's.
+        TransientError: The results cannot be written there.
     """
-    lock = album.out / "work" / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(album.out / "work" / ".lock", timeout=0)
+    with _describe_write_errors(album):
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     try:
-        with FileLock(lock, timeout=0):
+        with _describe_write_errors(album):
+            _claim_results(album)
+        yield
+    finally:
+        lock.release()
+
+
+def _claim_results(album: Album) -> None:
+    """Note whose results lie outside of an album, `work/.album`; the folder of an album is only its own."""
+    if album.out == album.root:
+        return
+    note = album.out / "work" / ".album"
+    owner = Path(note.read_text(encoding="utf-8")) if note.is_file() else album.root
+    if (album.out / "target").is_dir():
+        owner = album.out
+    if owner != album.root and owner.is_dir():
+        problem = f"This is the place of the results of another album, {owner}."
+        raise OutputError(problem, "Choose another --out.", album.out)
+    atomic_write(note, str(album.root))
+
+
+@contextmanager
+def _describe_write_errors(album: Album) -> Iterator[None]:
+    try:
+        with disk_full_as_error("work", album.out):
             yield
     except Timeout as error:
-        problem = "Another run is working on this album."
-        raise AlbumError(problem, "Wait until it ends, or stop it.", album.root) from error
+        raise AlbumError(
+            "Another run is working on this album.", "Wait until it ends, or stop it.", album.root
+        ) from error
+    except OSError as error:
+        problem = f"The results cannot be written here ({error.strerror})."
+        raise TransientError(problem, "Check its permissions, or choose another --out.", album.out) from error

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from realfill.core.errors import ParamsError
 from realfill.core.params import Params
-from realfill.core.validation import Section, read_yaml, validate_section
+from realfill.core.validation import Section, known_keys, read_yaml, validate_section
+
+_MAX_BYTES = 1_000_000  # of album.yaml; parsing takes some seconds for each MB
 
 Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$")]
 """A length such as "30%" or "200px"."""
@@ -44,21 +48,29 @@ class Outpaint(Section):
     bottom: Length = "0px"
 
 
-class AlbumSettings(Section):
-    """Content of `album.yaml`.
+class HoleDescription(Section):
+    """The keys of `album.yaml` that describe the hole.
 
     Attributes:
         boxes: Rectangles to fill.
         polygons: Polygons to fill.
         outpaint: Extension of the photo at its sides, or None.
         aspect: Aspect ratio to which the photo is extended, the photo in the center, or None.
-        overrides: Sections of `params.yaml` with values for this album alone, as they are written in the file.
     """
 
     boxes: tuple[Box, ...] = ()
     polygons: tuple[Polygon, ...] = ()
     outpaint: Outpaint | None = None
     aspect: AspectRatio | None = None
+
+
+class AlbumSettings(HoleDescription):
+    """Content of `album.yaml`.
+
+    Attributes:
+        overrides: Sections of `params.yaml` with values for this album alone, as they are written in the file.
+    """
+
     overrides: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -66,12 +78,25 @@ def read_settings(path: Path) -> AlbumSettings:
     """Read an `album.yaml`. A missing file gives the defaults; keys without a value count as absent.
 
     Raises:
-        ParamsError: A key is unknown or a value is not allowed.
+        ParamsError: A key is unknown or a value is not allowed, or it is no regular file inside the album.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return AlbumSettings()
-    values = {key: value for key, value in read_yaml(path).items() if value is not None}
-    sections = {field.alias or name for name, field in Params.model_fields.items()}
-    overrides = {key: values.pop(key) for key in sections & values.keys()}
+    _check_file(path)
+    values = read_yaml(path)
+    known = [*known_keys(HoleDescription), *known_keys(Params)]
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise ParamsError(f"There is no setting {unknown[0][:50]!r}.", f"Known here: {', '.join(known)}.", path)
+    values = {key: value for key, value in values.items() if value is not None}
+    overrides = {key: values.pop(key) for key in known_keys(Params) if key in values}
     validate_section(Params, overrides, path)
     return validate_section(AlbumSettings, values | {"overrides": overrides}, path)
+
+
+def _check_file(path: Path) -> None:
+    """Check what is opened: the album is untrusted, and a device or a pipe would be read for ever."""
+    if not path.resolve().is_relative_to(path.parent.resolve()) or not path.is_file():
+        raise ParamsError("This is not a regular file inside the album.", "Replace it by a text file.", path)
+    if path.stat().st_size > _MAX_BYTES:
+        raise ParamsError(f"The file is larger than {_MAX_BYTES / 1e6:.0f} MB.", "Write a few settings only.", path)

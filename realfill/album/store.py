@@ -93,7 +93,14 @@ def finished_photo(album: Album) -> Path:
     Raises:
         StageError: `export` has not run.
     """
-    return album.completed / str(read_document(album.provenance)["photo"])
+    return album.completed / str(read_document(find_provenance(album))["photo"])
+
+
+def find_provenance(album: Album) -> Path:
+    """Path of the provenance of the finished photo; an album that was renamed has it under its former name."""
+    documents = sorted(album.completed.glob("[!.]*.json"))
+    is_renamed = album.provenance not in documents and len(documents) == 1
+    return documents[0] if is_renamed else album.provenance
 
 
 def read_inputs(album: Album) -> list[InputPhoto]:

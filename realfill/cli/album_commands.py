@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shlex
-import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from realfill import pipeline
 from realfill.album.lock import album_lock
-from realfill.cli.console import err_console, out_console, print_error, print_line, progress_bars
+from realfill.cli.completion import complete_album, print_outcomes, refuse_clashes
+from realfill.cli.console import print_line, print_message, print_table, progress_bars
 from realfill.cli.options import AlbumOptions, AlbumPath, AlbumPaths, Assignments, Out, ParamsFile, Profile
-from realfill.core.errors import RealFillError
 from realfill.pipeline import Stage
 
 
@@ -31,51 +26,22 @@ def complete(
     profile: Profile = None,
     assignments: Assignments = None,
     force: Annotated[bool, typer.Option("--force", help="Also run the stages that are up to date.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the outcomes instead.")] = False,
 ) -> None:
     """Complete albums, from the folder to the finished photo. An interrupted run continues where it stopped.
 
-    An album that fails does not stop the others; the exit code is then 1.
+    An album that fails does not stop the others; the exit code is then 1, and the table of the outcomes at the end
+    says why.
     """
     options = AlbumOptions(out, params_file, profile, assignments)
-    failures = 0
-    for path in albums:
-        try:
-            _complete_album(path, options, force)
-        except RealFillError as error:
-            print_error(error)
-            failures += 1
-    if failures:
+    refused = refuse_clashes(albums, out)
+    outcomes = [refused.get(path) or complete_album(path, options, force=force) for path in albums]
+    if as_json:
+        print_line(json.dumps([outcome.to_json() for outcome in outcomes], indent=2))
+    else:
+        print_outcomes(outcomes)
+    if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _complete_album(path: Path, options: AlbumOptions, force: bool) -> None:
-    album, params = options.open(path)
-    stages: list[tuple[str, bool]] = []  # name, whether it was skipped
-    times: list[float] = []  # when each of them began, and when the last one ended
-
-    def on_stage(stage: Stage, skipped: bool) -> None:
-        stages.append((stage.name, skipped))
-        times.append(time.monotonic())
-        err_console.print(f"[dim]{album.name}: {stage.name}{' (up to date)' if skipped else ''}[/dim]")
-
-    with progress_bars() as on_progress:
-        photo = pipeline.complete(album, params, force=force, on_stage=on_stage, on_progress=on_progress)
-    times.append(time.monotonic())
-    err_console.print(_timing_table(album.name, stages, times))
-    print_line(f"photo  {photo}")
-    print_line(f"page   {album.completed / 'page' / 'index.html'}")
-
-
-def _timing_table(album: str, stages: list[tuple[str, bool]], times: list[float]) -> Table:
-    table = Table("stage", "time", title=f"{album}: {times[-1] - times[0]:.0f} s, {_peak_memory():.1f} GB")
-    for (name, skipped), (begin, end) in zip(stages, pairwise(times), strict=True):
-        table.add_row(name, "up to date" if skipped else f"{end - begin:.1f} s")
-    return table
-
-
-def _peak_memory() -> float:
-    """Peak memory of this process in units of 2^30 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def make_stage_command(stage: Stage) -> Callable[..., None]:
@@ -120,9 +86,9 @@ def evaluate(
             evaluations.append(evaluate_album(album, params, untuned=untuned))
         pages.append(album.work("evaluate") / "index.html")
     if as_json:
-        print(json.dumps([evaluation.to_json() for evaluation in evaluations], indent=2))
+        print_line(json.dumps([evaluation.to_json() for evaluation in evaluations], indent=2))
         return
-    out_console.print(scores_table(evaluations))
+    print_table(scores_table(evaluations))
     for line in (*remarks(evaluations), *(f"page   {page}" for page in pages)):
         print_line(line)
 
@@ -136,13 +102,16 @@ def pick(
     from realfill.album.candidate_override import override_candidate
     from realfill.library.repository import Library
 
-    in_library = Path("data", "albums", name, "dvc.yaml").is_file()
-    album = Library.open(Path()).album(name) if in_library else AlbumOptions(out).open(Path(name))[0]
+    library = Library.enclosing(Path())
+    if library is not None and name in library.album_names:
+        album = library.album(name)
+    else:
+        album, _ = AlbumOptions(out).open(Path(name))
     override_candidate(album, candidate)
     pipeline_file = album.root / "dvc.yaml"
     repro = ("dvc", "repro", os.path.relpath(pipeline_file))
     command = repro if pipeline_file.is_file() else ("realfill", "complete", name)
-    err_console.print(f"Run `{escape(shlex.join(command))}` to deliver it.", soft_wrap=True, highlight=False)
+    print_message(f"Run `{shlex.join(command)}` to deliver it.")
 
 
 def demo(folder: Annotated[Path, typer.Argument(help="Folder to create.")]) -> None:

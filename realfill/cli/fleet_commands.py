@@ -2,45 +2,80 @@
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from realfill.cli.console import out_console
-from realfill.cli.options import LibraryRoot
+from realfill.cli.console import print_line
+from realfill.cli.options import LibraryFolder
+from realfill.core.errors import LibraryError
 
 app = typer.Typer(help="Complete a library overnight, on one machine or several.", no_args_is_help=True)
 
 
 @app.command()
 def up(
-    library: LibraryRoot = Path(),
+    library: LibraryFolder = Path(),
     report_to: Annotated[str | None, typer.Option(help="Webhook to which failed albums are reported.")] = None,
 ) -> None:
     """Set up the Prefect server that PREFECT_API_URL names. Running it again changes nothing."""
+    root = _enter(library)
     from realfill.flows.deployment import set_up_server
 
-    for line in set_up_server(library, report_to):
-        out_console.print(line, highlight=False)
+    for line in set_up_server(root, report_to):
+        print_line(line)
 
 
 @app.command()
-def night(library: LibraryRoot = Path()) -> None:
+def night(
+    albums: Annotated[list[str] | None, typer.Argument(metavar="[ALBUM]...", help="Only these albums.")] = None,
+    library: LibraryFolder = Path(),
+    again: Annotated[
+        bool, typer.Option("--again", help="Also try albums in quarantine that did not change.")
+    ] = False,
+) -> None:
     """Complete every album that is new or changed, in this process, without any worker."""
+    root = _enter(library)
     from realfill.flows.complete_library import complete_library
+    from realfill.flows.server import has_server, require_server, server_errors, start_temporary_server
 
-    complete_library(str(library.resolve()))
+    require_server() if has_server() else start_temporary_server()
+    with server_errors():
+        complete_library(str(root), albums or None, again=again)
 
 
 @app.command()
 def work(
-    library: LibraryRoot = Path(),
+    library: LibraryFolder = Path(),
     pool: Annotated[str, typer.Option(help="realfill, or realfill-library in the library's own clone.")] = "realfill",
     name: Annotated[str | None, typer.Option(help="Name of this worker. [default: the host's]")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of runs at a time; they take turns on the GPU.")] = 2,
 ) -> None:
     """Work for the library in this clone until interrupted."""
+    root = _enter(library)
     from realfill.flows.worker import WorkerSettings, run_worker
 
-    raise typer.Exit(run_worker(library, pool, name, WorkerSettings(runs=limit)))
+    raise typer.Exit(run_worker(root, pool, name, WorkerSettings(runs=limit)))
+
+
+def _enter(folder: Path) -> Path:
+    """Change to the root of the library that a folder lies in, where Prefect reads its settings when imported.
+
+    Raises:
+        LibraryError: The folder lies in no library, or Prefect refuses its settings.
+    """
+    from realfill.library.repository import Library
+
+    root = Library.find(folder).root
+    os.chdir(root)
+    try:
+        import_module("prefect.main")  # which validates the settings
+    except ValueError as error:
+        problem = f"Prefect's settings cannot be used: {' '.join(str(error).split())[:300]}"
+        raise LibraryError(
+            problem, "Correct prefect.toml, or what the environment sets (PREFECT_…).", root
+        ) from error
+    return root

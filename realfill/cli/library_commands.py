@@ -2,75 +2,93 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from realfill.cli.console import err_console, out_console, print_line
-from realfill.cli.options import AlbumPath, LibraryRoot
+from realfill.cli.console import print_line, print_message, print_table
+from realfill.cli.options import LibraryFolder
 
 
-def add(album: AlbumPath, library: LibraryRoot = Path()) -> None:
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create, or an empty one.")]) -> None:
+    """Make a library, a git and DVC repository that keeps albums and their results. Albums are added with add."""
+    from realfill.library.init_library import init_library
+
+    print_line(init_library(folder).root)
+
+
+def add(
+    album: Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder.")], library: LibraryFolder = Path()
+) -> None:
     """Add an album to the library: copy it to data/albums/ and track its photos with DVC."""
     from realfill.library.add_album import add_album
+    from realfill.library.repository import Library
 
-    folder = add_album(album, library)
+    root = Library.find(library).root
+    folder = add_album(album, root)
     print_line(folder)
-    err_console.print(f"Run `dvc repro` to complete it; `git add {folder}` keeps it in the library's history.")
+    place = "Run" if root == Path.cwd() else f"In {root}, run"
+    git_add = shlex.join(("git", "add", str(folder), str(root / "dvc.lock")))
+    print_message(f"{place} `dvc repro` to complete it; then `{git_add}` keeps it in the library's history.")
 
 
-def engine(library: LibraryRoot = Path()) -> None:
+def engine(library: LibraryFolder = Path()) -> None:
     """Renew engine.yaml, by which DVC reruns exactly the stages whose code changed with this installation."""
     from realfill.library.engine import ENGINE, renew_engine, results_of_other_code
     from realfill.library.repository import Library
 
-    opened = Library.open(library)
+    opened = Library.find(library)
     changed = renew_engine(opened)
     print_line(f"{ENGINE} is renewed: {', '.join(changed)}" if changed else f"{ENGINE} is up to date")
     for stage, albums in results_of_other_code(opened).items():
-        err_console.print(f"{stage}: made by other code for {len(albums)} albums; `dvc repro` makes it again.")
+        print_message(f"{stage}: made by other code for {len(albums)} albums; `dvc repro` makes it again.")
 
 
 def gallery(
-    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A library, or a folder of album folders.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="LIBRARY", help="A library, or a folder of album folders. [default: the library you are in]"
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the gallery's page. [default: gallery/ beside the albums]", file_okay=False),
     ] = None,
 ) -> None:
     """Write the page that lists every album of a library; albums that need attention come first."""
-    from realfill.library.gallery import write_gallery
-    from realfill.library.repository import open_albums
+    from realfill.library.gallery import write_folder_gallery
+    from realfill.library.repository import Library
 
-    library_albums = folder / "data" / "albums"
-    album_folder = library_albums if library_albums.is_dir() else folder
-    albums, problems = open_albums(album_folder)
-    print_line(write_gallery(albums, out or album_folder.resolve().parent / "gallery", problems))
+    print_line(write_folder_gallery(folder or Library.find(Path()).root, out))
 
 
-def status(library: LibraryRoot = Path()) -> None:
+def status(library: LibraryFolder = Path()) -> None:
     """Print the last outcome of every album; albums that need attention come first."""
     from realfill.library.repository import Library
     from realfill.library.run_history import latest_rows
     from realfill.library.status_table import status_table
 
-    out_console.print(status_table(latest_rows(Library.open(library)).values()))
+    print_table(status_table(latest_rows(Library.find(library)).values()))
 
 
-def history(album: Annotated[str, typer.Argument(help="Name of the album.")], library: LibraryRoot = Path()) -> None:
+def history(
+    album: Annotated[str, typer.Argument(help="Name of the album.")], library: LibraryFolder = Path()
+) -> None:
     """Print what changed about an album from night to night."""
     from realfill.library import run_history
     from realfill.library.repository import Library
 
-    for row, changes in run_history.album_history(Library.open(library), album):
-        out_console.print(f"[bold]{row.night}[/bold] {row.outcome} {row.worker}".rstrip())
+    for row, changes in run_history.album_history(Library.find(library), album):
+        print_line(f"{row.night} {row.outcome} {row.worker}".rstrip())
         for line in changes:
-            out_console.print(f"  {line}", markup=False, highlight=False)
+            print_line(f"  {line}")
 
 
 def gc(
-    library: LibraryRoot = Path(),
+    library: LibraryFolder = Path(),
     albums: Annotated[
         bool,
         typer.Option("--albums", help="Also remove photos and outputs that the DVC remote has; meant for agents."),
@@ -80,8 +98,8 @@ def gc(
     from realfill.library import disk_space
     from realfill.library.repository import Library
 
-    freed = disk_space.collect_garbage(Library.open(library), albums=albums)
-    out_console.print(
+    freed = disk_space.collect_garbage(Library.find(library), albums=albums)
+    print_line(
         f"{freed.bytes / 1e9:.2f} GB: {freed.leftovers} leftovers of runs, {freed.objects} files of DVC's cache, "
         f"{len(freed.albums)} albums"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,23 +13,28 @@ from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.core.params import PROFILES, Params, load_params
 
-AlbumPath = Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder.")]
-AlbumPaths = Annotated[list[Path], typer.Argument(metavar="ALBUM...", help="Album folders.")]
+AlbumPath = Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder, or name of one in the library.")]
+AlbumPaths = Annotated[list[Path], typer.Argument(metavar="ALBUM...", help="Album folders, or names in the library.")]
 Out = Annotated[
     Path | None,
     typer.Option(help="Write to OUT/<album>/ instead of into the album folder.", file_okay=False),
 ]
 ParamsFile = Annotated[
     Path | None,
-    typer.Option("--params", help="Parameters file. [default: ./params.yaml if there is one]", dir_okay=False),
+    typer.Option(
+        "--params",
+        help="Parameters file. [default: ./params.yaml if there is one, else that of the album's library]",
+        dir_okay=False,
+    ),
 ]
 Profile = Annotated[str | None, typer.Option(help=f"Named set of parameters: {', '.join(PROFILES)}.")]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one parameter, e.g. --set sample.candidates=8."),
 ]
-LibraryRoot = Annotated[
-    Path, typer.Option("--library", help="Root of the library, a git and DVC repository.", file_okay=False)
+LibraryFolder = Annotated[
+    Path,
+    typer.Option("--library", help="The library, or a folder in it. [default: the one you are in]", file_okay=False),
 ]
 
 
@@ -38,7 +44,8 @@ class AlbumOptions:
 
     Attributes:
         out: The outputs go to a folder of the album's name below this one; None for the album folder itself.
-        params_file: Parameters file; None for `params.yaml` of the working directory, if there is one.
+        params_file: Parameters file; None for `params.yaml` of the working directory, or else of the library that the
+            album lies in, if there is one.
         profile: Named set of parameters.
         assignments: Single parameters, each as "section.name=value".
     """
@@ -49,16 +56,38 @@ class AlbumOptions:
     assignments: list[str] | None = None
 
     def open(self, path: Path) -> tuple[Album, Params]:
-        """Open an album folder and load its parameters.
+        """Open an album and load its parameters.
+
+        Args:
+            path: The album's folder, or its name in the library of the working directory.
 
         Raises:
             AlbumError: The folder does not follow the layout.
             ParamsError: The parameters or `album.yaml` cannot be understood.
         """
-        album = open_album(path, None if self.out is None else self.out / path.resolve().name)
-        default = Path("params.yaml")
-        params_file = self.params_file or (default if default.is_file() else None)
+        folder = album_folder(path)
+        album = open_album(folder, None if self.out is None else self.out / Path(os.path.realpath(folder)).name)
+        params_file = self.params_file or _default_params_file(album)
         overrides = album.settings.overrides
         return album, load_params(
             params_file, profile=self.profile, overrides=overrides, assignments=self.assignments or []
         )
+
+
+def album_folder(path: Path) -> Path:
+    """The folder itself, or the one of the album of that name in the library of the working directory."""
+    from realfill.library.repository import Library
+
+    if path.is_dir() or path.name != str(path):
+        return path
+    library = Library.enclosing(Path())
+    return library.folder(path.name) if library and path.name in library.album_names else path
+
+
+def _default_params_file(album: Album) -> Path | None:
+    """The `params.yaml` of the working directory, or else of the library that the album lies in."""
+    from realfill.library.repository import Library
+
+    library = Library.enclosing(album.root)
+    folders = (Path(), *([library.root] if library else []))
+    return next((folder / "params.yaml" for folder in folders if (folder / "params.yaml").is_file()), None)

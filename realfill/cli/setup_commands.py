@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from realfill.cli.console import out_console, print_line
-from realfill.cli.options import LibraryRoot
+from realfill.cli.console import print_line, print_table
+from realfill.cli.options import LibraryFolder
 
 
 def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. sd2-inpainting.")]) -> None:
@@ -20,7 +20,7 @@ def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. 
     print_line(fetch_model(model))
 
 
-def doctor(library: LibraryRoot = Path()) -> None:
+def doctor(library: LibraryFolder = Path()) -> None:
     """Check the installation: what works on this machine, what does not, and what to do about it.
 
     In a library, or with --library, also which results were made by other code.
@@ -30,8 +30,8 @@ def doctor(library: LibraryRoot = Path()) -> None:
     table = Table("part", "state", "what to do")
     findings = examine(library)
     for finding in findings:
-        state = "[green]works[/green]" if finding.works else "[red]missing[/red]"
-        table.add_row(finding.part, f"{state}  {escape(finding.state)}", escape(finding.remedy))
-    out_console.print(table)
+        state = Text("works" if finding.works else "missing", "green" if finding.works else "red")
+        table.add_row(Text(finding.part), state + Text(f"  {finding.state}"), Text(finding.remedy))
+    print_table(table)
     if any(finding.needed and not finding.works for finding in findings):
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realfill.core.failures import require_finite
+
 
 @dataclass(frozen=True)
 class ColorTransferSettings:
@@ -96,6 +98,10 @@ def fit_color_transform(
 
     Returns:
         The transform, or None where too few pixels are shared.
+
+    Raises:
+        NumericalError: The transform is not finite.
+        np.linalg.LinAlgError: Its normal equations are singular.
     """
     distance = distance_to_hole(hole)
     ring = shared & (distance < settings.max_distance)
@@ -112,7 +118,9 @@ def fit_color_transform(
     sector = _sectors(rows, columns, hole, settings.sectors)
     residuals = _held_out_residuals(source, goal, weight, sector, settings)
     residual = float((residuals * weight).sum() / weight.sum())
-    return ColorTransform(_fit_quadratic(source, goal, weight, settings), residual)
+    coefficients = _fit_quadratic(source, goal, weight, settings)
+    require_finite(coefficients=coefficients, residual=residual)
+    return ColorTransform(coefficients, residual)
 
 
 def match_color_statistics(
@@ -137,6 +145,10 @@ def match_color_statistics(
 
     Returns:
         The transform, or None where too few pixels are shared.
+
+    Raises:
+        NumericalError: The transform is not finite.
+        np.linalg.LinAlgError: A covariance has no square root.
     """
     ring = shared & (distance_to_hole(hole) < settings.max_distance)
     if ring.sum() < settings.min_pixels:
@@ -147,6 +159,7 @@ def match_color_statistics(
     coefficients[1:4] = _monge_kantorovich_map(*covariances)
     coefficients[0] = goal.mean(axis=0) - source.mean(axis=0) @ coefficients[1:4]
     residuals = np.linalg.norm(_quadratic_terms(source) @ coefficients - goal, axis=1)
+    require_finite(coefficients=coefficients, residuals=residuals)
     return ColorTransform(coefficients, float(np.minimum(residuals, settings.max_residual).mean()))
 
 

@@ -25,6 +25,7 @@ from realfill.compositing.patch_search import (
     build_patch_atlas,
     search_coherent_matches,
 )
+from realfill.core.failures import require_finite, skip_failing
 from realfill.imaging.ops import Pixels, to_uint8
 
 
@@ -92,8 +93,12 @@ def transfer_detail(
         return detail
     left, top, width, height = cv2.boundingRect(wanted.astype(np.uint8))
     box = slice(top, top + height), slice(left, left + width)
-    transferred, trust = _transfer_from_photos(fill, wanted, box, sources, settings)
-    grain = synthesize_film_grain(fill, box, sources, settings.grain)
+    transferred, trust = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
+    with skip_failing("The transfer of the photos' detail"):
+        transferred, trust = _transfer_from_photos(fill, wanted, box, sources, settings)
+    grain = np.zeros_like(transferred)
+    with skip_failing("The film grain"):
+        grain = synthesize_film_grain(fill, box, sources, settings.grain)
     here = tuple(
         slice(span.start + corner - start.start, span.stop + corner - start.start)
         for span, corner, start in zip(box, (window.top, window.left), area, strict=True)
@@ -207,6 +212,7 @@ def _average_patches(
             energy[rows.target, columns.target] += weight * (tile**2).sum(axis=2)
             trust[rows.target, columns.target] += weight
     gain = _energy_gain(detail, energy * trust, lattice.stride * sources.scale, settings.max_energy_gain)
+    require_finite(detail=detail, trust=trust, gain=gain)
     return detail * gain[..., None], trust.clip(0, 1)
 
 

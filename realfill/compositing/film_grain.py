@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from realfill.compositing.detail_sources import DetailSources, to_smooth_ycrcb
+from realfill.core.failures import require_finite
 from realfill.core.seeding import numpy_generator
 from realfill.imaging.ops import resize, to_uint8
 
@@ -79,6 +80,10 @@ def synthesize_film_grain(
 
     Returns:
         [h, w, 3] float32, over the box; zero where the canvas shows too little to measure the grain.
+
+    Raises:
+        NumericalError: The measured spectrum or strength is not finite.
+        np.linalg.LinAlgError: The correlations of the channels have no Cholesky factor.
     """
     height, width = (span.stop - span.start for span in box)
     model = _measure_grain(sources, settings)
@@ -90,6 +95,7 @@ def synthesize_film_grain(
     for channel in range(3):
         strength = np.interp(brightness, model.brightness, model.strength[:, channel]).astype(np.float32)
         noise[..., channel] *= resize(strength, side, side)[box]
+    require_finite(grain=noise)
     return np.asarray(noise)
 
 

@@ -22,6 +22,7 @@ from realfill.compositing.blended_patch import BlendedPatch
 from realfill.compositing.detail_sources import DetailSources, DetailSourceSettings
 from realfill.compositing.detail_transfer import DetailTransferSettings, transfer_detail
 from realfill.compositing.ring_color_matching import RingColorSettings, match_ring_colors
+from realfill.core.failures import skip_failing
 from realfill.imaging.ops import distance_transform, resize, to_float
 from realfill.imaging.pyramid import blend_pyramids
 
@@ -138,7 +139,8 @@ def blend_fill(
     candidate = to_float(fill.candidate)  # [R, R, 3]
     matched = candidate
     if params.match_color:
-        matched = match_ring_colors(canvas, mask, window, candidate, settings.ring_colors)
+        with skip_failing("The matching of the fill's colors"):
+            matched = match_ring_colors(canvas, mask, window, candidate, settings.ring_colors)
     proposal = _crop_proposal(fill, area)
     shown = np.zeros(hole.shape, np.float32) if proposal is None else proposal.weight(fill.kind)
     colors = _enlarge_fill(matched, candidate, proposal, shown, area, window)  # [h, w, 3]
@@ -146,9 +148,10 @@ def blend_fill(
         sources = DetailSources.from_canvas(canvas, mask, window, fill.references, len(matched), settings.sources)
         amount = np.where(weight > 0, 1 - shown, 0).astype(np.float32)
         colors += transfer_detail(matched, sources, area, amount, settings.detail)
-    for channel in range(3):  # one at a time, to save memory
-        difference = np.where(hole, 0, to_float(canvas[area][..., channel]) - colors[..., channel])
-        colors[..., channel] += blend_pyramids([(difference, photo_weight)], levels)
+    with skip_failing("The blending in frequency bands"):
+        for channel in range(3):  # one at a time, to save memory
+            difference = np.where(hole, 0, to_float(canvas[area][..., channel]) - colors[..., channel])
+            colors[..., channel] += blend_pyramids([(difference, photo_weight)], levels)
     return BlendedPatch(area, np.clip(colors, 0, 1), weight)
 
 

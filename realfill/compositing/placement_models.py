@@ -5,6 +5,8 @@
 "approximate": similarities deformed by the matches, where the scene moved; see `geometry.moving_least_squares`.
     Nothing of it is certain.
 "none": no reference resembles the target around the hole.
+
+Where the computation of one fails, the next one is tried.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from realfill.compositing.warped_reference import (
     filter_by_similarity,
     warp_and_match_color,
 )
+from realfill.core.failures import skip_failing
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
 from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps
@@ -75,18 +78,33 @@ def place_references(
 
     Raises:
         ModelError: The matcher's weights are not installed.
-        StageError: Structure from motion failed.
+        StageError: Structure from motion cannot run.
     """
     images = chain([region.canvas], map(read_srgb, references))  # one at a time in memory
     photos = [shrink_for_matching(image, settings.matching) for image in images]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching)
-    warps, model = estimate_reference_warps(region, matches, photos, priors, settings.geometry)
-    mosaic = _compose(region, _warp_references(region, references, warps, settings), settings)
+    models = estimate_reference_warps(region, matches, photos, priors, settings.geometry)
+    model, mosaic = _place_by_geometry(region, references, models, settings)
     if mosaic is not None and mosaic.hole_share(CERTAIN) >= settings.min_certain:
         return model, mosaic
-    mosaic = _align_approximately(region, references, sides, matches, settings)
+    mosaic = None
+    with skip_failing("The approximate alignment"):
+        mosaic = _align_approximately(region, references, sides, matches, settings)
     return ("none", None) if mosaic is None else ("approximate", mosaic)
+
+
+def _place_by_geometry(
+    region: Region,
+    references: Sequence[Path],
+    models: Sequence[tuple[str, dict[int, Warp]]],
+    settings: PlacementSettings,
+) -> tuple[str, Mosaic | None]:
+    """Compose the references by the first model of which the computation does not fail."""
+    for model, warps in models:
+        with skip_failing(f"The placement by the model {model!r}"):
+            return model, _compose(region, _warp_references(region, references, warps, settings), settings)
+    return "none", None
 
 
 def _align_approximately(
@@ -105,18 +123,21 @@ def _align_approximately(
     rest = region.fill(mosaic.colors, mosaic.filled)
     if not rest.mask.any():
         return mosaic
-    indirect = _warp_references(rest, references, indirect_warps, settings)
-    return _compose(region, [*direct, *(replace(r, visible=r.visible & rest.hole) for r in indirect)], settings)
+    with skip_failing("The approximate alignment through other references"):
+        indirect = _warp_references(rest, references, indirect_warps, settings)
+        visible = [replace(r, visible=r.visible & rest.hole) for r in indirect]
+        return _compose(region, [*direct, *visible], settings)
+    return mosaic
 
 
 def _warp_references(
     region: Region, references: Sequence[Path], warps: dict[int, Warp], settings: PlacementSettings
 ) -> list[WarpedReference]:
     """Warp references, numbered from 1, and keep those that resemble the target around the hole."""
-    warped = [
-        warp_and_match_color(region, references[number - 1], warp, settings.warped)
-        for number, warp in sorted(warps.items())
-    ]
+    warped = []
+    for number, warp in sorted(warps.items()):
+        with skip_failing(f"The placement of {references[number - 1].name}"):
+            warped.append(warp_and_match_color(region, references[number - 1], warp, settings.warped))
     return filter_by_similarity(warped, settings.warped)
 
 

@@ -28,6 +28,8 @@ class LabelingSettings:
         stretch_cost: Cost of each octave by which the reference shows a place coarser than usual. As much as the
             largest parallax: measured on placed references, that took tree-mouth from 21.12 to 22.40 dB, castle-front
             from 24.61 to 24.81 dB and castle-outpaint from 21.63 to 21.77 dB, and left other albums as they were.
+        min_residual: Smaller residuals of a color transform count as this much, sRGB in 0..1; set by hand, far below
+            those of photos that were taken or encoded apart.
         invalid_cost: Cost where the reference shows nothing; set by hand.
         switch_cost: Cost of taking another reference than the neighboring pixel; set by hand.
         outlier_distance: Distance from the consensus of the other references, of sRGB colors in 0..1, at which a
@@ -43,6 +45,7 @@ class LabelingSettings:
     disagreement_cost: float = 2.0
     hidden_cost: float = 3.0
     stretch_cost: float = 2.0
+    min_residual: float = 1e-3
     invalid_cost: float = 10.0
     switch_cost: float = 1.0
     outlier_distance: float = 0.15
@@ -102,20 +105,20 @@ def photometric_disagreement(
 
 def _costs(references: Sequence[WarpedReference], disagreement: np.ndarray, settings: LabelingSettings) -> np.ndarray:
     """Compute the cost of taking each reference at each pixel, [h, w, K] float32."""
-    least_residual = min(r.color_transform.residual for r in references)
+    residuals = [max(r.color_transform.residual, settings.min_residual) for r in references]
     highest_similarity = max(r.similarity for r in references)
     largest_parallax = max(r.warp.parallax for r in references) or 1.0
     least_gain = min(r.band_gains.gains[0] for r in references)
     costs = np.stack(
         [
-            r.color_transform.residual / least_residual
+            residual / min(residuals)
             + highest_similarity / r.similarity
             + settings.parallax_cost * r.warp.parallax / largest_parallax
             + r.band_gains.gains[0] / least_gain
             + settings.disagreement_cost * np.minimum(outlier, 1)
             + settings.hidden_cost * ~r.visible
             + settings.stretch_cost * r.stretch
-            for r, outlier in zip(references, disagreement, strict=True)
+            for r, residual, outlier in zip(references, residuals, disagreement, strict=True)
         ],
         axis=-1,
     ).astype(np.float32)

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import spsolve
 
 from realfill.album.canvas import crop_window
 from realfill.album.schemas import Window
+from realfill.core.failures import require_finite
 from realfill.imaging.ops import distance_transform, resize, to_float
 
 
@@ -88,12 +89,18 @@ def match_ring_colors(
 
     Returns:
         [R, R, 3] float32, perhaps slightly beyond 0..1; the fill itself where nothing is known around the hole.
+
+    Raises:
+        NumericalError: The gain or the offset is not finite.
     """
     measured = _measure_ring(canvas, mask, window, fill, settings)
     if measured is None:
         return fill
     gain, bias = _estimate_gain(measured, settings)
-    offset = _solve_offset(measured.photo - gain * measured.fill, bias, measured, settings)
+    differences = measured.photo - gain * measured.fill
+    require_finite(gain=gain, bias=bias, differences=differences)  # the solver crashes on what is not
+    offset = _solve_offset(differences, bias, measured, settings)
+    require_finite(offset=offset)
     height, width = fill.shape[:2]
     return np.asarray(fill * gain + resize(offset, width, height), np.float32)
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
+from realfill.core.failures import require_finite
 from realfill.imaging.ops import fill_from_nearest
 
 
@@ -51,6 +52,9 @@ def estimate_seam_offsets(
 
     Returns:
         K of [h, w, 3] float32, smaller than the pictures by one factor: to be resized and added to each.
+
+    Raises:
+        NumericalError: The offsets are not finite.
     """
     scale = min(1.0, settings.grid_side / max(labels.shape))
     size = (max(2, round(labels.shape[1] * scale)), max(2, round(labels.shape[0] * scale)))
@@ -59,6 +63,7 @@ def estimate_seam_offsets(
         [_shrink(picture, mask, size, settings.min_valid) for picture, mask in zip(pictures, valid, strict=True)]
     )  # [K, h, w, 3]
     offsets = _solve(*_seam_differences(small, cells, settings.max_difference), cells.shape, settings.decay)
+    require_finite(offsets=offsets)
     return [fill_from_nearest(offsets, cells == number) for number in range(len(pictures))]
 
 

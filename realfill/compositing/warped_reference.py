@@ -17,6 +17,7 @@ from realfill.compositing.color_transfer import (
     match_color_statistics,
 )
 from realfill.compositing.sharpness_matching import BandGains, SharpnessSettings, estimate_band_gains
+from realfill.core.failures import require_finite
 from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered
 from realfill.imaging.ncc import ncc
 from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
@@ -95,6 +96,9 @@ def warp_and_match_color(
     Returns:
         The warped reference, or None where it shares too little with the target around the hole, or is aligned
         approximately and shows something else there.
+
+    Raises:
+        NumericalError: Its colors, or their correlation with the target, are not finite.
     """
     image = read_srgb(path)
     columns, rows, defined = warp.maps(*region.grid())
@@ -106,6 +110,7 @@ def warp_and_match_color(
         return None
     colors = transform.apply(colors)
     correlation = ncc(to_gray(target), to_gray(colors))  # [h, w]
+    require_finite(colors=colors, correlation=correlation)
     return WarpedReference(
         path=path,
         warp=warp,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+
+_UNPRINTABLE = ("Cc", "Cs")  # Unicode categories: control characters, surrogates
 
 
 class RealFillError(Exception):
@@ -21,8 +24,8 @@ class RealFillError(Exception):
         self.path = None if path is None else Path(path)
 
     def __str__(self) -> str:
-        place = f"{self.path}: " if self.path else ""
-        return f"{place}{self.problem} {self.remedy}"
+        place = f"{printable(str(self.path))}: " if self.path else ""
+        return place + printable(f"{self.problem} {self.remedy}", keep="\n")
 
 
 class AlbumError(RealFillError):
@@ -57,6 +60,10 @@ class ExportError(RealFillError):
     """The finished photo cannot be written in the requested format."""
 
 
+class OutputError(RealFillError):
+    """Results would replace something that realfill did not write."""
+
+
 class LibraryError(RealFillError):
     """The library of albums, its DVC repository or its Prefect server cannot be used."""
 
@@ -71,3 +78,20 @@ class RemoteError(TransientError):
 
 class SpaceError(TransientError):
     """The disk is too full to start, or to continue."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Write control characters, and bytes of file names that are not UTF-8, as escapes such as \n and \xf6.
+
+    Args:
+        text: Any text; bytes that are not UTF-8 are surrogates, as Python has them in file names (PEP 383).
+        keep: Control characters that stay as they are.
+    """
+    return "".join(
+        char if char in keep or unicodedata.category(char) not in _UNPRINTABLE else _escape(char) for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    is_byte = "\udc80" <= char <= "\udcff"
+    return f"\\x{ord(char) - 0xDC00:02x}" if is_byte else ascii(char)[1:-1]

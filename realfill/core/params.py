@@ -10,11 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AliasChoices, Field
 
 from realfill.core.errors import ParamsError
-from realfill.core.validation import Section, read_yaml, validate_section
+from realfill.core.validation import Section, parse_yaml, read_yaml, validate_section
 
 PROFILES = ("quick", "paper")
 
@@ -191,7 +190,7 @@ def _read_profile(name: str) -> dict[str, Any]:
     if name not in PROFILES:
         raise ParamsError(f"There is no profile {name!r}.", f"Choose one of: {', '.join(PROFILES)}.")
     text = (files("realfill") / "profiles" / f"{name}.yaml").read_text()
-    values: dict[str, Any] = yaml.safe_load(text)
+    values: dict[str, Any] = parse_yaml(text)
     return values
 
 
@@ -202,11 +201,19 @@ def _parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         name, equals, text = assignment.partition("=")
         if not equals or not name:
             raise ParamsError(f"{assignment!r} is not an assignment.", "Write section.key=value.")
-        nested: Any = yaml.safe_load(text)
+        nested: Any = _parse_value(assignment, text)
         for key in reversed(name.split(".")):
             nested = {key: nested}
         values = _merge(values, nested)
     return values
+
+
+def _parse_value(assignment: str, text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except ParamsError as error:
+        remedy = "Put a value with special characters in quotes: --set 'section.key=\"value\"'."
+        raise ParamsError(f"The value in {assignment!r} cannot be read as YAML. {error.problem}", remedy) from error
 
 
 def _normalize(source: Mapping[str, Any], path: Path | None = None) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
 
 from realfill.core.errors import ParamsError
 
@@ -22,6 +24,49 @@ class Section(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Reads what `yaml.safe_load` reads, but refuses a key that stands twice, and says where a bad value stands."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            name = key.tag, key.value
+            if name in lines:
+                problem = f"the key {key.value[:50]!r} stands here for the second time, and in line {lines[name] + 1}"
+                raise ConstructorError(None, None, problem, key.start_mark)
+            lines[name] = key.start_mark.line
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            problem = f"the value cannot be understood ({str(error)[:100]})"
+            raise ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse one YAML document of plain values.
+
+    Raises:
+        ParamsError: It is not YAML, or a key stands twice; names line, column and cause.
+    """
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        raise ParamsError(*_describe_syntax(error, text)) from error
+    except ReaderError as error:
+        begin = text[: error.position]
+        line, column = begin.count("\n") + 1, error.position - begin.rfind("\n")
+        problem = (
+            f"Line {line}, column {column}: a character that YAML does not allow (U+{ord(text[error.position]):04X})."
+        )
+        raise ParamsError(problem, "Remove it.") from error
+    except RecursionError as error:
+        raise ParamsError("The values are nested too deeply.", "Write plain values and sections.") from error
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top level is a mapping with string keys; an empty file gives an empty mapping.
 
@@ -29,19 +74,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ParamsError: The file cannot be read, is not YAML, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        problem = f"The file cannot be read as YAML ({str(error).splitlines()[0][:200]})."
-        raise ParamsError(problem, "Correct it, or restore it from the repository.", path) from error
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = f"The file cannot be read as YAML: line {line} is not UTF-8 text."
+        raise ParamsError(problem, "Save it as UTF-8.", path) from error
+    except OSError as error:
+        problem = f"The file cannot be read as YAML ({error.strerror})."
+        raise ParamsError(problem, "Check that it exists and may be read.", path) from error
+    except ParamsError as error:
+        raise ParamsError(f"The file cannot be read as YAML. {error.problem}", error.remedy, path) from error
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise ParamsError("The file must hold 'section:' keys.", "See params.yaml in the repository.", path)
+        raise ParamsError("The file must hold 'section:' keys.", "Write 'name: value' lines.", path)
     return values
 
 
 def validate_section(model: type[Model], values: Mapping[str, Any], path: Path | None) -> Model:
-    """Build a model from plain values; top-level keys without a value (None) count as absent.
+    """Build a model from plain values; its keys without a value (None) count as absent at the top level.
 
     Args:
         model: Class of the model.
@@ -51,11 +102,31 @@ def validate_section(model: type[Model], values: Mapping[str, Any], path: Path |
     Raises:
         ParamsError: A key is unknown or a value is not allowed. Describes the first such error.
     """
-    values = {key: value for key, value in values.items() if value is not None}
+    known = known_keys(model)
+    values = {key: value for key, value in values.items() if value is not None or key not in known}
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise ParamsError(*_describe(model, error), path) from error
+
+
+def known_keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a section as they are written in a file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _describe_syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
+    """Problem and remedy of what is not YAML."""
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return f"{error.problem}.", "Correct it."
+    place = f"Line {mark.line + 1}, column {mark.column + 1}:"
+    if text[mark.index : mark.index + 1] == "\t":
+        return f"{place} there is a tab, which YAML does not allow here.", "Indent with spaces instead."
+    begin = (
+        f" {error.context} from line {error.context_mark.line + 1}," if error.context and error.context_mark else ""
+    )
+    return f"{place}{begin} {error.problem}.", "Correct that line."
 
 
 def _describe(model: type[BaseModel], error: ValidationError) -> tuple[str, str]:
@@ -63,17 +134,27 @@ def _describe(model: type[BaseModel], error: ValidationError) -> tuple[str, str]
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        parent = _model_at(model, first["loc"][:-1])
-        known = ", ".join(field.alias or name for name, field in parent.model_fields.items())
+        known = ", ".join(known_keys(_model_at(model, first["loc"][:-1])))
         return f"There is no parameter '{key}'.", f"Known here: {known}."
-    return f"The parameter '{key}' is {reprlib.repr(first['input'])}.", f"{first['msg']}."
+    problem = f"The parameter '{key}' is {reprlib.repr(first['input'])}."
+    if first["type"] == "model_type":
+        known = ", ".join(known_keys(_model_at(model, first["loc"])))
+        return problem, f"It is a section: write its values below it, indented. Known here: {known}."
+    return problem, f"{first['msg']}."
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
     """The model of the section at a location inside another model."""
     for part in location:
         for name, field in model.model_fields.items():
-            annotation = field.annotation
-            if part in (name, field.alias) and isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                model = annotation
+            if part in (name, field.alias):
+                model = next(_models_in(field.annotation), model)
     return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a type such as `Box`, `Box | None` or `tuple[Box, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,13 @@ def read_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: torc
             }
         losses: list[float] = stored.get_tensor("losses").tolist()
     return losses
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Remove a checkpoint, and its folder where that holds nothing else."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def write_adapter(folder: Path, model: BaseModel) -> None:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from realfill.album.layout import Album
-from realfill.album.store import canvas_path, finished_photo, mask_path, read_document
+from realfill.album.store import canvas_path, find_provenance, finished_photo, mask_path, read_document
 from realfill.compositing.authenticity_map import NAMES
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import AlbumError, StageError
@@ -114,7 +114,7 @@ def _open_scorer(album: Album, settings: EvaluationSettings) -> Scorer:
         raise AlbumError(
             "There is no ground truth to compare with.", "Add it as target/gt.jpg or gt.png.", album.root
         )
-    if not album.provenance.is_file():
+    if not find_provenance(album).is_file():
         raise StageError("The album is not finished.", "Run `realfill complete` first.", album.root)
     truth, mask = read_srgb(album.ground_truth), read_png(mask_path(album))
     (height, width), (mask_height, mask_width) = truth.shape[:2], mask.shape

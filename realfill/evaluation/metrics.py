@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from realfill.core.errors import AlbumError, ModelError
+from realfill.core.failures import require_finite, skip_failing
 from realfill.evaluation.keypoint_recall import RecallSettings, detect_keypoints, keypoint_recall, load_detector
 from realfill.evaluation.perceptual import load_perceptual_metrics
 from realfill.imaging.ops import Pixels
@@ -46,7 +47,9 @@ class ScorerSettings:
 
 @dataclass(frozen=True)
 class Score:
-    """How close one fill is to the ground truth; a metric is None where `unavailable_metrics` says why.
+    """How close one fill is to the ground truth.
+
+    A metric is None where `unavailable_metrics` says why, and where its computation failed.
 
     Attributes:
         psnr: dB; higher is better.
@@ -101,15 +104,18 @@ class Scorer:
         """Score a picture of the same extent, [H, W, 3] uint8 sRGB of any size."""
         picture = self.resize(picture)
         filled_box = np.where(self.hole[..., None], picture, self.ground_truth)[self._box]
-        perceptual = {
-            name: round(metric(filled_box, self.ground_truth[self._box], self.hole[self._box]), 3)
-            for name, metric in load_perceptual_metrics()[0].items()
-        }
+        measured: dict[str, float | None] = {"recall": None}
+        with skip_failing("The metric recall"):
+            measured["recall"] = self._recall(picture)
+        for name, metric in load_perceptual_metrics()[0].items():
+            with skip_failing(f"The metric {name}"):
+                value = metric(filled_box, self.ground_truth[self._box], self.hole[self._box])
+                require_finite(value=value)
+                measured[name] = round(value, 3)
         return Score(
             psnr=round(psnr(picture[self.hole], self.ground_truth[self.hole]), 2),
             ssim=round(float(ssim_map(picture, self.ground_truth)[self.hole].mean()), 3),
-            recall=self._recall(picture),
-            **perceptual,
+            **measured,
         )
 
     def resize(self, picture: Pixels) -> Pixels:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realfill.core.failures import skip_failing
 from realfill.geometry.warp import CoordinateMap, Warp
 from realfill.matching.correspondences import Matches
 
@@ -61,9 +62,10 @@ def moving_least_squares_warps(
     ordered = {**matches, **{(j, i): pairs.swap() for (i, j), pairs in matches.items() if i}}
     deformations = {}
     for (i, j), pairs in ordered.items():
-        deformation = _fit_deformation(pairs, sides[i], settings)
-        if deformation is not None:
-            deformations[i, j] = deformation
+        with skip_failing(f"The approximate alignment of reference {j}"):
+            deformation = _fit_deformation(pairs, sides[i], settings)
+            if deformation is not None:
+                deformations[i, j] = deformation
     direct = {j: deformation.maps for (i, j), deformation in deformations.items() if i == 0}
     indirect = {}
     for number in {j for _, j in deformations} - direct.keys():

@@ -104,6 +104,6 @@ def _mean_of_better_half(costs: np.ndarray) -> np.ndarray:
 def _shrink(plane: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return plane
-    size = (round(plane.shape[1] * scale), round(plane.shape[0] * scale))
+    size = (max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale)))
     shrunk: np.ndarray = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return shrunk

@@ -80,8 +80,12 @@ def compute_visibility(
     if baseline == 0:
         return np.ones(inverse_depth.shape, bool)
     columns, rows, in_front = project(camera, rays, inverse_depth)
-    spacing = float(np.nanmedian(np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))))
-    drawn = in_front & _near_median(columns, rows, settings.max_extent * spacing)
+    with np.errstate(invalid="ignore", over="ignore"):
+        spacing = _finite_median(np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1)))
+    center = _finite_median(columns), _finite_median(rows)
+    if not np.finfo(np.float32).eps * max(map(abs, center)) < spacing < np.inf:  # too fine for float32
+        return np.zeros(inverse_depth.shape, bool)
+    drawn = in_front & _is_near(columns, rows, center, settings.max_extent * spacing)
     if not drawn.any():
         return drawn
     x, y = np.rint(columns[drawn] / spacing).astype(int), np.rint(rows[drawn] / spacing).astype(int)
@@ -96,11 +100,15 @@ def compute_visibility(
     return visible
 
 
-def _near_median(columns: np.ndarray, rows: np.ndarray, reach: float) -> np.ndarray:
-    """Tell which projected pixels lie at most `reach` widths and heights of the array from the median one, [H, W]."""
+def _finite_median(values: np.ndarray) -> float:
+    """Return the median of the finite values, NaN if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else np.nan
+
+
+def _is_near(columns: np.ndarray, rows: np.ndarray, center: tuple[float, float], reach: float) -> np.ndarray:
+    """Tell which projected pixels lie at most `reach` widths and heights of the array from a center, bool [H, W]."""
     height, width = columns.shape
-    with np.errstate(invalid="ignore"):
-        near: np.ndarray = (np.abs(columns - np.nanmedian(columns)) <= reach * width) & (
-            np.abs(rows - np.nanmedian(rows)) <= reach * height
-        )
+    x, y = center
+    near: np.ndarray = (np.abs(columns - x) <= reach * width) & (np.abs(rows - y) <= reach * height)
     return near

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.core.failures import require_finite, skip_failing
+from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, project
@@ -61,7 +62,7 @@ def estimate_reference_warps(
     photos: Sequence[Pixels],
     priors: Sequence[IntrinsicsPrior],
     settings: ReferenceWarpSettings = ReferenceWarpSettings(),
-) -> tuple[dict[int, Warp], str]:
+) -> list[tuple[str, dict[int, Warp]]]:
     """Estimate how the region is mapped into the references.
 
     Where focal lengths are unresolved, a camera that only turned seems to have moved. Then homographies are preferred
@@ -75,23 +76,25 @@ def estimate_reference_warps(
         settings: When cameras are used, and when homographies.
 
     Returns:
-        Warps by number of the reference, and the model that they come from: "depth" or "plane". References that could
-        not be placed are absent.
+        Models of the scene, the preferred one first: "depth" if there are cameras and depth, then "plane". Of each
+        its warps by number of the reference; references that could not be placed are absent.
 
     Raises:
-        StageError: Structure from motion failed.
+        StageError: Structure from motion cannot run.
     """
     scales = [min(1.0, settings.side / max(prior.width, prior.height)) for prior in priors]
     homographies = _homography_warps(matches, scales, settings)
-    reconstruction = reconstruct(priors, matches, scales, settings.sfm)
-    if reconstruction is None:
-        return homographies, "plane"
-    if reconstruction.focal_unresolved and reconstruction.cameras.keys() - {0} <= homographies.keys():
-        return homographies, "plane"
-    points = _project_sparse_points(region, reconstruction, settings)
-    if len(points) < settings.min_points:
-        return homographies, "plane"
-    return _depth_warps(region, reconstruction, points, photos, priors, settings), "depth"
+    models = [("plane", homographies)]
+    with skip_failing("The depth of the scene"):
+        reconstruction = reconstruct(priors, matches, scales, settings.sfm)
+        if reconstruction is None:
+            return models
+        if reconstruction.focal_unresolved and reconstruction.cameras.keys() - {0} <= homographies.keys():
+            return models
+        points = _project_sparse_points(region, reconstruction, settings)
+        if len(points) >= settings.min_points:
+            models.insert(0, ("depth", _depth_warps(region, reconstruction, points, photos, priors, settings)))
+    return models
 
 
 def _project_sparse_points(
@@ -104,7 +107,7 @@ def _project_sparse_points(
     width, height = region.size
     margin = settings.point_margin
     inside = (x > -margin) & (x < width + margin) & (y > -margin) & (y < height + margin)
-    kept = (depth > 0) & (reconstruction.errors < settings.max_point_error) & inside
+    kept = (depth > MIN_DEPTH) & (reconstruction.errors < settings.max_point_error) & inside
     return np.stack([x[kept], y[kept], 1 / depth[kept]], axis=1)
 
 
@@ -125,14 +128,16 @@ def _depth_warps(
     target_view = TargetView(to_gray(region.crop_rescaled(region.canvas)), region.hole, rays, points)
     inverse_depth = estimate_inverse_depth(target_view, views, settings.plane_sweep)
     median_inverse_depth = np.median(points[:, 2])
-    return {
-        number: Warp(
-            _DepthMap(target, camera, inverse_depth),
-            parallax=math.atan(float(np.linalg.norm(camera.translation) * median_inverse_depth)),
-            visible=compute_visibility(camera, rays, inverse_depth, settings.visibility),
-        )
-        for number, camera in cameras.items()
-    }
+    require_finite(inverse_depth=inverse_depth, median_inverse_depth=median_inverse_depth)
+    warps = {}
+    for number, camera in cameras.items():
+        with skip_failing(f"The visibility in reference {number}"):
+            warps[number] = Warp(
+                _DepthMap(target, camera, inverse_depth),
+                parallax=math.atan(float(np.linalg.norm(camera.translation) * median_inverse_depth)),
+                visible=compute_visibility(camera, rays, inverse_depth, settings.visibility),
+            )
+    return warps
 
 
 def _source_view(photo: Pixels, side: int, camera: Camera, prior: IntrinsicsPrior) -> SourceView:
@@ -170,12 +175,20 @@ def _homography_warps(
     for (i, number), pairs in matches.items():
         if i:
             continue
-        scaled = pairs.rescale(scales[0], scales[number])
-        geometry = estimate_two_view_geometry(scaled, settings.two_view)
-        if geometry is None or geometry.fundamental is not None:
-            continue
-        if geometry.inlier_mask(scaled).sum() < settings.min_plane_matches:
-            continue
-        down, up = np.diag([scales[0], scales[0], 1]), np.diag([1 / scales[number], 1 / scales[number], 1])
-        warps[number] = homography_warp(up @ geometry.homography @ down)
+        with skip_failing(f"The homography to reference {number}"):
+            homography = _estimate_homography(pairs.rescale(scales[0], scales[number]), settings)
+            if homography is not None:
+                down, up = np.diag([scales[0], scales[0], 1]), np.diag([1 / scales[number], 1 / scales[number], 1])
+                warps[number] = homography_warp(up @ homography @ down)
     return warps
+
+
+def _estimate_homography(matches: Matches, settings: ReferenceWarpSettings) -> np.ndarray | None:
+    """Estimate the homography [3, 3] of matches; None where it explains too few, or fewer than another geometry."""
+    geometry = estimate_two_view_geometry(matches, settings.two_view)
+    if geometry is None or geometry.fundamental is not None:
+        return None
+    if geometry.inlier_mask(matches).sum() < settings.min_plane_matches:
+        return None
+    require_finite(homography=geometry.homography)
+    return geometry.homography

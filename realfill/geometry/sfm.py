@@ -16,7 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from realfill.core.errors import StageError
+from realfill.core.failures import NumericalError
 from realfill.geometry.camera import Camera, IntrinsicsPrior
 from realfill.geometry.colmap_mapper import MapperSettings, run_mapper
 from realfill.geometry.correspondence_graph import CorrespondenceGraph
@@ -72,7 +75,8 @@ def reconstruct(
         turned or there are too few matches.
 
     Raises:
-        StageError: The child process failed.
+        StageError: The child process cannot run, since pycolmap is not installed or its files cannot be written.
+        NumericalError: The child process failed or crashed.
     """
     enough = {pair: value for pair, value in matches.items() if len(value) >= settings.mapper.min_num_matches}
     if not enough:
@@ -92,11 +96,13 @@ def _run_in_subprocess(folder: Path, graph: CorrespondenceGraph, settings: SfmSe
     (folder / _SETTINGS).write_text(json.dumps(asdict(settings)))
     command = [sys.executable, "-m", "realfill.geometry.sfm", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOG_minloglevel": "3"}
-    process = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    process = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", env=environment)
     if process.returncode:
-        message = process.stderr.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
+        message, *_ = [*process.stderr.strip().splitlines()[-1:], f"exit status {process.returncode}"]
+        if process.returncode != os.EX_UNAVAILABLE:
+            raise NumericalError(message[:300])
         raise StageError(
-            f"Structure from motion failed ({message[0][:300]}).",
+            f"Structure from motion cannot run ({message[:300]}).",
             "Check that pycolmap is installed; set align.enabled to false to go on without it.",
         )
     path = folder / _RECONSTRUCTION
@@ -104,7 +110,18 @@ def _run_in_subprocess(folder: Path, graph: CorrespondenceGraph, settings: SfmSe
 
 
 def main(folder: Path) -> None:
-    """Reconstruct what `_run_in_subprocess` wrote; reconstruction.npz is there afterwards if there is any."""
+    """Reconstruct what `_run_in_subprocess` wrote; reconstruction.npz is there afterwards if there is any.
+
+    Where the installation or the disk is at fault, the exit status is `os.EX_UNAVAILABLE`.
+    """
+    try:
+        _reconstruct_folder(folder)
+    except (ImportError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE)
+
+
+def _reconstruct_folder(folder: Path) -> None:
     values = json.loads((folder / _SETTINGS).read_text())
     settings = SfmSettings(**{**values, "mapper": MapperSettings(**values["mapper"])})
     reconstruction = _reconstruct_repeatedly(folder, CorrespondenceGraph.read(folder), settings)
@@ -180,9 +197,9 @@ def _drop_implausible_cameras(
 def _is_plausible(camera: Camera, prior: IntrinsicsPrior, settings: SfmSettings) -> bool:
     side = max(prior.width, prior.height)
     shortest, longest = settings.focal_range
-    return (
-        shortest * side <= camera.focal <= longest * side and abs(camera.radial_distortion) <= settings.max_distortion
-    )
+    has_pose = bool(np.isfinite(camera.rotation).all() and np.isfinite(camera.translation).all())
+    is_undistorted = abs(camera.radial_distortion) <= settings.max_distortion
+    return has_pose and is_undistorted and shortest * side <= camera.focal <= longest * side
 
 
 if __name__ == "__main__":

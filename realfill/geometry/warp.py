@@ -118,7 +118,8 @@ def relative_stretch(
     total = np.sqrt(np.maximum(squared_norm + twice_determinant, 0))
     difference = np.sqrt(np.maximum(squared_norm - twice_determinant, 0))
     smallest = (total - difference) / 2
-    usual = float(np.median(smallest[valid])) if valid.any() else 1.0
+    measured = smallest[valid & np.isfinite(smallest)]
+    usual = float(np.median(measured)) if measured.size else 1.0
     octaves = np.log2(max(usual, 1e-6) / np.maximum(smallest, 1e-6))
     return np.asarray(np.nan_to_num(octaves).clip(0, settings.max_stretch), np.float32)
 

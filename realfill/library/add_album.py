@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from realfill.album.discovery import open_album
-from realfill.core.atomic_io import atomic_directory, atomic_write
+from realfill.album.dvc_links import is_cache_link
+from realfill.core.atomic_io import atomic_write, new_directory
 from realfill.core.errors import LibraryError
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import ENGINE, renew_engine
@@ -47,11 +48,11 @@ def add_album(source: Path, root: Path) -> Path:
         raise LibraryError("The library has an album of that name.", "Rename the folder that you add.", folder)
     photos = [path for path in (album.target, album.mask, album.ground_truth, *album.references) if path]
     _reject_links(album.root, photos)
-    with atomic_directory(folder) as partial:
+    with new_directory(folder) as partial:
         for photo in photos:
             copy = partial / photo.relative_to(album.root)
             copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(photo, copy, follow_symlinks=False)
+            shutil.copyfile(photo.resolve() if photo.is_symlink() else photo, copy, follow_symlinks=False)
         _write_settings(read_settings_values(album.root), partial)
         link_pipeline(library.root / PIPELINE, partial / "dvc.yaml")
         _track_photos(library, partial)
@@ -70,7 +71,7 @@ def link_pipeline(pipeline: Path, link: Path) -> None:
 
 def _reject_links(root: Path, photos: Sequence[Path]) -> None:
     for path in (root / "ref", root / "target", root / "album.yaml", *photos):
-        if path.is_symlink():
+        if path.is_symlink() and not is_cache_link(path, root):
             raise LibraryError("This is a link.", "Replace it by a copy of what it points to.", path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from realfill.core.atomic_io import is_own_folder, remove_folder
 from realfill.core.errors import SpaceError
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library
@@ -92,15 +93,28 @@ def collect_garbage(library: Library, *, albums: bool = False) -> FreedSpace:
 def _remove_leftovers(library: Library, name: str) -> int:
     """Remove what interrupted runs left in an album; the number of removed folders."""
     folder = library.folder(name)
-    leftovers = [*folder.glob(".completed.*"), *folder.glob("work/.*.partial"), *folder.glob("work/.*.replaced")]
-    if (folder / "completed").is_dir():
-        leftovers += folder.glob("work/.checkpoints")
     with _try_lock(folder) as locked:
         if not locked:
             return 0
+        places = (folder, folder / "work")
+        leftovers = [
+            path for place in places for kind in ("partial", "replaced") for path in place.glob(f".*.{kind}")
+        ]
+        leftovers = [path for path in leftovers if is_own_folder(path)]
         for path in leftovers:
-            shutil.rmtree(path)
-    return len(leftovers)
+            remove_folder(path)
+        checkpoints = _checkpoints(folder) if (folder / "completed").is_dir() else []
+        for path in checkpoints:
+            for file in path.glob("*.safetensors"):
+                file.unlink()
+            path.rmdir()
+    return len(leftovers) + len(checkpoints)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The folders of an album that hold nothing but a checkpoint of a tuning."""
+    folders = [path for path in folder.glob("work/.checkpoints/*") if path.is_dir() and not path.is_symlink()]
+    return [path for path in folders if all(file.suffix == ".safetensors" for file in path.iterdir())]
 
 
 def _remove_if_pushed(library: Library, name: str) -> bool:

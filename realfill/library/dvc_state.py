@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from dvc.utils.serialize import dumps_yaml
 from dvc_objects.fs.generic import copy
 from fsspec.implementations.memory import MemoryFileSystem
 
-from realfill.core.atomic_io import atomic_write
+from realfill.core.atomic_io import adopt_folder, atomic_write
 from realfill.core.errors import LibraryError, RemoteError
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its lower levels are meant for DVC's own command line
@@ -63,6 +62,12 @@ class DvcState:
         stage = self.stages[file, name]
         return not stage.changed_stage() and not any(entry.status() for entry in (*stage.deps, *stage.outs))
 
+    def adopt_outputs(self, file: Path, name: str) -> None:
+        """Mark the output folders that DVC finds as committed, but that an earlier version wrote without a mark."""
+        for out in self.stages[file, name].outs:
+            if out.hash_info and not out.status():
+                adopt_folder(Path(out.fs_path))
+
     def all_up_to_date(self) -> bool:
         """Whether every loaded stage is up to date."""
         return all(self.is_up_to_date(file, name) for file, name in self.stages)
@@ -92,10 +97,13 @@ class DvcState:
                 self.commit(file)
 
     def remove_outputs(self) -> None:
-        """Remove the outputs from the working tree; DVC's cache keeps them."""
+        """Remove the files of the outputs from the working tree; DVC's cache keeps them. Other files stay."""
         for stage in self.stages.values():
             for out in stage.outs:
-                shutil.rmtree(out.fs_path, ignore_errors=True)
+                folder = Path(out.fs_path)
+                for key, _, _ in out.get_obj() or ():
+                    folder.joinpath(*key).unlink(missing_ok=True)
+                _remove_empty_folders(folder)
 
     def push(self) -> None:
         """Upload the outputs and the run-cache entries of the stages to the default remote.
@@ -265,6 +273,13 @@ def _load(repo: Repo, files: Iterable[Path]) -> DvcState:
     except DvcException as error:
         remedy = "Restore the file from git, or delete it if it is a dvc.lock."
         raise LibraryError(f"DVC cannot read its files: {error}.", remedy, Path(repo.root_dir)) from error
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    """Remove a folder and all folders in it, as far as they hold no file."""
+    for path in sorted((path for path in [folder, *folder.rglob("*")] if path.is_dir()), reverse=True):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _split_lock_entries(lock: str) -> dict[str, str]:

@@ -15,10 +15,10 @@ import yaml
 
 from realfill.album.layout import Album
 from realfill.core.atomic_io import atomic_write
-from realfill.core.errors import LibraryError, RealFillError
+from realfill.core.errors import LibraryError
 from realfill.core.fingerprint import code_fingerprint
 from realfill.core.hashing import digest_json
-from realfill.library.repository import PIPELINE, Library
+from realfill.library.repository import Library
 from realfill.pipeline import STAGES, stage_fingerprint
 
 ENGINE = "engine.yaml"
@@ -86,8 +86,10 @@ def require_engine(album: Album, stage: str) -> None:
     Raises:
         LibraryError: The installed code of the stage is another one.
     """
-    library = _library_of(album.root)
-    if library is not None and read_engine(library).get(stage) != installed_engine()[stage]:
+    library = Library.enclosing(album.root)
+    if library is None or album.root.parent != library.albums_folder:
+        return
+    if read_engine(library).get(stage) != installed_engine()[stage]:
         problem = f"The installed code of the stage '{stage}' is not the one that {ENGINE} names."
         raise LibraryError(problem, "Run `realfill engine` in the library, then again.", library.root / ENGINE)
 
@@ -100,16 +102,6 @@ def results_of_other_code(library: Library) -> dict[str, list[str]]:
             if fingerprint != installed_engine().get(stage):
                 results.setdefault(stage, []).append(name)
     return results
-
-
-def _library_of(folder: Path) -> Library | None:
-    """The library that an album's folder lies in."""
-    if folder.parent.name != "albums" or len(folder.parents) < 3 or not (folder.parents[2] / PIPELINE).is_file():
-        return None
-    try:
-        return Library.open(folder.parents[2])
-    except RealFillError:
-        return None
 
 
 def _recorded_fingerprints(lock: Path) -> Iterator[tuple[str, str]]:

@@ -12,8 +12,9 @@ from textwrap import shorten
 from typing import Any
 
 from realfill.album.layout import Album
-from realfill.album.store import read_document
+from realfill.album.store import find_provenance, read_document
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
+from realfill.core.errors import LibraryError, OutputError, printable
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library, open_albums
 from realfill.pipeline import STAGES
@@ -91,9 +92,58 @@ def update_gallery(library: Library, rows: Sequence[Mapping[str, Any]] = ()) -> 
     with open_dvc_state(library.root, file) as state:
         if not rows and state.is_up_to_date(file, "gallery"):
             return
+        state.adopt_outputs(file, "gallery")
         albums, problems = open_albums(library.albums_folder)
         write_gallery(albums, library.root / "data" / "gallery", problems, rows)
         state.commit(file, "gallery")
+
+
+def write_folder_gallery(folder: Path, out: Path | None = None) -> Path:
+    """Write the gallery of a library, or of any folder that holds album folders.
+
+    Args:
+        folder: The library, or the folder.
+        out: Folder of the gallery; `gallery` beside the albums if None.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        LibraryError: The folder does not exist, or holds no album and is no library.
+        OutputError: The gallery would replace what realfill did not write, or would lie in an album.
+    """
+    if not folder.is_dir():
+        raise LibraryError("There is no such folder.", "Give a library, or a folder of album folders.", folder)
+    in_library = folder / "data" / "albums"
+    albums_folder = (in_library if in_library.is_dir() else folder).resolve()
+    albums, problems = open_albums(albums_folder)
+    _require_albums(albums_folder, albums)
+    out = _absolute(out or albums_folder.parent / "gallery")
+    if (
+        out == albums_folder
+        or out in albums_folder.parents
+        or any(out.is_relative_to(album.root) for album in albums)
+    ):
+        raise OutputError("The gallery cannot take the place of the albums.", "Choose another --out.", out)
+    return write_gallery(albums, out, problems)
+
+
+def _require_albums(folder: Path, albums: Sequence[Album]) -> None:
+    """Check that a folder is one of albums: an empty page would replace the one that was meant."""
+    if (folder / "target").is_dir() and (folder / "ref").is_dir():
+        raise LibraryError("This is an album itself.", "Give the folder that it lies in.", folder)
+    library = Library.enclosing(folder)
+    is_of_library = library is not None and folder == library.albums_folder
+    if not albums and not is_of_library and not any((path / "target").is_dir() for path in folder.iterdir()):
+        raise LibraryError(
+            "There is no album in this folder.", "Give a library, or a folder of album folders.", folder
+        )
+
+
+def _absolute(folder: Path) -> Path:
+    """The absolute path of a folder, itself not followed if it is a link: such a one is not replaced."""
+    lexical = Path(os.path.normpath(folder.absolute()))
+    return lexical.parent.resolve() / lexical.name
 
 
 def write_gallery(
@@ -120,7 +170,7 @@ def write_gallery(
     Returns:
         Path of the page.
     """
-    out = out.resolve()
+    out = _absolute(out)
     cards = _make_cards(albums, out, problems or {}, rows, settings)
     with atomic_directory(out) as folder:
         atomic_write(folder / "index.html", _render(cards))
@@ -137,7 +187,8 @@ def _make_cards(
 ) -> list[Card]:
     """The cards of all albums, and of those that could not be opened but have a problem, sorted by name."""
     runs = {str(row["album"]): row for row in rows}
-    reasons = {name: str(run["reason"]) for name, run in runs.items() if run.get("reason")} | dict(problems)
+    reasons = {name: str(run["reason"]) for name, run in runs.items() if run.get("reason")}
+    reasons |= {printable(name): printable(problem) for name, problem in problems.items()}
     reasons = {name: _shorten_reason(reason, name, settings) for name, reason in reasons.items()}
     cards = [_make_card(album, reasons.get(album.name, ""), runs.get(album.name, {}), out) for album in albums]
     opened = {album.name for album in albums}
@@ -158,7 +209,7 @@ def _shorten_reason(reason: str, name: str, settings: GallerySettings) -> str:
 def _make_card(album: Album, problem: str, run: Mapping[str, Any], out: Path) -> Card:
     outcome = str(run.get("outcome", ""))
     page = album.completed / "page"
-    if not (page / "index.html").is_file() or not album.provenance.is_file():
+    if not (page / "index.html").is_file() or not find_provenance(album).is_file():
         return Card(album.name, None, outcome, problem, "" if problem else _describe_progress(album), ())
     relative = Path(os.path.relpath(page, out)).as_posix()
     try:
@@ -171,7 +222,7 @@ def _make_card(album: Album, problem: str, run: Mapping[str, Any], out: Path) ->
 
 def _read_scores(album: Album) -> dict[str, Any]:
     """The scores that a finished album's own files tell."""
-    provenance = read_document(album.provenance)
+    provenance = read_document(find_provenance(album))
     ranking = {row["candidate"]: row for row in provenance["ranking"]}
     evaluation = _read_evaluation(album) or {}
     return {

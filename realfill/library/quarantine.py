@@ -1,4 +1,9 @@
-"""Quarantine: albums that failed by their own fault are not tried again until something about them changes."""
+"""Quarantine: albums that failed by their own fault are not tried again until something about them changes.
+
+The class of the error decides whose fault it is (`OWN_FAULTS`). Everything else, a disk, a remote, a lock, missing
+weights, photos that are not here, a killed process, or an error that nobody foresaw, says nothing about the album: it
+has "failed", and the next night tries it again.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,13 @@ from pathlib import Path
 
 from realfill.album.store import read_document
 from realfill.core.atomic_io import write_json
+from realfill.core.errors import AlbumError, ExportError, MaskError, ParamsError, PhotoError, RealFillError
 from realfill.core.hashing import digest, digest_json
 from realfill.library.engine import engine_digest
 from realfill.library.repository import PIPELINE, Library
 
 FILE_NAME = "quarantine.json"
+OWN_FAULTS = (AlbumError, ExportError, MaskError, ParamsError, PhotoError)  # mended by another `inputs_digest`
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,15 @@ class Note:
 
 
 def read_note(library: Library, name: str) -> Note | None:
-    """The note of an album; None if it is not in quarantine."""
+    """The note of an album; None if there is none that can be read."""
     path = _note_file(library, name)
     if not path.is_file():
         return None
-    document = read_document(path)
-    return Note(**document | {"log": tuple(document["log"])})
+    try:
+        document = read_document(path)
+        return Note(**document | {"log": tuple(document["log"])})
+    except (RealFillError, OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def write_note(library: Library, name: str, note: Note) -> None:
@@ -54,10 +64,17 @@ def release(library: Library, name: str) -> None:
     _note_file(library, name).unlink(missing_ok=True)
 
 
+def is_own_fault(error: Exception) -> bool:
+    """Whether an album failed by its own fault, and not by that of something around it."""
+    return isinstance(error, OWN_FAULTS)
+
+
 def is_quarantined(library: Library, name: str) -> bool:
-    """Whether an album is in quarantine and its inputs are those with which it failed."""
+    """Whether an album failed by its own fault and its inputs are still those with which it failed."""
     note = read_note(library, name)
-    return note is not None and note.inputs == inputs_digest(library, name)
+    if note is None or note.error not in {fault.__name__ for fault in OWN_FAULTS}:
+        return False
+    return note.inputs == inputs_digest(library, name)
 
 
 def inputs_digest(library: Library, name: str) -> str:
@@ -70,7 +87,15 @@ def inputs_digest(library: Library, name: str) -> str:
     """
     files = [*library.dvc_files(name), library.folder(name) / "album.yaml", library.root / "params.yaml"]
     files.append(library.root / PIPELINE)
-    return digest_json([engine_digest(), [digest(file) if file.is_file() else None for file in files]])
+    return digest_json([engine_digest(), [_digest_or_none(file) for file in files]])
+
+
+def _digest_or_none(file: Path) -> str | None:
+    """Digest of a file; None if there is none that can be read."""
+    try:
+        return digest(file) if file.is_file() else None
+    except OSError:
+        return None
 
 
 def _note_file(library: Library, name: str) -> Path:

@@ -1,6 +1,6 @@
 """The library: a git and DVC repository that holds many albums and their results.
 
-Layout (a clone of this project is a library)::
+Layout (`realfill init` makes it; a clone of this project is a library too)::
 
     params.yaml                     parameters of all albums
     pipelines/album.dvc.yaml        the pipeline of one album
@@ -10,7 +10,9 @@ Layout (a clone of this project is a library)::
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,10 @@ from pathlib import Path
 import yaml
 
 from realfill.album.discovery import open_album
+from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import Album
 from realfill.album.settings import AlbumSettings
-from realfill.core.errors import LibraryError, RealFillError
+from realfill.core.errors import LibraryError, RealFillError, printable
 from realfill.core.params import Params, load_params
 from realfill.library.dvc_state import DvcState, open_dvc_state
 
@@ -30,8 +33,10 @@ SETTINGS_KEYS = (
     *(name for name in AlbumSettings.model_fields if name != "overrides"),
     *(field.alias or name for name, field in Params.model_fields.items()),
 )
+_NO_LIBRARY_REMEDY = "Make one with `realfill init`, or `git clone` one; name it with --library from elsewhere."
 # Stricter than an album folder elsewhere: the first character excludes hidden folders and command-line options.
 _ALBUM_NAME = re.compile(r"[\w(+][\w. +()@&',=-]{0,199}")
+_MAX_NAME_BYTES = 220  # file systems allow 255; names of files that are made from it are longer
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,35 @@ class Library:
             LibraryError: The folder is not the root of a library.
         """
         root = root.resolve()
-        if not (root / ".dvc").is_dir() or not (root / PIPELINE).is_file():
+        if not cls.is_root(root):
             problem = f"This is not a library: it lacks .dvc/ or {PIPELINE.as_posix()}."
-            raise LibraryError(problem, "Give the root of a clone of the realfill repository.", root)
+            raise LibraryError(problem, _NO_LIBRARY_REMEDY, root)
         return cls(root)
+
+    @classmethod
+    def find(cls, folder: Path) -> Library:
+        """Open the library that a folder lies in, however deep, as git does with a repository.
+
+        Raises:
+            LibraryError: There is no such folder, or it lies in no library.
+        """
+        if not folder.is_dir():
+            raise LibraryError("There is no such folder.", _NO_LIBRARY_REMEDY, folder.absolute())
+        library = cls.enclosing(folder)
+        if library is None:
+            raise LibraryError("This is not a library, nor a folder in one.", _NO_LIBRARY_REMEDY, folder.resolve())
+        return library
+
+    @classmethod
+    def enclosing(cls, folder: Path) -> Library | None:
+        """The library that a folder lies in, or is the root of; None if there is none."""
+        folder = folder.resolve()
+        return next((cls(root) for root in (folder, *folder.parents) if cls.is_root(root)), None)
+
+    @staticmethod
+    def is_root(folder: Path) -> bool:
+        """Whether a folder is the root of a library."""
+        return os.access(folder / ".dvc", os.X_OK) and os.access(folder / PIPELINE, os.R_OK)
 
     @property
     def albums_folder(self) -> Path:
@@ -70,8 +100,13 @@ class Library:
     @property
     def album_names(self) -> list[str]:
         """The names of all albums, sorted."""
-        pipelines = self.albums_folder.glob("*/dvc.yaml")
-        return sorted(path.parent.name for path in pipelines if path.parent.name[0] != ".")
+        return sorted(filter(_is_album_name, self._folder_names()))
+
+    @property
+    def misnamed_folders(self) -> list[str]:
+        """The names, printable and sorted, of folders that would be albums if their names were allowed."""
+        names = (name for name in self._folder_names() if not _is_album_name(name))
+        return sorted(printable(name) for name in names)
 
     def folder(self, name: str) -> Path:
         """The folder of the album of that name, whether it exists or not.
@@ -79,9 +114,10 @@ class Library:
         Raises:
             LibraryError: The name is not allowed for an album.
         """
-        if _ALBUM_NAME.fullmatch(name) is None:
+        if not _is_album_name(name):
             problem = f"{name[:200]!r} cannot be the name of an album."
-            raise LibraryError(problem, "Use letters, digits, spaces and .-_+() only, a letter or digit first.")
+            remedy = "Use letters, digits, spaces and .-_+() only, a letter or digit first, and not too many of them."
+            raise LibraryError(problem, remedy)
         return self.albums_folder / name
 
     def album(self, name: str) -> Album:
@@ -96,8 +132,9 @@ class Library:
         if folder.is_symlink() or not (folder / "dvc.yaml").is_file():
             known = ", ".join(self.album_names[:20]) or "none yet"
             raise LibraryError(f"There is no album {name!r} here.", f"`realfill add` it. Known: {known}.", folder)
-        if not (folder / "target").is_dir():
-            raise LibraryError("The album's photos are not here.", f"Run `dvc pull -R data/albums/{name}`.", folder)
+        if not self.has_photos(name):
+            files = shlex.join(str(file.relative_to(self.root)) for file in self.dvc_files(name))
+            raise LibraryError("The album's photos are not here.", f"Run `dvc pull {files}`.", folder)
         album = open_album(folder)
         settings = read_settings_values(folder)
         missing = [key for key in SETTINGS_KEYS if key not in settings]
@@ -114,9 +151,21 @@ class Library:
         """
         return load_params(self.root / "params.yaml", overrides=album.settings.overrides)
 
+    def _folder_names(self) -> list[str]:
+        """The names of the folders of albums, whatever they are, except hidden ones."""
+        return [path.parent.name for path in self.albums_folder.glob("[!.]*/dvc.yaml")]
+
     def pipeline_file(self, name: str) -> Path:
         """The `dvc.yaml` of an album."""
         return self.folder(name) / "dvc.yaml"
+
+    def has_photos(self, name: str) -> bool:
+        """Whether the photos that DVC tracks are here: after `git clone`, or without DVC's cache, they are not."""
+        folders = [self.folder(name) / folder for folder in PHOTO_FOLDERS]
+        if not all(folder.is_dir() for folder in folders):
+            return False
+        photos = (path for folder in folders for path in folder.iterdir())
+        return all(path.exists() or not is_cache_link(path, self.folder(name)) for path in photos)
 
     def dvc_files(self, name: str) -> list[Path]:
         """The `.dvc` files that track an album's photos."""
@@ -127,7 +176,9 @@ class Library:
         return open_dvc_state(self.root, *self.dvc_files(name), self.pipeline_file(name))
 
     def commit_photos(self, name: str) -> None:
-        """Commit an album's changed, added and removed photos to DVC."""
+        """Commit an album's changed, added and removed photos to DVC, unless they are not here."""
+        if not self.has_photos(name):
+            return
         with open_dvc_state(self.root, *self.dvc_files(name)) as state:
             state.commit_changed_photos()
 
@@ -142,6 +193,10 @@ class Library:
         file = self.pipeline_file(album.name)
         with open_dvc_state(self.root, file) as state:
             state.commit(file, stage)
+
+
+def _is_album_name(name: str) -> bool:
+    return _ALBUM_NAME.fullmatch(name) is not None and len(os.fsencode(name)) <= _MAX_NAME_BYTES
 
 
 def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:

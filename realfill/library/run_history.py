@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from realfill import __version__
 from realfill.album.layout import Album
-from realfill.album.store import read_document
+from realfill.album.store import find_provenance, read_document
 from realfill.core.atomic_io import atomic_write
 from realfill.library.engine import engine_digest
 from realfill.library.repository import Library
@@ -107,7 +107,7 @@ def read_photo_digest(library: Library, name: str) -> str:
 
 def summarize_result(album: Album) -> dict[str, Any]:
     """The fields of a `HistoryRow` that describe a finished album: photo, digest, scores, versions."""
-    provenance = read_document(album.provenance)
+    provenance = read_document(find_provenance(album))
     return {
         "photo": f"completed/{provenance['photo']}",
         "digest": str(provenance["digest"]),

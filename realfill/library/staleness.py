@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc.exceptions import DvcException
+
 from realfill.album.store import read_document
 from realfill.core.atomic_io import write_json
 from realfill.core.errors import RealFillError
@@ -55,7 +57,10 @@ class FreshnessCache:
 
     def is_unchanged(self, name: str) -> bool:
         """Whether no file of the album changed since it was marked as fresh."""
-        return name in self.fingerprints and self.fingerprints[name] == self._fingerprint(name)
+        try:
+            return name in self.fingerprints and self.fingerprints[name] == self._fingerprint(name)
+        except OSError:
+            return False
 
     def mark_fresh(self, name: str) -> None:
         """Remember the present fingerprint of an album that DVC finds up to date."""
@@ -79,7 +84,7 @@ class FreshnessCache:
         try:
             with self.library.album_state(name) as state:
                 return state.all_up_to_date()
-        except RealFillError:
+        except (RealFillError, DvcException, OSError):
             return False
 
     def _fingerprint(self, name: str) -> str:
@@ -106,7 +111,7 @@ def _walk(folder: Path) -> Iterator[FileAttributes]:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path))
         else:
-            yield _attributes(entry.path, entry.stat())
+            yield _attributes(entry.path, entry.stat(follow_symlinks=False))
 
 
 def _attributes(path: str, status: os.stat_result) -> FileAttributes:

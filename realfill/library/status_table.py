@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from realfill.library.run_history import OUTCOMES, HistoryRow, format_value
 
@@ -20,7 +20,8 @@ def status_table(rows: Iterable[HistoryRow]) -> Table:
         scores = ", ".join(f"{name} {format_value(value)}" for name, value in shown.items())
         seconds = sum(row.seconds.values())
         time = f"{seconds:.0f} s" if seconds else ""
-        table.add_row(row.album, row.outcome, row.night, time, scores, escape(row.reason))
+        cells = (row.album, row.outcome, row.night, time, scores, row.reason)
+        table.add_row(*(Text(cell) for cell in cells))  # as it is: a str would be taken as markup
     return table
 
 

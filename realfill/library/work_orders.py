@@ -13,7 +13,7 @@ from typing import Any
 
 from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_write, write_json
-from realfill.core.errors import TransientError
+from realfill.core.errors import ParamsError, TransientError
 from realfill.core.hashing import digest, digest_json
 from realfill.library.add_album import link_pipeline
 from realfill.library.dvc_state import open_dvc_state
@@ -46,10 +46,20 @@ def make_work_order(library: Library, name: str, context: dict[str, str], attemp
         name: The album.
         context: The shared context of the order.
         attempt: A new number asks for the work again; the same number asks for its stored outcome.
+
+    Raises:
+        ParamsError: `album.yaml`, or another of the files, is not text.
     """
     files = [library.folder(name) / file for file in FILES]
-    texts = {file.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
+    texts = {file.name: _read_text(file) for file in files if file.is_file()}
     return {"album": name, "attempt": attempt, "files": texts, "context": digest_json(context)}
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ParamsError("This is not text in UTF-8.", "Save it as UTF-8.", file) from error
 
 
 def apply_work_order(library: Library, order: WorkOrder, context: dict[str, str]) -> bool:
@@ -106,11 +116,14 @@ def read_outcome(library: Library, order: WorkOrder) -> dict[str, Any] | None:
 def pull_results(library: Library, name: str, lock: str) -> None:
     """Write the `dvc.lock` that an agent answered with, and pull the results that it names.
 
+    Photos that are not here are pulled too: DVC does not find the album up to date without them.
+
     Raises:
         RemoteError: The remote does not provide the results.
     """
     atomic_write(library.folder(name) / "dvc.lock", lock)
-    with open_dvc_state(library.root, library.pipeline_file(name)) as state:
+    files = [library.pipeline_file(name), *([] if library.has_photos(name) else library.dvc_files(name))]
+    with open_dvc_state(library.root, *files) as state:
         state.pull()
 
 

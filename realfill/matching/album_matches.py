@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from realfill.core.failures import skip_failing
 from realfill.imaging.ops import Pixels, shrink_to
 from realfill.matching.aliked import AlikedMatcher, AlikedSettings
 from realfill.matching.correspondences import Matches
@@ -90,17 +91,27 @@ class _MatcherAtSize:
 
     def __init__(self, matcher: Matcher[Any], side: int, photos: Sequence[Pixels], full_sides: Sequence[int]) -> None:
         self._matcher = matcher
-        self._features = [matcher.extract_features(shrink_to(photo, side)) for photo in photos]
+        self._features: dict[int, Any] = {}
+        for number, photo in enumerate(photos):
+            with skip_failing(f"{matcher.name} on {_name(number)}"):
+                self._features[number] = matcher.extract_features(shrink_to(photo, side))
         self._enlargements = [max(1.0, full_side / side) for full_side in full_sides]
 
     def match(self, i: int, j: int) -> Matches:
         """Match two photos, in pixels of the full-size photos."""
-        matches = self._matcher.match(self._features[i], self._features[j])
+        matches = Matches.empty()
+        if {i, j} <= self._features.keys():
+            with skip_failing(f"{self._matcher.name} between {_name(i)} and {_name(j)}"):
+                matches = self._matcher.match(self._features[i], self._features[j])
         points0, points1 = (
             (points + 0.5) * self._enlargements[number] - 0.5
             for number, points in ((i, matches.points0), (j, matches.points1))
         )
         return Matches(points0, points1, matches.confidence)
+
+
+def _name(number: int) -> str:
+    return f"reference {number}" if number else "the target"
 
 
 def _is_known(hole: Pixels, points: np.ndarray) -> np.ndarray:

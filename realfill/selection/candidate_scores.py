@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from realfill.album.placement import CERTAIN, Proposal
+from realfill.core.failures import skip_failing
 from realfill.matching.correspondences import Matches
 from realfill.matching.matcher import Matcher
 from realfill.matching.two_view import (
@@ -66,7 +67,7 @@ class PreparedReference:
     Attributes:
         name: File name.
         image: [h, w, 3] uint8 sRGB.
-        features: What the matcher extracted from it.
+        features: What the matcher extracted from it; None where that failed.
         geometry: From the view to the reference, estimated from the known part; None where that does not suffice.
         warped: The reference in the view, as `warp_reference` returns it; None where there is no geometry.
     """
@@ -155,16 +156,16 @@ def prepare_references(
         matcher: The matcher.
         settings: Width of the rim, and thresholds of geometry and warp.
     """
-    view_features = matcher.extract_features(view.known)
+    view_features = _extract_features(view.known, "the known part", matcher)
     unknown = cv2.dilate(view.hole.astype(np.uint8), settings.rim_kernel) > 0
     references = []
     for name, image in images.items():
-        features = matcher.extract_features(image)
-        matches = matcher.match(view_features, features)
-        geometry = estimate_two_view_geometry(matches[~_are_inside(unknown, matches.points0)], settings.two_view)
-        warped = None
-        if geometry is not None:
-            warped = warp_reference(image, geometry.homography, view.known, unknown, settings.reference_error)
+        features, geometry, warped = _extract_features(image, name, matcher), None, None
+        with skip_failing(f"The geometry of {name} in the ranking"):
+            matches = _match(matcher, view_features, features)
+            geometry = estimate_two_view_geometry(matches[~_are_inside(unknown, matches.points0)], settings.two_view)
+            if geometry is not None:
+                warped = warp_reference(image, geometry.homography, view.known, unknown, settings.reference_error)
         references.append(PreparedReference(name, image, features, geometry, warped))
     return references
 
@@ -187,12 +188,9 @@ def judge_candidate(
         proposal: What was placed, as `HoleView.crop_proposal` returns it.
         settings: Width of the rim, thresholds, and weights of the score.
     """
-    features = matcher.extract_features(image)
+    features = _extract_features(image, "a candidate", matcher)
     inside = cv2.erode(view.hole.astype(np.uint8), settings.rim_kernel) > 0
-    evidence = tuple(
-        _collect_evidence(matcher.match(features, reference.features), reference.geometry, inside, settings)
-        for reference in references
-    )
+    evidence = tuple(_collect_evidence(features, reference, matcher, inside, settings) for reference in references)
     rim_error = measure_rim_error(image, view.hole)
     placed = None if proposal is None else (proposal.colors[view.slices], proposal.confidence[view.slices])
     if placed is not None and placed[1].max() >= CERTAIN:
@@ -203,13 +201,30 @@ def judge_candidate(
     return Judgment(evidence, rim_error, reference_error, approximate=placed is not None, settings=settings)
 
 
+def _extract_features(image: np.ndarray, name: str, matcher: Matcher[Any]) -> Any:
+    """Extract what the matcher needs to know of an image [h, w, 3] uint8; None where that fails."""
+    with skip_failing(f"{matcher.name} on {name} in the ranking"):
+        return matcher.extract_features(image)
+    return None
+
+
+def _match(matcher: Matcher[Any], features0: Any, features1: Any) -> Matches:
+    """Match two photos by their features; no matches where one of them has none."""
+    if features0 is None or features1 is None:
+        return Matches.empty()
+    return matcher.match(features0, features1)
+
+
 def _collect_evidence(
-    matches: Matches, geometry: TwoViewGeometry | None, inside: np.ndarray, settings: ScoreSettings
+    features: Any, reference: PreparedReference, matcher: Matcher[Any], inside: np.ndarray, settings: ScoreSettings
 ) -> Evidence:
-    """Verify matches, and keep those whose point in the view lies inside a region [h, w] bool."""
-    verified = verify_matches(matches, settings.two_view) if geometry is None else geometry.inlier_mask(matches)
-    kept = _are_inside(inside, matches.points0)
-    return Evidence(matches[kept], verified[kept])
+    """Match a candidate with a reference, and keep the matches whose point in the view is in a region [h, w] bool."""
+    with skip_failing(f"The matching of a candidate with {reference.name}"):
+        matches, geometry = _match(matcher, features, reference.features), reference.geometry
+        verified = verify_matches(matches, settings.two_view) if geometry is None else geometry.inlier_mask(matches)
+        kept = _are_inside(inside, matches.points0)
+        return Evidence(matches[kept], verified[kept])
+    return Evidence(Matches.empty(), np.zeros(0, bool))
 
 
 def _are_inside(region: np.ndarray, points: np.ndarray) -> np.ndarray:

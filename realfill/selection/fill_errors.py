@@ -118,7 +118,8 @@ def _compare_cells(fill: np.ndarray, reference: np.ndarray, settings: ReferenceE
     for down, right in itertools.product(range(2 * reach + 1), repeat=2):
         squared = ((fill - padded[down : down + rows, right : right + columns]) ** 2).mean(axis=2)
         offset = math.hypot(down - reach, right - reach)
-        distance = np.sqrt(cv2.blur(squared, window)) + settings.offset_cost * offset
+        mean = np.maximum(cv2.blur(squared, window), 0)  # rounding takes the blur of nothing below 0
+        distance = np.sqrt(mean) + settings.offset_cost * offset
         lowest = np.where(shown, np.minimum(lowest, distance), lowest)
     return lowest
 

@@ -42,7 +42,7 @@ def run(album: Album, params: Params) -> AlignResult:
     """Write placed.json and, where references could be placed, proposal.png and confidence.png.
 
     Raises:
-        StageError: `validate` or `masks` has not run, or structure from motion failed.
+        StageError: `validate` or `masks` has not run, or structure from motion cannot run.
         ModelError: The matcher's weights are not installed.
     """
     region = Region.around(read_png(canvas_path(album)), read_png(mask_path(album)))

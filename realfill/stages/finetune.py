@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from realfill.core.progress import ProgressCallback
 from realfill.diffusion.base_model import load_base_model
 from realfill.diffusion.lora_tuning import LoraTrainer
 from realfill.diffusion.training_bank import encode_training_bank
-from realfill.diffusion.tuning_files import checkpoint_folder, final_loss, write_adapter, write_log
+from realfill.diffusion.tuning_files import checkpoint_folder, final_loss, remove_checkpoint, write_adapter, write_log
 from realfill.diffusion.tuning_schedule import scale_steps
 
 if TYPE_CHECKING:
@@ -64,5 +63,5 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
         with atomic_directory(folder) as partial:
             write_adapter(partial, model)
             write_log(partial, trainer.losses, finetune)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    remove_checkpoint(checkpoints)
     return FinetuneResult(folder, finetune.steps, final_loss(trainer.losses))

@@ -12,6 +12,7 @@ from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate, RankedCandidate, VerifiedMatch
 from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window, write_rows
 from realfill.core.atomic_io import atomic_directory, write_json
+from realfill.core.failures import skip_failing
 from realfill.matching.matchers import load_matcher
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
@@ -65,7 +66,9 @@ def run(album: Album, params: Params) -> RankResult:
         _rank_row(rank, number, judgments[number], references, matcher.name)
         for rank, number in enumerate(order, start=1)
     ]
-    drawing = draw_matches(completed[best], view.hole, references, judgments[best], params.rank.pictured_matches)
+    drawing = completed[best]
+    with skip_failing("The drawing of the matches"):
+        drawing = draw_matches(drawing, view.hole, references, judgments[best], params.rank.pictured_matches)
     with atomic_directory(album.work("rank")) as folder:
         write_rows(folder / "ranking.parquet", RankedCandidate, rows)
         write_rows(folder / "verified.parquet", VerifiedMatch, _verified_rows(judgments, references, view))

@@ -1,11 +1,13 @@
 """Opening an album folder, and what is said if it does not follow the layout."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from realfill.album.discovery import open_album
-from realfill.core.errors import AlbumError
+from realfill.core.errors import AlbumError, OutputError, ParamsError, TransientError
 
 
 def test_an_album_in_the_layout_is_opened(album_folder: Path) -> None:
@@ -46,8 +48,10 @@ def test_names_that_cannot_be_used_everywhere_are_refused(album_folder: Path, na
 
 
 def test_a_name_that_is_too_long_is_refused(album_folder: Path) -> None:
-    with pytest.raises(AlbumError, match="Rename it"):
-        open_album(album_folder.rename(album_folder.with_name("a" * 201)))
+    for name in ("a" * 221, "日" * 74):
+        album_folder = album_folder.rename(album_folder.with_name(name))
+        with pytest.raises(AlbumError, match="Rename it"):
+            open_album(album_folder)
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
@@ -67,3 +71,72 @@ def test_other_files_among_the_references_are_listed(album_folder: Path) -> None
 def test_suffixes_in_capitals_are_those_of_photos(album_folder: Path) -> None:
     (album_folder / "ref" / "0.png").rename(album_folder / "ref" / "0.PNG")
     assert open_album(album_folder).references[0].name == "0.PNG"
+
+
+@pytest.mark.parametrize("name", [b"M\xf6bel", b"\xff", b"a\x1b[2Jb", b"a\nb"])
+def test_a_name_that_cannot_be_printed_is_refused_in_printable_words(album_folder: Path, name: bytes) -> None:
+    renamed = album_folder.rename(album_folder.with_name(os.fsdecode(name)))
+    with pytest.raises(AlbumError, match="Rename it") as caught:
+        open_album(renamed)
+    assert str(caught.value).encode().decode().isprintable()
+    inner = renamed.parent / os.fsdecode(name) / "roof"
+    renamed.rename(renamed.with_name("roof"))
+    inner.parent.mkdir()
+    (renamed.parent / "roof").rename(inner)
+    with pytest.raises(AlbumError, match="rename the folders above it") as caught:
+        open_album(inner)
+    assert str(caught.value).encode().decode().isprintable()
+
+
+@pytest.mark.parametrize(
+    "link", ["work", "completed", "work/validate", "work/.done", "work/.lock", "work/.done/x.json"]
+)
+def test_results_are_never_written_through_a_link(album_folder: Path, tmp_path: Path, link: str) -> None:
+    (album_folder / link).parent.mkdir(parents=True, exist_ok=True)
+    (album_folder / link).symlink_to(tmp_path / "victim")
+    with pytest.raises(OutputError, match="symbolic link") as caught:
+        open_album(album_folder)
+    assert caught.value.path == album_folder / link
+    assert not (tmp_path / "victim").exists()
+    assert open_album(album_folder, tmp_path / "out").out == tmp_path / "out"
+
+
+def test_a_place_for_results_inside_the_album_does_not_lead_out_of_it(album_folder: Path, tmp_path: Path) -> None:
+    (album_folder / "results").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="leads out of the album"):
+        open_album(album_folder, album_folder / "results" / "motorcycle")
+    assert open_album(album_folder, album_folder / ".." / "out").out == tmp_path / "out"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link out", "dangling link", "folder", "large"])
+def test_settings_that_are_no_small_file_of_the_album_are_refused_at_once(
+    album_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    path = album_folder / "album.yaml"
+    (tmp_path / "secret.yaml").write_text("export: {gps: keep}")
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "large":
+            path.write_text("#" * 1_000_001)
+        case _:
+            targets: dict[str, str | Path] = {
+                "device": "/dev/zero",
+                "link out": tmp_path / "secret.yaml",
+                "dangling link": "nowhere",
+            }
+            path.symlink_to(str(targets[kind]))
+    with pytest.raises(ParamsError) as caught:
+        open_album(album_folder)
+    assert caught.value.path == path
+
+
+def test_an_album_that_cannot_be_read_is_told(album_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", deny)
+    with pytest.raises(TransientError, match=r"target: This cannot be read \(Permission denied\)"):
+        open_album(album_folder)

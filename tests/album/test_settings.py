@@ -49,6 +49,37 @@ def test_album_settings_that_cannot_be_meant_are_refused(tmp_path: Path, text: s
         read_settings(tmp_path / "album.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("export: {gps: strip}\nexport: {quality: 95}", "Line 2, column 1: the key 'export' stands .* in line 1"),
+        ("export:\n  gps: strip\n  quality: 95\n  gps: keep", "Line 4, column 3: the key 'gps' stands .* in line 2"),
+        ("boxes: [{left: 1, top: 2, left: 3, right: 4, bottom: 5}]", "the key 'left' stands"),
+        (
+            "overrides: {export: {gps: strip}}",
+            "no setting 'overrides'.*Known here: boxes.*aspect, profile.*export\\.",
+        ),
+        ("exprot: {gps: strip}", "no setting 'exprot'"),
+        ("exprot:", "no setting 'exprot'"),
+        ("Export: {gps: strip}", "no setting 'Export'"),
+        ("export.gps: strip", "no setting 'export.gps'"),
+        ("gps: strip", "no setting 'gps'"),
+        ("export: {GPS: strip}", "no parameter 'export.GPS'. Known here: format, quality, gps\\."),
+        ("export: {gps: }", "'export.gps' is None. .*'keep' or 'strip'"),
+        ("export: strip", "It is a section.*Known here: format, quality, gps\\."),
+        ("export: [gps, strip]", "It is a section"),
+        ("blend: {match_color: true, match_colour: false}", "no parameter 'blend.match_colour'"),
+        ("outpaint: {lef: 30%}", "no parameter 'outpaint.lef'. Known here: left, top, right, bottom\\."),
+        ("boxes: [{lef: 1}]", "Field required|Known here: left, top, right, bottom"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_what_is(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "album.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=told) as caught:
+        read_settings(tmp_path / "album.yaml")
+    assert caught.value.path == tmp_path / "album.yaml"
+
+
 def test_a_yaml_bomb_is_refused_quickly(tmp_path: Path) -> None:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     lines += [f"{n}: &{n} [{', '.join([f'*{p}'] * 9)}]" for p, n in zip("abcdefgh", "bcdefghi", strict=True)]

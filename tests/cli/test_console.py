@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from realfill.cli.console import configure_logging, print_error, print_line, progress_bars
+from realfill.cli.console import configure_logging, print_error, print_line, print_message, progress_bars
 from realfill.core.errors import PhotoError
 from realfill.core.progress import ProgressUpdate
 
-LONG = "/srv/[a-z]/" + "x" * 300 + "/photo 1.jpg"
+LONG = "/srv/[a-z]/[bold]\\[/bold]/:pear:\t/" + "x" * 300 + "/photo 1.jpg"
 
 
 def test_a_result_is_one_line_on_stdout_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,9 +17,14 @@ def test_a_result_is_one_line_on_stdout_as_it_is(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr() == (f"{LONG}\n", "")
 
 
+def test_a_hint_is_one_line_on_stderr_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_message("Run `git add '[a-z] :pear:'`." + "x" * 300)
+    assert capsys.readouterr() == ("", "Run `git add '[a-z] :pear:'`." + "x" * 300 + "\n")
+
+
 def test_an_error_is_one_line_on_stderr_with_its_path_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(PhotoError("It is damaged.", "Replace it.", LONG))
-    assert capsys.readouterr() == ("", f"error: {LONG}: It is damaged. Replace it.\n")
+    assert capsys.readouterr() == ("", "error: " + LONG.replace("\t", r"\t") + ": It is damaged. Replace it.\n")
 
 
 @pytest.mark.parametrize(("verbose", "level"), [(False, logging.WARNING), (True, logging.INFO)])

@@ -1,13 +1,14 @@
 """Commands that work on a library."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from realfill.cli import app
+from realfill.cli.application import app
 from realfill.library import run_history
 from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
@@ -48,6 +49,27 @@ def test_an_added_album_lies_in_the_library(library: Library, tmp_path: Path) ->
     folder = library.folder("second")
     assert output.startswith(f"{folder}\n")
     assert (folder / "target.dvc").is_file()
+
+
+def test_commands_work_from_any_folder_of_a_library(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(library.folder("first") / "ref")
+    assert invoke("gallery") == f"{library.root / 'data' / 'gallery' / 'index.html'}\n"
+    assert invoke("engine") == "engine.yaml is up to date\n"
+    for command in ("status", "gc"):
+        invoke(command)
+    invoke("history", "first")
+
+
+def test_init_makes_a_library_and_prints_where(tmp_path: Path) -> None:
+    assert invoke("init", str(tmp_path / "new")) == f"{tmp_path / 'new'}\n"
+    assert Library.open(tmp_path / "new").album_names == []
+
+
+def test_the_command_to_keep_an_album_can_be_pasted(finished: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(finished, tmp_path / "[b]my :pear: library", symlinks=True))
+    output = invoke("add", str(write_tiny_album(tmp_path / "roof & attic")), "--library", str(root))
+    command = output.split("`")[3]
+    assert str(root / "data" / "albums" / "roof & attic") in shlex.split(command)
 
 
 def test_the_gallery_takes_a_folder_of_albums_too(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from realfill.cli.options import AlbumOptions
+from realfill.core.errors import AlbumError
+from support.libraries import make_library, write_tiny_album
 
 
 def write_params(path: Path, feather: float) -> Path:
@@ -26,6 +28,32 @@ def test_the_parameters_file_of_the_working_directory_is_the_default(
     assert AlbumOptions().open(album_folder)[1].blend.feather == 3.5 != default.blend.feather
     other = write_params(tmp_path / "other.yaml", 4.5)
     assert AlbumOptions(params_file=other).open(album_folder)[1].blend.feather == 4.5
+
+
+def test_an_album_of_a_library_gets_its_parameters_in_any_folder_and_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = make_library(tmp_path / "library", "roof")
+    for folder in (library, library / "data" / "albums" / "roof"):
+        monkeypatch.chdir(folder)
+        album, params = AlbumOptions().open(Path("roof"))
+        assert album.root == library / "data" / "albums" / "roof"
+        assert params.rank.matcher == "sift"
+    monkeypatch.chdir(tmp_path)
+    album, params = AlbumOptions().open(library / "data" / "albums" / "roof")
+    assert params.rank.matcher == "sift"
+    write_params(tmp_path / "params.yaml", 3.5)
+    params = AlbumOptions().open(album.root)[1]
+    assert (params.rank.matcher, params.blend.feather) == ("auto", 3.5)
+    with pytest.raises(AlbumError, match="no such folder"):
+        AlbumOptions().open(Path("roof"))
+
+
+def test_a_folder_comes_before_an_album_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = make_library(tmp_path / "library", "roof")
+    source = write_tiny_album(library / "incoming" / "roof")
+    monkeypatch.chdir(source.parent)
+    assert AlbumOptions().open(Path("roof"))[0].root == source
 
 
 def test_an_albums_own_values_override_the_file_and_assignments_override_both(

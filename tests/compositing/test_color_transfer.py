@@ -1,8 +1,12 @@
 import cv2
 import numpy as np
+import pytest
 import skimage.data
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from realfill.compositing.color_transfer import fit_color_transform, match_color_statistics
+from realfill.core.failures import NUMERICAL_ERRORS
 
 PHOTO = cv2.resize(skimage.data.coffee(), (300, 200)).astype(np.float32) / 255
 HOLE = np.zeros((200, 300), bool)
@@ -48,3 +52,26 @@ def test_color_statistics_are_matched_though_nothing_is_aligned() -> None:
     assert np.abs(transform.apply(PHOTO) - target).mean() < 0.03
     assert np.abs(PHOTO - target).mean() > 0.1
     assert match_color_statistics(PHOTO, target, ~HOLE & False, HOLE) is None
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    reference=st.lists(st.floats(width=32) | st.floats(0, 1), min_size=1, max_size=40),
+    target=st.lists(st.floats(width=32) | st.floats(0, 1), min_size=1, max_size=40),
+)
+@example(reference=[0.0], target=[1.0])
+@example(reference=[float("nan")], target=[0.5])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_the_colors_are_there_is_a_finite_transform_or_a_known_failure(
+    reference: list[float], target: list[float]
+) -> None:
+    hole = HOLE[60:140:2, 100:200:2]
+    ours, theirs = (np.resize(np.array(colors, np.float32), (40, 50, 3)) for colors in (target, reference))
+    for fit in (fit_color_transform, match_color_statistics):
+        try:
+            transform = fit(theirs, ours, ~hole, hole)
+        except NUMERICAL_ERRORS:
+            continue
+        assert transform is not None
+        assert np.isfinite(transform.coefficients).all()
+        assert 0 <= transform.residual <= 1

@@ -2,10 +2,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import skimage.data
 
+from realfill.compositing import mosaic as mosaic_module
 from realfill.compositing.mosaic import build_mosaic
 from realfill.compositing.warped_reference import WarpedReference, warp_and_match_color
+from realfill.core.failures import NumericalError
 from realfill.geometry.warp import CoordinateMap, Warp
 from realfill.imaging.region import Region, RegionSettings
 from realfill.photo_io.working_files import write_png
@@ -15,6 +18,7 @@ from support.warped_references import identity_maps
 PHOTO = cv2.resize(skimage.data.coffee(), (300, 200))
 MASK = rectangle_mask(PHOTO.shape, slice(60, 140), slice(100, 200))
 REGION = Region.around(PHOTO, MASK, RegionSettings(margin=0.4, working_side=300))
+SIDES = {"left": (0, 155), "right": (145, 300)}
 
 
 def warp(
@@ -87,3 +91,24 @@ def test_a_mosaic_of_a_large_hole_has_the_full_size(tmp_path: Path) -> None:
     mosaic = build_mosaic(region, [reference])
     assert mosaic.colors.shape == (*mosaic.hole.shape, 3) == region.crop(large).shape
     assert np.abs(mosaic.colors.astype(int) - region.crop(large)).mean() < 2
+
+
+def test_where_the_seams_cannot_be_leveled_there_is_a_mosaic_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Factor is exactly singular")
+
+    monkeypatch.setattr(mosaic_module, "estimate_seam_offsets", fail)
+    mosaic = build_mosaic(REGION, [warp(tmp_path / "photo.png")])
+    assert np.abs(mosaic.colors.astype(int) - REGION.crop(PHOTO)).mean() < 2
+    assert "The leveling of the seams failed and is left out (RuntimeError Factor" in caplog.text
+
+
+@pytest.mark.parametrize("part", ["estimate_confidence", "blend_pyramids"])
+def test_no_mosaic_holds_what_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    references = [warp(tmp_path / f"{side}.png", columns_from(*span)) for side, span in SIDES.items()]
+    compute = getattr(mosaic_module, part)
+    monkeypatch.setattr(mosaic_module, part, lambda *arguments: compute(*arguments) * np.nan)
+    with pytest.raises(NumericalError):
+        build_mosaic(REGION, references)

@@ -7,6 +7,7 @@ from skimage import data
 
 from realfill.album.placement import Proposal
 from realfill.album.schemas import Window
+from realfill.compositing import detail_transfer, multiband_blend
 from realfill.compositing.multiband_blend import Fill, blend_fill, complete_canvas, compute_feather_width
 from realfill.core.params import BlendParams
 from realfill.masking.model_window import ModelWindowSettings, choose_window
@@ -173,3 +174,32 @@ def test_the_proposal_replaces_what_the_candidate_shows_of_it(kind: str, sharp: 
     for name, part in parts.items():
         error = np.abs(blended[part] * 255 - photo[part]).mean()
         assert error < 2 if name in sharp else error > 4
+
+
+PARTS = {
+    "match_ring_colors": (multiband_blend, "The matching of the fill's colors"),
+    "blend_pyramids": (multiband_blend, "The blending in frequency bands"),
+    "build_patch_atlas": (detail_transfer, "The transfer of the photos' detail"),
+    "synthesize_film_grain": (detail_transfer, "The film grain"),
+}
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError("Singular matrix"), MemoryError("1 TiB")])
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_that_fails_is_left_out_and_the_hole_is_filled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    photo = data.astronaut()
+    mask = rectangle_mask(photo.shape, slice(100, 180), slice(150, 260))
+    window = window_at(mask, 110, 60, 200)
+    candidate = perfect_candidate(photo, window, R // 2)
+    module, part = PARTS[name]
+    monkeypatch.setattr(module, name, fail)
+    completed = complete_canvas(blank_out(photo, mask), mask, window, Fill(candidate, references=[]), BlendParams())
+    assert np.isfinite(completed).all()
+    assert psnr(completed, photo, mask) > 15
+    assert f"{part} failed and is left out ({type(error).__name__} {error})" in caplog.text
+    assert caplog.text.count("left out") == 1

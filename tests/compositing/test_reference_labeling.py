@@ -64,3 +64,11 @@ def test_a_small_advantage_does_not_interrupt_a_reference() -> None:
     coarse = replace(warped_reference(PHOTO), stretch=stretch)
     labels, _ = label_references([coarse, warped_reference(PHOTO, similarity=0.88)])
     assert not labels.any()
+
+
+def test_a_reference_whose_colors_are_exactly_the_targets_is_no_division_by_zero() -> None:
+    exact = warped_reference(PHOTO)
+    exact = replace(exact, color_transform=replace(exact.color_transform, residual=0.0))
+    labels, disagreement = label_references([warped_reference(PHOTO), exact])
+    assert (labels == 1).all()
+    assert np.isfinite(disagreement).all()

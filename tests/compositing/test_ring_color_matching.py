@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from skimage import data
 
 from realfill.compositing.ring_color_matching import match_ring_colors
+from realfill.core.failures import NumericalError
 from support.holes import CAST, blank_out, perfect_candidate, window_at
 from support.scenes import rectangle_mask
 
@@ -49,3 +51,9 @@ def test_what_the_canvas_shows_in_the_hole_does_not_matter() -> None:
     painted = np.where(MASK[..., None] > 0, np.float32(1), CANVAS)
     first, second = (match_ring_colors(canvas, MASK, WINDOW, fill(cast=True)) for canvas in (CANVAS, painted))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.filterwarnings("ignore")  # SciPy's, of the matrix
+def test_a_fill_that_is_no_number_is_a_failure() -> None:
+    with pytest.raises(NumericalError):
+        match_ring_colors(CANVAS, MASK, WINDOW, np.full((128, 128, 3), np.nan, np.float32))

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,9 @@ def test_an_error_names_the_file_the_problem_and_the_remedy() -> None:
 @pytest.mark.parametrize("kind", [RemoteError, SpaceError])
 def test_what_the_environment_causes_is_transient(kind: type[RealFillError]) -> None:
     assert issubclass(kind, TransientError)
+
+
+def test_an_error_is_printable_whatever_the_file_is_called() -> None:
+    error = PhotoError("It is\x1b[2J damaged.", "Leave\nit out.", os.fsdecode(b"M\xf6b\n.jpg"))
+    assert str(error) == "M\\xf6b\\n.jpg: It is\\x1b[2J damaged. Leave\nit out."
+    assert str(PhotoError("a\ud800b", "日本　é", "हिन्दी")) == "हिन्दी: a\\ud800b 日本　é"

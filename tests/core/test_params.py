@@ -30,6 +30,9 @@ def test_an_unknown_key_is_named_with_the_known_ones() -> None:
         ("export.quality=80", "greater than or equal to 95"),
         ("profile=fast", "quick, paper"),
         ("finetune", "section.key=value"),
+        ("finetune.prompt=[", "'finetune.prompt=\\[' cannot be read as YAML"),
+        ("finetune.prompt=2020-13-45", "in quotes"),
+        ("export={gps: strip, gps: keep}", "stands here for the second time"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_is_allowed(assignment: str, told: str) -> None:

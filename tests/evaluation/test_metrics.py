@@ -7,7 +7,7 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from realfill.core.errors import AlbumError
-from realfill.evaluation import perceptual
+from realfill.evaluation import metrics, perceptual
 from realfill.evaluation.metrics import Scorer, ScorerSettings, psnr, ssim_map, unavailable_metrics
 
 
@@ -100,3 +100,18 @@ def test_the_size_of_the_comparison_can_be_set(astronaut: np.ndarray, hole: np.n
     scorer = Scorer(astronaut, hole.astype(np.uint8) * 255, ScorerSettings(side=128))
     assert scorer.ground_truth.shape == (128, 128, 3)
     assert scorer.score(astronaut).psnr == 100.0
+
+
+def test_a_metric_that_fails_is_left_out(
+    scorer: Scorer, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> float:
+        raise MemoryError
+
+    perceptual_metrics = {"lpips": fail, "dists": lambda *_: np.nan, "dino": lambda *_: 0.5}
+    monkeypatch.setattr(metrics, "load_perceptual_metrics", lambda: (perceptual_metrics, {}))
+    score = scorer.score(astronaut)
+    assert (score.lpips, score.dists, score.dino) == (None, None, 0.5)
+    assert score.psnr == 100
+    assert "The metric lpips failed and is left out (MemoryError)" in caplog.text
+    assert "The metric dists failed and is left out (NumericalError value is not finite)" in caplog.text

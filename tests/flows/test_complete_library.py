@@ -1,6 +1,7 @@
 """Nights of a library: on a real server with two agents, and in one process without either."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 from realfill.library import quarantine, run_history
 from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
-from support.fleets import Fleet, use_remote
+from support.fleets import Fleet, commit, use_remote
 from support.libraries import call, make_library, pretend_completed, write_tiny_album
 
 GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
@@ -110,3 +111,48 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: 
     }
     output = call(library.root, "realfill", "history", "first")
     assert f"photo: old -> {run_history.read_photo_digest(library, 'first')[:12]}" in output
+
+
+def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(tmp_path: Path) -> None:
+    origin = Library.open(make_library(tmp_path / "library", "roof"))
+    use_remote(origin.root, str(tmp_path / "remote"))
+    pretend_completed(origin, "roof")
+    with origin.album_state("roof") as state:
+        state.push()
+    commit(origin.root)
+    subprocess.run(["git", "clone", "--quiet", str(origin.root), str(tmp_path / "fresh")], check=True)
+    fresh = Library.open(tmp_path / "fresh")
+    strange = fresh.albums_folder / os.fsdecode(b"M\xf6bel")
+    strange.mkdir()
+    shutil.copy(fresh.pipeline_file("roof"), strange / "dvc.yaml")
+
+    night(fresh.root)
+    row = run_history.latest_rows(fresh)["roof"]
+    assert (row.outcome, row.error) == ("failed", "LibraryError")
+    assert "dvc pull data/albums/roof/ref.dvc data/albums/roof/target.dvc" in row.reason
+    assert not (fresh.folder("roof") / "quarantine.json").exists()
+
+    use_remote(fresh.root, str(tmp_path / "remote"))
+    assert "M\\xf6bel is left out" in night(fresh.root)
+    assert run_history.latest_rows(fresh)["roof"].outcome == "completed"
+    assert (fresh.folder("roof") / "target" / "target.png").is_file()
+
+
+def test_an_album_in_quarantine_is_tried_again_by_hand(tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library", "first", "second"))
+    pretend_completed(library, "first")
+    (library.folder("second") / "target" / "mask.png").unlink()
+    night(library.root)
+    assert quarantine.is_quarantined(library, "second")
+    night(library.root, "first")
+    night(library.root, "second", "--again")
+    note = quarantine.read_note(library, "second")
+    assert note is not None
+    assert note.attempts == 2
+    assert run_history.latest_rows(library)["second"].outcome == "quarantined"
+
+
+def night(root: Path, *arguments: str) -> str:
+    """Run a night as a user does on one machine; what it logged."""
+    command = ("sh", "-c", f"realfill fleet night {' '.join(arguments)} 2>&1")
+    return call(root, *command, PREFECT_HOME=str(root.parent / "home"), COLUMNS="400")

@@ -56,7 +56,7 @@ def test_a_completed_album_tells_its_photo_and_what_its_stages_took(
     monkeypatch.setattr(module, "complete_album", complete)
     outcome = run(library)
     assert published == [outcome]
-    assert (outcome["outcome"], outcome["transient"], outcome["seconds"]) == ("completed", False, {"blend": 1.5})
+    assert (outcome["outcome"], outcome["seconds"]) == ("completed", {"blend": 1.5})
     assert outcome["photo"] == "completed/first.png"
     assert outcome["lock"] == (library.folder("first") / "dvc.lock").read_text()
     assert outcome["log"] == ["INFO Blended 2 candidates."]
@@ -67,14 +67,14 @@ def test_a_completed_album_tells_its_photo_and_what_its_stages_took(
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (PhotoError("It is damaged.", "Replace it."), ("quarantined", False)),
-        (RemoteError("It is away.", "Wait."), ("failed", True)),
+        (PhotoError("It is damaged.", "Replace it."), "quarantined"),
+        (RemoteError("It is away.", "Wait."), "failed"),
     ],
     ids=["own fault", "may pass"],
 )
 def test_an_album_that_fails_tells_why_without_a_traceback(
     error: Exception,
-    expected: tuple[str, bool],
+    expected: str,
     library: Library,
     published: list[Outcome],
     monkeypatch: pytest.MonkeyPatch,
@@ -85,7 +85,7 @@ def test_an_album_that_fails_tells_why_without_a_traceback(
     monkeypatch.setattr(module, "complete_album", fail)
     outcome = run(library)
     assert published == [outcome]
-    assert (outcome["outcome"], outcome["transient"]) == expected
+    assert outcome["outcome"] == expected
     assert outcome["log"] == []
 
 
@@ -97,7 +97,7 @@ def test_an_unforeseen_error_keeps_the_end_of_its_traceback(
 
     monkeypatch.setattr(module, "complete_album", fail)
     outcome = run(library, log_lines=2)
-    assert (outcome["outcome"], outcome["error"]) == ("quarantined", "ValueError")
+    assert (outcome["outcome"], outcome["error"]) == ("failed", "ValueError")
     assert len(outcome["log"]) == 2
     assert outcome["log"][-1] == "ValueError: odd: data"
     assert published == [outcome]

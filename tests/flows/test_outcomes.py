@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from realfill.core.errors import PhotoError, RemoteError
+from realfill.core.errors import PhotoError
 from realfill.flows.outcomes import make_error_outcome, make_unfinished_outcome
 
 ROOT = Path("/srv/library")
@@ -14,19 +14,16 @@ def test_an_albums_own_fault_means_quarantine_with_a_relative_path() -> None:
         "outcome": "quarantined",
         "error": "PhotoError",
         "reason": "data/a.jpg: It is damaged. Replace it.",
-        "transient": False,
         "lock": "",
     }
 
 
-def test_what_may_pass_is_a_failure_and_an_unforeseen_error_tells_its_type() -> None:
-    assert make_error_outcome(RemoteError("Away.", "Wait."), ROOT)["outcome"] == "failed"
+def test_an_unforeseen_error_is_not_the_albums_fault_and_tells_its_type() -> None:
     outcome = make_error_outcome(ValueError(f"{ROOT}/data is odd"), ROOT)
-    assert (outcome["outcome"], outcome["reason"]) == ("quarantined", "ValueError: data is odd")
+    assert (outcome["outcome"], outcome["reason"]) == ("failed", "ValueError: data is odd")
 
 
-def test_an_album_without_an_outcome_gets_one() -> None:
-    crashed = make_unfinished_outcome("roof", "Crashed", "It crashed.", transient=False)
-    late = make_unfinished_outcome("roof", "TimeoutError", "It was late.", transient=True)
-    assert [entry["outcome"] for entry in (crashed, late)] == ["quarantined", "failed"]
+def test_an_album_without_an_outcome_has_failed() -> None:
+    crashed = make_unfinished_outcome("roof", "Crashed", "It crashed.")
+    assert crashed["outcome"] == "failed"
     assert crashed.keys() >= {"album", "error", "reason", "log", "ended"}

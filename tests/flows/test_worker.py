@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,8 +19,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "album.dvc.yaml").touch()
-    for name in ("require_server", "wait_for_server"):
-        monkeypatch.setattr(worker, name, lambda: None)
+    monkeypatch.setattr(worker, "require_server", lambda: None)
     monkeypatch.setattr(worker, "create_gpu_limit", lambda name: None)
     return tmp_path
 
@@ -53,9 +53,27 @@ def test_a_run_begins_in_the_clone_of_its_machine(library: Path, monkeypatch: py
     monkeypatch.setenv("REALFILL_LIBRARY", str(library))
     assert enter_library() == {"directory": str(library)}
     assert Path.cwd() == library
-    monkeypatch.delenv("REALFILL_LIBRARY")
-    enter_library()
-    assert (Path.cwd() / "flows" / "worker.py").is_file()
+    (library / "data").mkdir()
+    monkeypatch.setenv("REALFILL_LIBRARY", str(library / "data"))
+    assert enter_library() == {"directory": str(library)}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_without_a_name_the_clone_is_where_the_run_or_its_worker_was_started(
+    inside: bool, library: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REALFILL_LIBRARY", raising=False)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    run = "from realfill.flows.worker import enter_library; print(enter_library()['directory'])"
+    worker = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[2]], cwd=sys.argv[1])"
+    started = library / "pipelines" if inside else elsewhere
+    done = subprocess.run(
+        [sys.executable, "-c", worker, str(elsewhere), run], cwd=started, capture_output=True, text=True, check=False
+    )
+    if inside:
+        assert done.stdout == f"{library}\n"
+    else:
+        assert "realfill fleet work" in done.stderr
 
 
 def test_a_signal_to_terminate_is_passed_on(library: Path) -> None:

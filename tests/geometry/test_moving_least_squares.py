@@ -1,6 +1,12 @@
 """Approximate alignment of references whose scene moved."""
 
+from typing import Any
+
+import cv2
 import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
 from realfill.matching.correspondences import Matches
@@ -64,3 +70,39 @@ def test_too_few_matches_align_nothing() -> None:
     here, there = (rng.uniform(0, 400, (80, 2)).astype(np.float32) for _ in range(2))
     strange = Matches(here, there, np.ones(80, np.float32))
     assert moving_least_squares_warps({(0, 1): alike, (0, 2): strange}, [400, 400, 400]) == ({}, {})
+
+
+def test_an_alignment_that_fails_costs_its_reference_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    estimate: Any = cv2.estimateAffinePartial2D
+    rng = np.random.default_rng(0)
+    first, second = (similar_points(rng.uniform(50, 150, (60, 2)), 1, shift) for shift in (10, 20))
+
+    def fail_on_first(source: np.ndarray, target: np.ndarray, **options: object) -> object:
+        if source is first.points1:
+            raise cv2.error("singular")
+        return estimate(source, target, **options)
+
+    monkeypatch.setattr(cv2, "estimateAffinePartial2D", fail_on_first)
+    direct, _ = moving_least_squares_warps({(0, 1): first, (0, 2): second}, [400, 400, 400])
+    assert list(direct) == [2]
+    assert "reference 1 failed and is left out" in caplog.text
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    values=st.lists(st.floats(width=32, allow_nan=False) | st.floats(-9, 500), min_size=1, max_size=80),
+    factor=st.floats(0, 1e6),
+)
+@example(values=[7.0], factor=1.0)  # all matches are one point
+@example(values=[float(x) for x in range(80)], factor=0.0)  # all their counterparts are one point
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_the_matches_are_there_is_a_warp_or_none(values: list[float], factor: float) -> None:
+    points = np.resize(np.array(values, np.float32), (40, 2))
+    matches = Matches(points, points[:, ::-1] * np.float32(factor), np.ones(40, np.float32))
+    columns, rows = grid(40, 30)
+    for warps in moving_least_squares_warps({(0, 1): matches, (1, 2): matches}, [400, 400, 400]):
+        for warp in warps.values():
+            x, y, defined = warp.maps(columns, rows)
+            assert x.shape == y.shape == defined.shape == (30, 40)

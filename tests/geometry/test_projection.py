@@ -1,6 +1,8 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from realfill.geometry.camera import Camera
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, in_bounds, project
@@ -62,3 +64,25 @@ def test_points_that_run_away_are_hidden_and_cost_nothing(depth: float) -> None:
     visible = compute_visibility(ahead, RAYS, inverse_depth)
     assert not visible[:10, :10].any()
     assert visible[20:].all()
+
+
+ANY_FLOAT = st.floats(width=32) | st.sampled_from([0.0, 1e-30, -1e-6, 0.1, 1e6])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    translation=st.tuples(ANY_FLOAT, ANY_FLOAT, ANY_FLOAT),
+    axis=st.tuples(*[st.floats(-np.pi, np.pi)] * 3),
+    distortion=st.floats(-0.5, 0.5),
+    depths=st.lists(ANY_FLOAT, min_size=1, max_size=6),
+)
+@example(translation=(0.0, 0.0, 1e30), axis=(0.0, 0.0, 0.0), distortion=0.0, depths=[1e-30])  # all on one point
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_camera_and_depth_are_visibility_is_told(
+    translation: tuple[float, ...], axis: tuple[float, ...], distortion: float, depths: list[float]
+) -> None:
+    camera = Camera(100.0, (59.5, 39.5), distortion, cv2.Rodrigues(np.array(axis))[0], np.array(translation))
+    inverse_depth = np.resize(np.array(depths, np.float32), (80, 120))
+    visible = compute_visibility(camera, RAYS, inverse_depth)
+    assert visible.shape == (80, 120)
+    assert visible.dtype == bool

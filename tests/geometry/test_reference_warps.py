@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from realfill.core.errors import StageError
 from realfill.geometry import reference_warps
 from realfill.geometry.camera import Camera, IntrinsicsPrior
 from realfill.geometry.plane_sweep import PlaneSweepSettings
@@ -44,7 +45,13 @@ def shifted(count: int = 100) -> dict[tuple[int, int], Matches]:
 def estimate(
     monkeypatch: pytest.MonkeyPatch, reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
 ) -> tuple[dict[int, Warp], str]:
+    """Warps by the preferred model, and its name."""
     monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: reconstruction)
+    model, warps = models(matches)[0]
+    return warps, model
+
+
+def models(matches: dict[tuple[int, int], Matches]) -> list[tuple[str, dict[int, Warp]]]:
     other = np.roll(PHOTO, 5, axis=1)
     return estimate_reference_warps(REGION, matches, [PHOTO, other], PRIORS, SETTINGS)
 
@@ -91,3 +98,64 @@ def test_with_unresolved_focal_lengths_homographies_that_explain_all_are_preferr
 
 def test_few_matches_make_no_homography(monkeypatch: pytest.MonkeyPatch) -> None:
     assert estimate(monkeypatch, None, shifted(39)) == ({}, "plane")
+
+
+@pytest.mark.parametrize("step", ["reconstruct", "estimate_inverse_depth"])
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError("Singular matrix"), MemoryError("95.4 GiB")])
+def test_where_depth_fails_homographies_are_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: wall())
+    monkeypatch.setattr(reference_warps, step, fail)
+    ((model, warps),) = models(shifted())
+    assert (model, list(warps)) == ("plane", [1])
+    assert f"The depth of the scene failed and is left out ({type(error).__name__} {error})" in caplog.text
+
+
+def test_depth_that_is_no_number_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reference_warps, "estimate_inverse_depth", lambda *_: np.full(REGION.hole.shape, np.nan))
+    assert estimate(monkeypatch, wall(), shifted())[1] == "plane"
+    assert "inverse_depth is not finite" in caplog.text
+
+
+def test_what_fails_in_one_reference_costs_that_reference(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("array is too big")
+
+    monkeypatch.setattr(reference_warps, "compute_visibility", fail)
+    monkeypatch.setattr(reference_warps, "estimate_two_view_geometry", fail)
+    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: wall())
+    assert models(shifted()) == [("depth", {}), ("plane", {})]
+    assert "The visibility in reference 1 failed" in caplog.text
+    assert "The homography to reference 1 failed" in caplog.text
+
+
+def test_a_missing_installation_is_no_failure_of_the_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StageError("Structure from motion cannot run.", "Install pycolmap.")
+
+    monkeypatch.setattr(reference_warps, "reconstruct", fail)
+    with pytest.raises(StageError):
+        models(shifted())
+
+
+def test_both_models_are_offered_where_both_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: wall())
+    assert [(model, list(warps)) for model, warps in models(shifted())] == [("depth", [1]), ("plane", [1])]
+
+
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf, 1e-320])
+def test_a_point_that_runs_away_costs_that_point(monkeypatch: pytest.MonkeyPatch, nonsense: float) -> None:
+    scene = wall()
+    scene.points[7] = [0, 0, nonsense]
+    warps, model = estimate(monkeypatch, scene, shifted())
+    assert model == "depth"
+    columns, rows = REGION.grid()
+    assert np.median(warps[1].maps(columns, rows)[0] - columns) == pytest.approx(5, abs=0.3)

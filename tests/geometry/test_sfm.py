@@ -1,13 +1,18 @@
+import json
 import subprocess
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from realfill.core.errors import StageError
+from realfill.core.failures import NumericalError
+from realfill.geometry import sfm
 from realfill.geometry.camera import Camera, IntrinsicsPrior
 from realfill.geometry.colmap_mapper import MapperSettings
+from realfill.geometry.correspondence_graph import CorrespondenceGraph
+from realfill.geometry.reconstruction import Reconstruction
 from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.matching.correspondences import Matches
 
@@ -77,14 +82,40 @@ def test_too_few_matches_start_no_process(monkeypatch: pytest.MonkeyPatch, count
     assert reconstruct([IntrinsicsPrior(640, 480, (320, 240))] * 2, matches, [1.0] * 2) is None
 
 
-def test_what_the_process_says_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> SimpleNamespace:
-        return SimpleNamespace(returncode=1, stderr="Traceback\nImportError: no pycolmap\n")
-
-    monkeypatch.setattr(subprocess, "run", fail)
+@pytest.mark.parametrize(
+    ("pycolmap", "error", "message"),
+    [
+        ("raise ImportError('no pycolmap')", StageError, "ImportError: no pycolmap"),
+        ("raise OSError(28, 'No space left on device')", StageError, "No space left on device"),
+        ("raise RuntimeError('Check failed: it is degenerate')", NumericalError, "it is degenerate"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", NumericalError, "exit status -11"),
+    ],
+    ids=["not installed", "full disk", "failure", "crash"],
+)
+def test_a_process_that_fails_is_told_from_one_that_cannot_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pycolmap: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / "pycolmap.py").write_text(pycolmap)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
-    with pytest.raises(StageError, match=r"ImportError: no pycolmap"):
+    with pytest.raises(error, match=message):
         reconstruct([IntrinsicsPrior(640, 480, (320, 240))] * 3, matches, [1.0] * 3)
+
+
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf])
+def test_cameras_that_are_no_numbers_are_not_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nonsense: float
+) -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
+    cameras = cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0))
+    cameras[0] = replace(cameras[0], translation=np.full(3, nonsense))
+    scene = Reconstruction(dict(enumerate(cameras)), POINTS, np.zeros(len(POINTS)), np.full(len(POINTS), 3))
+    monkeypatch.setattr(sfm, "run_mapper", lambda *_, **__: scene)
+    CorrespondenceGraph([prior] * 3, {}, {}).write(tmp_path)
+    (tmp_path / "settings.json").write_text(json.dumps(asdict(SfmSettings())))
+    before = set(tmp_path.iterdir())
+    sfm.main(tmp_path)
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_settings_reach_the_process() -> None:

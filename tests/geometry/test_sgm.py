@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realfill.geometry.sgm import aggregate_costs, sgm_labels
@@ -47,3 +47,12 @@ def test_up_and_down_left_and_right_count_alike() -> None:
     total = aggregate_costs(cost, 0.3, 0.9)
     for flipped in (np.flipud, np.fliplr):
         np.testing.assert_allclose(aggregate_costs(flipped(cost).copy(), 0.3, 0.9), flipped(total), atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(st.floats(width=32), min_size=1, max_size=30))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_the_costs_are_the_labels_are_among_all(costs: list[float]) -> None:
+    labels = sgm_labels(np.resize(np.array(costs, np.float32), (5, 6, 4)), 0.1, 1)
+    assert (labels >= 0).all()
+    assert (labels <= 3).all()

@@ -2,6 +2,8 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from realfill.geometry.warp import WarpSettings, homography_warp, relative_stretch, remap_prefiltered
 
@@ -67,3 +69,24 @@ def test_what_is_seen_edge_on_is_stretched_by_octaves(axis: int) -> None:
 
 def test_without_valid_points_there_is_a_stretch_too() -> None:
     assert np.isfinite(relative_stretch(COLUMNS * 0.5, ROWS, ~EVERYWHERE)).all()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.floats(width=32) | st.floats(-2, 2), min_size=9, max_size=9))
+@example([1e30, 0, 0, 0, 1e30, 0, 0, 0, 1e30])
+@example([np.nan] * 9)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_the_homography_is_what_is_sampled_is_finite(values: list[float]) -> None:
+    columns, rows, in_front = homography_warp(np.reshape(values, (3, 3))).maps(COLUMNS, ROWS)
+    colors, valid = remap_prefiltered(PHOTO, columns, rows, in_front)
+    assert np.isfinite(colors).all()
+    assert np.isfinite(columns[valid]).all()
+    assert np.isfinite(relative_stretch(columns, rows, valid)).all()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_part_that_runs_away_does_not_hide_the_stretch_of_the_rest() -> None:
+    columns = np.where(COLUMNS < 40, COLUMNS / 4, COLUMNS - 30)
+    columns[:, 150:] = np.inf
+    stretch = relative_stretch(columns, ROWS, COLUMNS < 150)
+    assert stretch[:, 10:30] == pytest.approx(np.full((150, 20), 2), abs=0.01)

@@ -45,6 +45,23 @@ def test_gc_without_a_remote_removes_leftovers_alone(library: Library) -> None:
     assert list(FreshnessCache.read(library).find_stale(library.album_names)) == []
 
 
+def test_gc_removes_nothing_that_realfill_did_not_write(library: Library) -> None:
+    folder = library.folder("first")
+    with library.album_state("first") as state:
+        state.push()
+    names = (".completed.backup/a", ".completed.partial/a", "work/.mine.partial/a", "work/.checkpoints/x/notes.txt")
+    precious = [folder / name for name in (*names, "target/Thumbs.db", "ref/inner/.DS_Store")]
+    (library.root / ".dvcignore").write_text("Thumbs.db\n.DS_Store\n/data/albums/*/.*\n/data/albums/*/work/.*\n")
+    for path in precious:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("precious")
+    freed = disk_space.collect_garbage(library, albums=True)
+    assert (freed.leftovers, freed.albums) == (0, ("first",))
+    assert all(path.read_text() == "precious" for path in precious)
+    assert sorted(path.name for path in (folder / "target").iterdir()) == ["Thumbs.db"]
+    assert not (folder / "completed").exists()
+
+
 def test_gc_leaves_an_album_alone_while_a_run_works_on_it(library: Library) -> None:
     leftover = library.folder("first") / "work" / ".blend.partial"
     leftover.mkdir(parents=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from realfill.core.atomic_io import MARK
 from realfill.core.errors import LibraryError, RemoteError
 from realfill.library import work_orders
 from realfill.library.dvc_state import open_dvc_state
@@ -156,3 +157,20 @@ def test_half_of_a_lock_file_is_named(library: Library) -> None:
 def test_a_folder_that_is_no_dvc_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="dvc init"), open_dvc_state(tmp_path):
         pass
+
+
+def test_outputs_that_dvc_finds_as_committed_get_the_mark_that_an_earlier_version_did_not_write(
+    library: Library,
+) -> None:
+    marks = {}
+    for stage, change in (("align", False), ("rank", True)):
+        folder = library.folder("first") / "work" / stage
+        (folder / MARK).unlink(missing_ok=True)
+        with library.album_state("first") as state:
+            state.commit(library.pipeline_file("first"), stage)
+        if change:
+            (folder / "own.txt").write_text("a file of the user's")
+        with library.album_state("first") as state:
+            state.adopt_outputs(library.pipeline_file("first"), stage)
+        marks[stage] = (folder / MARK).is_file()
+    assert marks == {"align": True, "rank": False}

@@ -1,6 +1,7 @@
 """The gallery of a library."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ import pytest
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
+from realfill.album.store import finished_photo
+from realfill.core.errors import LibraryError, OutputError
+from realfill.core.hashing import digest
 from realfill.core.params import load_params
 from realfill.library.dvc_state import open_dvc_state
-from realfill.library.gallery import GallerySettings, update_gallery, write_gallery
+from realfill.library.gallery import GallerySettings, update_gallery, write_folder_gallery, write_gallery
 from realfill.library.repository import Library
 from realfill.stages import export
 from support.finished_album import add_position, finish
@@ -105,3 +109,65 @@ def test_a_gallery_that_is_up_to_date_is_not_written_again(library: Library) -> 
     written = page.stat().st_mtime_ns
     update_gallery(library)
     assert page.stat().st_mtime_ns == written
+
+
+def test_a_gallery_never_takes_the_place_of_albums(album_folder: Path, tmp_path: Path) -> None:
+    albums = tmp_path / "gallery"
+    albums.mkdir()
+    album = album_folder.rename(albums / "motorcycle")
+    before = digest(tmp_path)
+    for out in (None, albums, tmp_path, album, album / "completed", tmp_path / "x" / ".." / "gallery"):
+        with pytest.raises(OutputError, match="cannot take the place of the albums") as caught:
+            write_folder_gallery(albums, out)
+        assert "--out" in caught.value.remedy
+    assert digest(tmp_path) == before
+    page = write_folder_gallery(albums, tmp_path / "pages")
+    assert "motorcycle" in page.read_text()
+
+
+def test_a_gallery_replaces_only_a_gallery(album_folder: Path, tmp_path: Path) -> None:
+    albums = tmp_path / "albums"
+    albums.mkdir()
+    album_folder.rename(albums / "motorcycle")
+    notes = tmp_path / "gallery" / "notes.txt"
+    for _ in range(2):
+        assert write_folder_gallery(albums) == tmp_path / "gallery" / "index.html"
+    notes.write_text("precious")
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        write_folder_gallery(albums)
+    assert notes.read_text() == "precious"
+    shutil.rmtree(notes.parent)
+    notes.parent.symlink_to(tmp_path / "victim")
+    with pytest.raises(OutputError, match="symbolic link"):
+        write_folder_gallery(albums)
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file", "empty", "other", "motorcycle"])
+def test_a_mistyped_folder_is_no_empty_gallery(album_folder: Path, tmp_path: Path, name: str) -> None:
+    assert album_folder.name == "motorcycle"
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other" / "notes").mkdir(parents=True)
+    with pytest.raises(LibraryError, match=r"no such folder|no album in this|an album itself"):
+        write_folder_gallery(tmp_path / name)
+    assert not (tmp_path / "gallery").exists()
+
+
+def test_a_strangely_named_folder_is_listed_and_does_not_end_the_gallery(album_folder: Path, tmp_path: Path) -> None:
+    names = [b"M\xf6bel", b"\xff\xfe", b"a\x1b[2J\n", "日".encode() * 85, b"<b>&amp;"]
+    for name in names:
+        shutil.copytree(album_folder, tmp_path / "albums" / os.fsdecode(name))
+    page = write_folder_gallery(Path(shutil.copytree(album_folder, tmp_path / "albums" / "motorcycle")).parent)
+    text = PageReader(page).text
+    assert all(
+        name in text for name in (r"M\xf6bel", r"\xff\xfe", r"a\x1b[2J\n", "日" * 85, "<b>&amp;", "motorcycle")
+    )
+    assert len(read_metrics(page)["failed"]) == 5
+
+
+def test_a_renamed_album_is_still_finished(album: Album, tmp_path: Path) -> None:
+    renamed = open_album(album.root.rename(tmp_path / "attic"))
+    page = write_gallery([renamed], tmp_path / "gallery")
+    assert read_metrics(page)["finished"] == 1
+    assert finished_photo(renamed).name == "motorcycle.png"

@@ -1,5 +1,6 @@
 """Albums of a library: how they are named, opened and added."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -80,12 +81,23 @@ def test_add_leaves_nothing_behind_when_it_fails(empty: Path, tmp_path: Path) ->
     (empty / ".dvc" / "cache" / "files").write_text("in the way of DVC's cache")
     with pytest.raises(Exception, match="files"):
         add_album(source, empty)
-    assert list((empty / "data" / "albums").iterdir()) == []
+    assert [path.name for path in (empty / "data" / "albums").iterdir()] == [".gitkeep"]
 
 
 def test_a_folder_that_is_no_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="not a library"):
         add_album(write_tiny_album(tmp_path / "album"), tmp_path)
+
+
+def test_a_library_is_known_from_any_folder_in_it(empty: Path, tmp_path: Path) -> None:
+    folder = add_album(write_tiny_album(tmp_path / "album"), empty)
+    for inside in (empty, folder, folder / "ref"):
+        assert Library.find(inside) == Library.open(empty)
+    for outside in (tmp_path, empty / "no such folder"):
+        with pytest.raises(LibraryError, match="realfill init"):
+            Library.find(outside)
+    with pytest.raises(LibraryError, match="not a library"):
+        Library.open(folder)
 
 
 def test_a_key_that_was_deleted_from_album_yaml_is_asked_for(empty: Path, tmp_path: Path) -> None:
@@ -127,3 +139,28 @@ def test_albums_and_their_parameters_are_those_of_their_own_settings(empty: Path
     assert library.album_names == ["roof", "tower"]
     matchers = [library.params(library.album(name)).rank.matcher for name in library.album_names]
     assert matchers == ["auto", "sift"]
+
+
+def test_folders_whose_names_no_album_may_have_are_told_apart(empty: Path, tmp_path: Path) -> None:
+    add_album(write_tiny_album(tmp_path / "roof"), empty)
+    library = Library.open(empty)
+    for name in (os.fsdecode(b"M\xf6bel"), "日" * 80, "roof #2", "a\nb"):
+        (library.albums_folder / name).mkdir()
+        (library.albums_folder / name / "dvc.yaml").touch()
+    assert library.album_names == ["roof"]
+    assert library.misnamed_folders == sorted([r"M\xf6bel", "日" * 80, "roof #2", r"a\nb"])
+
+
+@pytest.mark.parametrize("folder", ["ref", "target"])
+def test_photos_that_are_not_here_are_told_with_the_command_that_fetches_them(
+    empty: Path, tmp_path: Path, folder: str
+) -> None:
+    shutil.rmtree(add_album(write_tiny_album(tmp_path / "old roof"), empty) / folder)
+    library = Library.open(empty)
+    assert not library.has_photos("old roof")
+    before = library.dvc_files("old roof")[0].read_text()
+    library.commit_photos("old roof")
+    assert library.dvc_files("old roof")[0].read_text() == before
+    command = "dvc pull 'data/albums/old roof/ref.dvc' 'data/albums/old roof/target.dvc'"
+    with pytest.raises(LibraryError, match=command):
+        library.album("old roof")

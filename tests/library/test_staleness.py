@@ -52,3 +52,16 @@ def test_an_album_that_left_the_library_is_forgotten(library: Library) -> None:
     stored = FreshnessCache.read(library)
     assert list(stored.fingerprints) == ["second"]
     assert stored.gallery_digest == "shown"
+
+
+def test_links_into_the_cache_are_followed_by_name_alone(library: Library) -> None:
+    photo = library.folder("first") / "ref" / "left.png"
+    cached = library.root / ".dvc" / "cache" / "files" / "md5" / "01" / "23456789abcdef0123456789abcdef"
+    cached.parent.mkdir(exist_ok=True)
+    photo.rename(cached)
+    photo.symlink_to(cached)
+    cache = FreshnessCache.read(library)
+    cache.mark_fresh("first")
+    cached.unlink()
+    assert cache.is_unchanged("first")
+    assert not library.has_photos("first")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from realfill.core.errors import LibraryError, TransientError
+from realfill.core.errors import LibraryError, ParamsError, TransientError
 from realfill.core.hashing import digest
 from realfill.library import work_orders
 from realfill.library.dvc_state import open_dvc_state
@@ -73,8 +73,8 @@ def test_an_interrupted_order_keeps_what_the_agent_has_done(library: Library, ag
 def test_a_clone_with_another_pipeline_refuses_the_order_and_changes_nothing(
     library: Library, agent: Library
 ) -> None:
-    pipeline = agent.root / PIPELINE
-    pipeline.write_text(f"{pipeline.read_text()}# changed\n")
+    with (agent.root / PIPELINE).open("a") as file:
+        file.write("# changed\n")
     context = work_orders.shared_context(library)
     with pytest.raises(TransientError, match="same version of realfill"):
         work_orders.apply_work_order(agent, work_orders.make_work_order(library, "first", context), context)
@@ -103,3 +103,18 @@ def test_the_clone_that_made_the_order_changes_nothing_of_its_own(library: Libra
     assert work_orders.is_own_clone(library, context)
     assert not work_orders.apply_work_order(library, order, context)
     assert (library.folder("first") / "album.yaml").read_text() == "{}\n"
+
+
+def test_settings_that_are_not_text_are_the_albums_own_fault(library: Library) -> None:
+    (library.folder("first") / "album.yaml").write_bytes(b"blend: {feather: 3} # M\xf6bel\n")
+    with pytest.raises(ParamsError, match="UTF-8"):
+        work_orders.make_work_order(library, "first", work_orders.shared_context(library))
+
+
+def test_results_come_with_photos_that_are_not_here(library: Library) -> None:
+    with library.album_state("first") as state:
+        state.push()
+        state.remove_outputs()
+    work_orders.pull_results(library, "first", (library.folder("first") / "dvc.lock").read_text())
+    with library.album_state("first") as state:
+        assert state.all_up_to_date()

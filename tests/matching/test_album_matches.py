@@ -6,7 +6,8 @@ from skimage import data
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
 from realfill.matching.aliked import AlikedSettings
 from realfill.matching.correspondences import Matches
-from realfill.matching.sift import SiftSettings
+from realfill.matching.matcher import Keypoints
+from realfill.matching.sift import SiftMatcher, SiftSettings
 
 SCENE = cv2.resize(data.coffee(), (900, 600))
 SETTINGS = AlbumMatchSettings(
@@ -57,3 +58,17 @@ def test_nothing_in_the_targets_hole_is_matched(matches: dict[tuple[int, int], M
 def test_the_references_that_share_most_are_kept(mask: np.ndarray) -> None:
     unrelated = np.ascontiguousarray(data.astronaut()[:400])
     assert set(match([unrelated, view(CORNERS[1]), view(CORNERS[2])], mask, 2)) == {(0, 2), (0, 3), (2, 3)}
+
+
+@pytest.mark.parametrize("step", ["extract_features", "match"])
+def test_where_one_matcher_fails_the_other_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mask: np.ndarray, step: str
+) -> None:
+    def fail(*_: object) -> Keypoints:
+        raise MemoryError
+
+    monkeypatch.setattr(SiftMatcher, step, fail)
+    (pairs,) = match([view(CORNERS[1])], mask, 1).values()
+    assert len(pairs) > 20
+    assert "sift" in caplog.text
+    assert "failed and is left out (MemoryError)" in caplog.text

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,3 +110,29 @@ def test_the_weights_of_the_score_are_settings() -> None:
 def test_the_best_reference_has_most_verified_matches() -> None:
     judgment = Judgment((evidence(3, 50), evidence(7, 7), evidence(5, 9)), 0, 0)
     assert (judgment.best_reference, judgment.inliers, judgment.matches) == (1, 15, 66)
+
+
+@pytest.mark.parametrize("step", ["extract_features", "match"])
+def test_where_a_matcher_fails_on_a_reference_the_others_judge(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    images = {name: scale_reference(turned_view(SCENE, yaw, 1), WINDOW) for name, yaw in (("one", 2), ("two", -2))}
+    failing: list[Any] = [images["one"], MATCHER.extract_features(images["one"]).descriptors]
+    matcher = SiftMatcher()
+    work = getattr(matcher, step)
+
+    def fail_on_one(*arguments: Any) -> Any:
+        subject = arguments[0] if step == "extract_features" else arguments[1].descriptors
+        if any(np.array_equal(subject, other) for other in failing):
+            raise MemoryError
+        return work(*arguments)
+
+    monkeypatch.setattr(matcher, step, fail_on_one)
+    references = prepare_references(VIEW, images, matcher)
+    assert [reference.geometry is not None for reference in references] == [False, True]
+    judgment = judge_candidate(TRUTH, VIEW, references, matcher)
+    assert [len(evidence.matches) > 20 for evidence in judgment.evidence] == [False, True]
+    assert judgment.best_reference == 1
+    assert np.isfinite(judgment.score)
+    assert "one" in caplog.text
+    assert "two" not in caplog.text

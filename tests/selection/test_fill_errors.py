@@ -77,3 +77,13 @@ def test_a_reference_that_shares_nothing_known_is_not_warped() -> None:
     assert warp_reference(PHOTO, np.eye(3), PHOTO, np.ones_like(HOLE)) is None
     elsewhere = np.array([[1.0, 0, 900], [0, 1, 0], [0, 0, 1]])
     assert warp_reference(PHOTO, elsewhere, PHOTO, HOLE) is None
+
+
+def test_cells_that_match_count_though_rounding_puts_their_error_below_zero() -> None:
+    generator = np.random.default_rng(0)
+    reference = np.zeros((40, 20, 3), np.float32)
+    reference[:12] = generator.uniform(0, 250, (12, 20, 1))
+    reference[12:20] = generator.uniform(0, 3e-4, (8, 20, 1))  # so that the box filter's sums do not return to 0
+    black, everywhere = np.zeros((320, 160, 3), np.uint8), np.ones((320, 160), bool)
+    upper = measure_reference_error(black[:160], everywhere[:160], [reference[:20]])
+    assert measure_reference_error(black, everywhere, [reference]) == pytest.approx(upper / 2, rel=0.05)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from realfill.album.layout import Album
+from realfill.core.atomic_io import MARK
 from realfill.core.errors import ExportError, StageError
 from realfill.core.hashing import digest
 from realfill.core.params import load_params
@@ -190,6 +191,7 @@ def test_a_second_export_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     export.run(album, load_params())
     export.run(album, load_params(assignments=["export.format=png"]))
     assert sorted(path.name for path in album.completed.iterdir()) == [
+        MARK,
         "album.json",
         "album.png",
         "authenticity.png",

@@ -13,6 +13,7 @@ from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.schemas import InputPhoto
 from realfill.album.store import canvas_path, mask_path, read_window, write_rows
+from realfill.core.atomic_io import MARK
 from realfill.core.errors import MaskError, StageError
 from realfill.core.params import load_params
 from realfill.imaging.ops import Pixels
@@ -73,7 +74,7 @@ def test_the_same_album_gives_the_same_bytes(make: Make) -> None:
         masks.run(album, load_params())
         runs.append({path.name: path.read_bytes() for path in album.work("masks").iterdir()})
     assert runs[0] == runs[1]
-    assert set(runs[0]) == {"canvas.png", "mask.png", "window.json"}
+    assert set(runs[0]) == {MARK, "canvas.png", "mask.png", "window.json"}
 
 
 def test_needs_validate(make: Make, tmp_path: Path) -> None:

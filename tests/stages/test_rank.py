@@ -15,6 +15,7 @@ from realfill.core.hashing import digest
 from realfill.core.params import Params, load_params
 from realfill.demo_album import write_demo_album
 from realfill.imaging.ops import resize
+from realfill.matching.sift import SiftMatcher
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
 from realfill.stages import masks, rank, validate
@@ -136,3 +137,19 @@ def test_one_candidate_is_the_best_one(album: Album) -> None:
 def test_candidates_have_to_be_sampled_first(album: Album) -> None:
     with pytest.raises(StageError, match="realfill sample"):
         rank.run(album, SIFT)
+
+
+def test_where_every_matching_fails_errors_make_the_order(
+    album: Album, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(SiftMatcher, "extract_features", fail)
+    monkeypatch.setattr(rank, "draw_matches", fail)
+    sample(album, [noise(), truth(album)])
+    best, worst = rank.run(album, SIFT).ranked
+    assert (best.candidate, worst.candidate) == (1, 0)
+    assert np.isfinite([best.score, worst.score]).all()
+    assert read_png(album.work("rank") / "matches.png").any()
+    assert "The drawing of the matches failed and is left out" in caplog.text

@@ -21,6 +21,7 @@ from realfill.photo_io.color_management import from_srgb, to_srgb
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import write_lossless_tiff, write_png
+from support.published import publish
 
 SIDE = 64
 
@@ -52,6 +53,8 @@ def finish(root: Path, out: Path | None = None) -> Album:
     write_png(album.work("blend") / "authenticity.png", np.where(hole, np.uint8(85), np.uint8(0)))
     shares = {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0}
     write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 2, "authenticity": shares})
+    for stage in ("validate", "masks", "align", "finetune", "sample", "rank", "blend"):
+        publish(album.work(stage))
     return album
 
 

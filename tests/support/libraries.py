@@ -1,4 +1,4 @@
-"""A library for tests: a git and DVC repository with the project's own pipelines, tiny albums and a tiny model."""
+"""A library for tests, as `realfill init` makes it, with tiny albums and a tiny model."""
 
 import os
 import shutil
@@ -13,9 +13,10 @@ from PIL import Image
 from realfill.core.atomic_io import write_json
 from realfill.core.hashing import digest
 from realfill.library.add_album import add_album
-from realfill.library.engine import renew_engine
+from realfill.library.init_library import init_library
 from realfill.library.repository import Library
 from support.models import write_tiny_model
+from support.published import publish
 
 PROJECT = Path(__file__).parents[2]
 QUICK: dict[str, dict[str, object]] = {
@@ -42,20 +43,11 @@ def write_tiny_album(folder: Path) -> Path:
 
 def make_library(root: Path, *albums: str) -> Path:
     """Make a library with albums of these names and the same photos, none of them completed."""
-    root.mkdir(parents=True)
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
-    for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/.gitignore"):
-        _copy(name, root)
-    for name in ("prefect.yaml", "prefect.toml", "pipelines/album.dvc.yaml", "params.yaml"):
-        _copy(name, root)
-    for name in ("realfill", "flows"):
-        (root / name).symlink_to(PROJECT / name)
+    init_library(root)
     (root / ".dvc" / "config.local").write_text(f"[core]\n    site_cache_dir = {root.parent / 'dvc-site'}\n")
-    (root / "data" / "albums").mkdir()
     write_tiny_model(root / "models" / "pocket")
     for section, values in QUICK.items():
         change_yaml(root / "params.yaml", section, **values)
-    renew_engine(Library.open(root))
     for name in albums:
         add_album(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
     return root
@@ -63,14 +55,9 @@ def make_library(root: Path, *albums: str) -> Path:
 
 def make_agent_clone(library: Library, root: Path) -> Library:
     """Make a clone without albums, photos and results, as `git clone` does when the albums are not committed."""
-    root.mkdir()
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
-    (root / ".dvc").mkdir()
-    (root / "data" / "albums").mkdir(parents=True)
-    for name in ("realfill", "flows", "models", "pipelines", "params.yaml", "engine.yaml", "dvc.yaml", ".dvcignore"):
-        subprocess.run(["cp", "-a", library.root / name, root / name], check=True)
-    for name in (".dvc/config", ".dvc/.gitignore", "data/.gitignore"):
-        shutil.copy(library.root / name, root / name)
+    subprocess.run(["git", "clone", "--quiet", str(library.root), str(root)], check=True)
+    shutil.copytree(library.root / "models", root / "models")
+    shutil.copy(library.root / "params.yaml", root / "params.yaml")
     return Library.open(root)
 
 
@@ -87,6 +74,8 @@ def pretend_completed(library: Library, name: str) -> None:
                 photo.write_bytes(name.encode())
                 document = {"photo": photo.name, "digest": digest(photo), "versions": {"realfill": "0"}}
                 write_json(photo.with_suffix(".json"), document)
+            for out in state.stages[file, stage].outs if stage else ():
+                publish(Path(out.fs_path))
         for file, stage in state.stages:
             if stage:
                 state.commit(file, stage)
@@ -124,8 +113,3 @@ def parse_stages(output: str) -> list[str]:
     """The stages that `dvc repro` ran according to its output, as "album stage" or "gallery"."""
     lines = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")]
     return [line.removeprefix("data/albums/").replace("/dvc.yaml:", " ") for line in lines]
-
-
-def _copy(name: str, root: Path) -> None:
-    (root / name).parent.mkdir(exist_ok=True)
-    shutil.copyfile(PROJECT / name, root / name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
 import sys
 from typing import Annotated
 
@@ -9,9 +12,11 @@ import typer
 
 from realfill import __version__
 from realfill.cli import album_commands, fleet_commands, library_commands, setup_commands
-from realfill.cli.console import configure_logging, err_console, out_console, print_error
-from realfill.core.errors import RealFillError
+from realfill.cli.console import configure_logging, print_error, print_line
+from realfill.core.errors import RealFillError, TransientError
 from realfill.pipeline import STAGES
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="realfill",
@@ -26,7 +31,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        out_console.print(__version__)
+        print_line(__version__)
         raise typer.Exit
 
 
@@ -45,6 +50,7 @@ app.command()(album_commands.complete)
 for stage in STAGES:
     app.command(stage.name, help=stage.summary)(album_commands.make_stage_command(stage))
 app.command()(album_commands.evaluate)
+app.command()(library_commands.init)
 app.command()(library_commands.add)
 app.command(context_settings={"ignore_unknown_options": True})(album_commands.pick)
 app.command()(library_commands.engine)
@@ -58,13 +64,24 @@ app.command()(setup_commands.doctor)
 app.add_typer(fleet_commands.app, name="fleet")
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line; a user's mistake ends in one message on stderr and exit code 1."""
+    _prepare_streams()
     try:
         app()
     except RealFillError as error:
         print_error(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err_console.print("Interrupted. Run the same command again to continue.")
-        sys.exit(130)
+    except OSError as error:
+        logger.info("It failed here:", exc_info=error)
+        remedy = "Check the path, its permissions and its disk, then run the same command again."
+        print_error(TransientError(f"{error.strerror or error}.", remedy, error.filename))
+        sys.exit(1)
+
+
+def _prepare_streams() -> None:
+    """Let paths be printed byte by byte as the file system has them, and streams that are closed be written."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors())

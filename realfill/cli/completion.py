@@ -1,0 +1,160 @@
+"""Completing one album after another: one that fails does not stop the others, and every outcome is told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from realfill import pipeline
+from realfill.cli.console import err_console, print_error, print_line, print_table, progress_bars
+from realfill.cli.options import AlbumOptions, album_folder
+from realfill.core.errors import OutputError, RealFillError, StageError, printable
+from realfill.pipeline import Stage
+
+logger = logging.getLogger("realfill.complete")
+
+
+@dataclass(frozen=True)
+class AlbumOutcome:
+    """What became of an album.
+
+    Attributes:
+        folder: The album folder, absolute.
+        seconds: How long it took.
+        photo: The finished photo; None if the album failed.
+        page: The page that shows it; None if the album failed.
+        error: Why the album failed; None if it was completed.
+    """
+
+    folder: Path
+    seconds: float
+    photo: Path | None = None
+    page: Path | None = None
+    error: RealFillError | None = None
+
+    @property
+    def name(self) -> str:
+        """The album's name, printable."""
+        return printable(self.folder.name)
+
+    @property
+    def outcome(self) -> str:
+        """ "completed" or "failed"."""
+        return "failed" if self.error else "completed"
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as JSON types; null for what there is not."""
+        return {
+            "album": self.name,
+            "folder": str(self.folder),
+            "outcome": self.outcome,
+            "seconds": round(self.seconds, 1),
+            "photo": self.photo and str(self.photo),
+            "page": self.page and str(self.page),
+            "error": self.error and type(self.error).__name__,
+            "reason": self.error and str(self.error),
+        }
+
+
+def complete_album(path: Path, options: AlbumOptions, *, force: bool) -> AlbumOutcome:
+    """Complete an album, and show its progress on stderr.
+
+    Args:
+        path: The album's folder, or its name in the library of the working directory.
+        options: Where its outputs go and which parameters it gets.
+        force: Also run the stages that are up to date.
+
+    Returns:
+        The outcome. If the album failed, its error has been printed.
+    """
+    started, folder = time.monotonic(), Path(os.path.realpath(album_folder(path)))
+    try:
+        photo, page = _run_stages(path, options, force=force)
+        return AlbumOutcome(folder, time.monotonic() - started, photo, page)
+    except RealFillError as caught:
+        error = caught
+    except Exception as caught:  # a mistake in the code, or something around it: the next album may be completed
+        logger.info("%s failed here:", folder, exc_info=caught)
+        problem = f"Something unexpected failed ({type(caught).__name__}: {caught})."
+        error = StageError(problem, "`realfill --verbose complete` tells where; please report it.", folder)
+    print_error(error)
+    return AlbumOutcome(folder, time.monotonic() - started, error=error)
+
+
+def refuse_clashes(paths: Sequence[Path], out: Path | None) -> dict[Path, AlbumOutcome]:
+    """The failures of albums that would be written over one another: different albums of one name below one `out`."""
+    if out is None:
+        return {}
+    folders: dict[str, set[Path]] = defaultdict(set)
+    for path in paths:
+        folder = Path(os.path.realpath(album_folder(path)))
+        folders[folder.name].add(folder)
+    refused = {}
+    for path in paths:
+        folder = Path(os.path.realpath(album_folder(path)))
+        if len(folders[folder.name]) > 1:
+            problem = f"{len(folders[folder.name])} of the albums have this name, and would be written to one folder."
+            error = OutputError(problem, "Rename one of them, or give each an --out of its own.", folder)
+            refused[path] = AlbumOutcome(folder, 0.0, error=error)
+    return refused
+
+
+def print_outcomes(outcomes: Sequence[AlbumOutcome]) -> None:
+    """Print the photos and pages of albums, and, of several albums, a table with their outcomes."""
+    for outcome in outcomes:
+        if not outcome.error:
+            print_line(f"photo  {outcome.photo}")
+            print_line(f"page   {outcome.page}")
+    if len(outcomes) > 1:
+        print_table(_outcomes_table(outcomes))
+
+
+def _outcomes_table(outcomes: Sequence[AlbumOutcome]) -> Table:
+    table = Table("album", "outcome", "time")
+    table.add_column("photo or reason", overflow="fold")
+    for row in outcomes:
+        outcome = Text(row.outcome, "red" if row.error else "green")
+        table.add_row(Text(row.name), outcome, f"{row.seconds:.0f} s", Text(str(row.error or row.photo)))
+    return table
+
+
+def _run_stages(path: Path, options: AlbumOptions, *, force: bool) -> tuple[Path, Path]:
+    """Complete an album; its photo and its page."""
+    album, params = options.open(path)
+    stages: list[tuple[str, bool]] = []  # name, whether it was skipped
+    times: list[float] = []  # when each of them began, and when the last one ended
+
+    def on_stage(stage: Stage, skipped: bool) -> None:
+        stages.append((stage.name, skipped))
+        times.append(time.monotonic())
+        err_console.print(Text(f"{album.name}: {stage.name}{' (up to date)' if skipped else ''}", "dim"))
+
+    with progress_bars() as on_progress:
+        photo = pipeline.complete(album, params, force=force, on_stage=on_stage, on_progress=on_progress)
+    times.append(time.monotonic())
+    err_console.print(_timing_table(album.name, stages, times))
+    return photo, album.completed / "page" / "index.html"
+
+
+def _timing_table(album: str, stages: list[tuple[str, bool]], times: list[float]) -> Table:
+    title = Text(f"{album}: {times[-1] - times[0]:.0f} s, {_peak_memory():.1f} GB")
+    table = Table("stage", "time", title=title)
+    for (name, skipped), (begin, end) in zip(stages, pairwise(times), strict=True):
+        table.add_row(name, "up to date" if skipped else f"{end - begin:.1f} s")
+    return table
+
+
+def _peak_memory() -> float:
+    """Peak memory of this process in units of 2^30 bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,121 @@
+"""The `realfill` command as a whole: its help, its start-up, and what it does with errors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from realfill import __version__
+from realfill.cli.application import app
+from realfill.pipeline import STAGES
+
+COMMANDS = (
+    "complete",
+    *(stage.name for stage in STAGES),
+    "evaluate",
+    "add",
+    "pick",
+    "gallery",
+    "demo",
+    "fetch",
+    "status",
+    "history",
+    "gc",
+    "doctor",
+    "fleet",
+)
+
+
+def test_help_lists_every_command() -> None:
+    output = CliRunner().invoke(app, ["--help"]).output
+    for name in COMMANDS:
+        assert f"\n│ {name} " in output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "-h"])
+    assert result.exit_code == 0
+    assert "Usage: realfill " in result.output
+
+
+def test_help_loads_no_large_package() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from realfill.cli.application import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'prefect', 'dvc', 'diffusers', 'kornia') if name in sys.modules])"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
+
+
+def test_the_version_is_printed() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"{__version__}\n"
+
+
+def test_the_command_tells_a_users_mistake_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "realfill", "complete", str(tmp_path / "nowhere")]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert process.returncode == 1
+    assert "nowhere: There is no such folder." in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not process.stdout
+
+
+def realfill(*arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "realfill", *map(str, arguments)]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **more)
+
+
+def test_an_error_of_the_operating_system_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    process = realfill("demo", tmp_path / "file" / "demo")
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"error: {tmp_path / 'file'}")
+    assert "Not a directory. Check the path" in process.stderr
+    assert process.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["demo", "demo"]])
+def test_output_to_a_full_device_is_one_error(arguments: list[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = realfill(*arguments, stdout=full, cwd=tmp_path)
+    assert process.returncode == 1
+    assert "No space left on device" in process.stderr
+    assert process.stderr.count("\n") == 1
+    assert (tmp_path / "demo" / "target").is_dir() == (arguments[0] == "demo")
+
+
+def test_messages_to_a_full_device_do_not_stop_the_work(tmp_path: Path, album_folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "realfill", "validate", str(album_folder)]
+        process = subprocess.run(command, stderr=full, stdout=subprocess.PIPE, text=True, check=False)
+    assert (process.returncode, process.stdout) == (0, f"{album_folder / 'work' / 'validate'}\n")
+
+
+def test_a_path_that_is_not_utf_8_is_printed_byte_by_byte(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/M\xf6bel"
+    command = [sys.executable, "-m", "realfill", "demo", os.fsdecode(folder)]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == folder + b"\n"
+
+
+@pytest.mark.parametrize("seconds", [0.3, 4.0])
+def test_an_interrupt_says_how_to_continue(seconds: float, album_folder: Path) -> None:
+    """In a session of its own, with all its processes interrupted at once, as a terminal does it at Ctrl-C."""
+    tuning = ["--set", "finetune.when=always", "--set", "finetune.steps=100000", "--set", "align.enabled=false"]
+    command = [sys.executable, "-m", "realfill", "complete", str(album_folder), *tuning]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate()
+    assert (process.returncode, output) == (130, "")
+    assert errors.endswith("Interrupted. Run the same command again to continue.\n")
+    assert "Traceback" not in errors
