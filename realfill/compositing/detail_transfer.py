@@ -36,11 +36,11 @@ class DetailTransferSettings:
     Attributes:
         min_scale: Pixels per cell below which the fill is not enlarged enough to lack detail. Set by hand.
         good_distance: Squared distance of the features up to which a match counts in full. Set by hand.
-        poor_distance: Squared distance from which on a match does not count. Set by hand.
+        poor_distance: Squared distance at or above which a match does not count. Set by hand.
         coherence_window: Side of the surroundings in which the coherence of the matches is measured, patches. Set by
             hand.
         no_coherence: Share of coherent neighbors up to which a match does not count. Set by hand.
-        full_coherence: Share of coherent neighbors from which on a match counts in full. Set by hand.
+        full_coherence: Share of coherent neighbors at or above which a match counts in full. Set by hand.
         min_gain: Least factor by which a match's detail is scaled to the contrast of its patch. Set by hand.
         max_gain: Greatest such factor. Set by hand.
         max_energy_gain: Greatest factor by which detail is scaled to make up for what averaging overlapping patches

@@ -26,7 +26,7 @@ class ConfidenceSettings:
         busy_deviation: Local standard deviation of the luma, in 0..1, at which the confidence has fallen to 1/e:
             there a misalignment by a pixel shows most. Measured on cathedral-portal: with it, the certain pixels had
             .16 of the others' squared error instead of .30, and 34 % of the hole was certain instead of 38 %.
-        full_similarity: Similarity around the hole from which on a reference has full confidence; less gives less in
+        full_similarity: Least similarity around the hole that gives a reference full confidence; less gives less in
             proportion. Set by hand.
     """
 

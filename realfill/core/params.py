@@ -62,7 +62,9 @@ class FinetuneParams(Section):
     when: Literal["auto", "always"] = Field(
         "auto", description="auto: the more of the hole align is certain of, the fewer steps, down to none."
     )
-    certain: float = Field(0.95, gt=0, le=1, description="Share of the hole from which on auto does not tune.")
+    certain: float = Field(
+        0.95, gt=0, le=1, description="Share of the hole that must be certain for auto not to tune."
+    )
     steps: int = Field(250, ge=0, le=100_000, description="Optimizer steps; 0: the base model is not tuned.")
     batch_size: int = Field(2, ge=1, le=256, description="Samples per optimizer step, whatever the number of photos.")
     micro_batch: int = Field(16, ge=1, le=256, description="Samples per forward pass; halved when memory runs out.")

@@ -17,9 +17,9 @@ from realfill.core.errors import TuningError
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.core.seeding import derive_seed, torch_generator
 from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
+from realfill.diffusion.lora_schedule import warmup_factor
 from realfill.diffusion.training_bank import TrainingBank
-from realfill.diffusion.tuning_files import read_checkpoint, write_checkpoint
-from realfill.diffusion.tuning_schedule import warmup_factor
 
 if TYPE_CHECKING:
     from realfill.core.params import FinetuneParams

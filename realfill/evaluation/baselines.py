@@ -13,7 +13,7 @@ import numpy as np
 
 from realfill.evaluation.keypoint_recall import RecallSettings, detect_keypoints, is_inside, match_mutual
 from realfill.imaging.ops import Pixels
-from realfill.matching.matcher import Keypoints
+from realfill.matching.base_matcher import Keypoints
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from kornia.feature import XFeat
 from torch import Tensor
 
 from realfill.imaging.ops import Pixels
-from realfill.matching.matcher import Keypoints
+from realfill.matching.base_matcher import Keypoints
 from realfill.matching.xfeat import load_xfeat
 
 

@@ -72,7 +72,7 @@ def estimate_reference_warps(
         region: The part of the target around the hole.
         matches: Between photos i < j by (i, j), pixels of the full-size photos; photo 0 is the target.
         photos: Target and references, [h, w, 3] uint8 sRGB; they may be smaller than at full size.
-        priors: Of the cameras, one a photo, at full size.
+        priors: Of the cameras, one per photo, at full size.
         settings: When cameras are used, and when homographies.
 
     Returns:

@@ -67,7 +67,7 @@ def reconstruct(
     Args:
         priors: One a photo, at its full size.
         matches: Between photos i < j by (i, j), in pixels of the full-size photos.
-        scales: Size at which errors are judged / full size, one a photo.
+        scales: Size at which errors are judged / full size, one per photo.
         settings: When a reconstruction is accepted.
 
     Returns:

@@ -20,7 +20,7 @@ class OutpaintingSettings:
     """Limits of `compute_extension`.
 
     Attributes:
-        max_aspect: Aspect ratio, longer side / shorter side, from which on it is taken for a mistake. Set by hand.
+        max_aspect: Aspect ratio, longer side / shorter side, that is taken for a mistake, or above. Set by hand.
     """
 
     max_aspect: float = 100

@@ -16,8 +16,8 @@ import numpy as np
 from realfill.core.failures import skip_failing
 from realfill.imaging.ops import Pixels, shrink_to
 from realfill.matching.aliked import AlikedMatcher, AlikedSettings
+from realfill.matching.base_matcher import Matcher
 from realfill.matching.correspondences import Matches
-from realfill.matching.matcher import Matcher
 from realfill.matching.sift import SiftMatcher, SiftSettings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from kornia.feature import LightGlue
 
+from realfill.matching.base_matcher import Keypoints, to_matches
 from realfill.matching.correspondences import Matches
-from realfill.matching.matcher import Keypoints, to_matches
 
 
 def load_lightglue(features: str, weights: dict[str, torch.Tensor]) -> LightGlue:

@@ -10,8 +10,8 @@ from kornia.feature import LoFTR
 
 from realfill.core.errors import ModelError
 from realfill.imaging.ops import to_gray
+from realfill.matching.base_matcher import Matcher, to_matches
 from realfill.matching.correspondences import Matches
-from realfill.matching.matcher import Matcher, to_matches
 from realfill.matching.weights import read_weights
 
 

@@ -11,8 +11,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from realfill.matching.base_matcher import Matcher
 from realfill.matching.loftr import LoftrMatcher
-from realfill.matching.matcher import Matcher
 from realfill.matching.sift import SiftMatcher
 from realfill.matching.xfeat import XFeatMatcher
 

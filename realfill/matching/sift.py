@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import torch
 
+from realfill.matching.base_matcher import Keypoints, Matcher, to_matches
 from realfill.matching.correspondences import Matches
-from realfill.matching.matcher import Keypoints, Matcher, to_matches
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from kornia.feature import XFeat
 
+from realfill.matching.base_matcher import Keypoints, Matcher, to_network_input
 from realfill.matching.correspondences import Matches
 from realfill.matching.lightglue import load_lightglue, match_keypoints
-from realfill.matching.matcher import Keypoints, Matcher, to_network_input
 from realfill.matching.weights import locate_package, read_weights
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from realfill.album.placement import CERTAIN, Proposal
 from realfill.core.failures import skip_failing
+from realfill.matching.base_matcher import Matcher
 from realfill.matching.correspondences import Matches
-from realfill.matching.matcher import Matcher
 from realfill.matching.two_view import (
     TwoViewGeometry,
     TwoViewSettings,

@@ -1,4 +1,4 @@
-"""Place the references' own pixels in the hole, at the photo's own resolution; see `compositing.placement_models`."""
+"""Place the references' own pixels in the hole, at the photo's own size; see `compositing.reference_placement`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN
 from realfill.album.schemas import PlacementSummary
 from realfill.album.store import accepted_references, canvas_path, mask_path, read_window
-from realfill.compositing.placement_models import place_references
+from realfill.compositing.reference_placement import place_references
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.imaging.region import Region

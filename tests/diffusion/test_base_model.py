@@ -10,9 +10,9 @@ from peft import PeftModel
 from realfill.core.errors import ModelError
 from realfill.core.params import BaseParams, FinetuneParams, Params
 from realfill.diffusion.base_model import BaseModel, load_base_model, mask_image
+from realfill.diffusion.lora_files import write_adapter
 from realfill.diffusion.lora_tuning import LoraTrainer
 from realfill.diffusion.training_bank import encode_crops
-from realfill.diffusion.tuning_files import write_adapter
 
 
 def test_a_missing_model_is_reported_with_how_to_get_it(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from realfill.core.hashing import digest
 from realfill.core.params import FinetuneParams
 from realfill.core.progress import ProgressUpdate
 from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.lora_files import write_adapter
 from realfill.diffusion.lora_tuning import LoraTrainer
 from realfill.diffusion.training_bank import TrainingBank, encode_crops
-from realfill.diffusion.tuning_files import write_adapter
 
 
 @pytest.fixture

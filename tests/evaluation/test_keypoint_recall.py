@@ -9,7 +9,7 @@ from realfill.evaluation.keypoint_recall import (
     keypoint_recall,
     match_mutual,
 )
-from realfill.matching.matcher import Keypoints
+from realfill.matching.base_matcher import Keypoints
 
 EVERYWHERE = np.ones((100, 100), bool)
 

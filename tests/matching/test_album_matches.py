@@ -5,8 +5,8 @@ from skimage import data
 
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
 from realfill.matching.aliked import AlikedSettings
+from realfill.matching.base_matcher import Keypoints
 from realfill.matching.correspondences import Matches
-from realfill.matching.matcher import Keypoints
 from realfill.matching.sift import SiftMatcher, SiftSettings
 
 SCENE = cv2.resize(data.coffee(), (900, 600))

@@ -10,7 +10,7 @@ from skimage import data
 
 from realfill.core.errors import ModelError
 from realfill.matching import matchers, weights
-from realfill.matching.matcher import Matcher
+from realfill.matching.base_matcher import Matcher
 from realfill.matching.matchers import load_matcher
 from realfill.matching.two_view import verify_matches
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from skimage import data
 
-from realfill.matching.matcher import Keypoints
+from realfill.matching.base_matcher import Keypoints
 from realfill.matching.sift import SiftMatcher, SiftSettings
 
 

@@ -1,4 +1,4 @@
-"""The stage on whole albums; the models of a scene are tested in tests/compositing/test_placement_models.py."""
+"""The stage on whole albums; the models of a scene are tested in tests/compositing/test_reference_placement.py."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ import torch
 from realfill.album.layout import Album
 from realfill.core.params import FinetuneParams, Params
 from realfill.diffusion.base_model import BaseModel
-from realfill.diffusion.tuning_files import (
+from realfill.diffusion.lora_files import (
     checkpoint_folder,
     final_loss,
     read_checkpoint,

@@ -22,7 +22,7 @@ from realfill.album.store import canvas_path, mask_path, read_inputs
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.hashing import digest, digest_json
 from realfill.diffusion.base_model import BaseModel
-from realfill.diffusion.tuning_schedule import warmup_factor
+from realfill.diffusion.lora_schedule import warmup_factor
 
 if TYPE_CHECKING:
     from realfill.core.params import FinetuneParams, Params

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realfill.core.params import FinetuneParams
-from realfill.diffusion.tuning_schedule import StepScalingSettings, scale_steps, warmup_factor
+from realfill.diffusion.lora_schedule import StepScalingSettings, scale_steps, warmup_factor
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -10,9 +10,9 @@ import pytest
 import skimage.data
 
 from realfill.album.placement import CERTAIN
-from realfill.compositing import placement_models
+from realfill.compositing import reference_placement
 from realfill.compositing.mosaic import Mosaic, build_mosaic
-from realfill.compositing.placement_models import PlacementSettings, place_references
+from realfill.compositing.reference_placement import PlacementSettings, place_references
 from realfill.compositing.warped_reference import WarpedReference, warp_and_match_color
 from realfill.core.errors import PhotoError
 from realfill.evaluation.metrics import psnr
@@ -79,12 +79,12 @@ def estimated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     results: dict[str, Any] = {}
 
     def keep(name: str) -> Callable[..., Any]:
-        estimate = getattr(placement_models, name)
+        estimate = getattr(reference_placement, name)
         return lambda *arguments: results.setdefault(name, estimate(*arguments))
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("match_album", "estimate_reference_warps"):
-            patch.setattr(placement_models, name, keep(name))
+            patch.setattr(reference_placement, name, keep(name))
         place(tmp_path_factory.mktemp("views"), VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:])
     return results
 
@@ -96,8 +96,8 @@ def place_turned(
     """Places the turned views, as if there were cameras and depth as well as homographies."""
     ((_, warps),) = estimated["estimate_reference_warps"]
     models = [("depth", warps), ("plane", warps)]
-    monkeypatch.setattr(placement_models, "match_album", lambda *_: estimated["match_album"])
-    monkeypatch.setattr(placement_models, "estimate_reference_warps", lambda *_: models)
+    monkeypatch.setattr(reference_placement, "match_album", lambda *_: estimated["match_album"])
+    monkeypatch.setattr(reference_placement, "estimate_reference_warps", lambda *_: models)
     return lambda: place(tmp_path, VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:])[:2]
 
 
@@ -124,7 +124,7 @@ def test_where_a_model_fails_the_next_one_is_tried(
             raise error
         return build_mosaic(*arguments)
 
-    monkeypatch.setattr(placement_models, "build_mosaic", fail_at_first)
+    monkeypatch.setattr(reference_placement, "build_mosaic", fail_at_first)
     placed, mosaic = place_turned()
     assert placed == model
     assert (mosaic is None) == (model == "none")
@@ -142,7 +142,7 @@ def test_a_reference_that_fails_is_left_out(
             raise cv2.error("the picture is too wide")
         return warp_and_match_color(region, path, *arguments)
 
-    monkeypatch.setattr(placement_models, "warp_and_match_color", fail_on_first)
+    monkeypatch.setattr(reference_placement, "warp_and_match_color", fail_on_first)
     _, mosaic = place_turned()
     assert mosaic is not None
     assert mosaic.references == ["1.png"]
@@ -155,6 +155,6 @@ def test_an_error_that_the_user_can_mend_is_not_a_failure(
     def fail(*_: Any) -> None:
         raise PhotoError("It is damaged.", "Replace it.")
 
-    monkeypatch.setattr(placement_models, "warp_and_match_color", fail)
+    monkeypatch.setattr(reference_placement, "warp_and_match_color", fail)
     with pytest.raises(PhotoError):
         place_turned()
