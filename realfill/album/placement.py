@@ -12,8 +12,8 @@ from realfill.album.store import read_placement_summary
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.working_files import read_png
 
-# Least confidence in confidence.png of a certain pixel, one taken for what the scene showed there. It was 128; measured
-# on tower-bridge, pixels below 144 were no better than generated ones.
+# Least confidence in confidence.png of a certain pixel, one taken for what the scene showed there. It was 128;
+# measured on tower-bridge, pixels below 144 were no better than generated ones.
 CERTAIN = 144
 
 
