@@ -41,8 +41,8 @@ class WarpedReferenceSettings:
         min_color_correlation: Correlation of the coarse colors below which an approximately aligned reference shows
             something else; set by hand.
         color_blur: Standard deviation of the Gaussian that makes colors coarse; set by hand.
-        min_local_correlation: Least normalized cross-correlation of places that show the same in reference and target,
-            so that their sharpness is compared; set by hand.
+        min_local_correlation: Least normalized cross-correlation of places that show the same in reference and
+            target, so that their sharpness is compared; set by hand.
         warp: How references are sampled, and how their stretch is measured.
         color: How colors are transferred.
         sharpness: How sharpness is matched.
