@@ -103,7 +103,7 @@ def measure_round_trip(model: BaseModel, album: Album) -> float:
         short = min(photo.shape[:2])
         top, left = (photo.shape[0] - short) // 2, (photo.shape[1] - short) // 2
         square = resize(photo[top : top + short, left : left + short], side, side)
-        psnrs.append(psnr(model.decode(model.encode(square[None])[0])[0], square))
+        psnrs.append(psnr(to_uint8(model.decode(model.encode(square[None])[0])[0]), square))
     return float(np.mean(psnrs))
 
 

@@ -7,8 +7,9 @@ have completed or are still working on are not submitted twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import LibraryError, RealFillError
-from realfill.core.hashing import digest_json
 from realfill.core.params import load_params
 from realfill.flows.complete_shard import complete_shard
 from realfill.flows.dispatcher import DispatchSettings, OutcomeCallback, dispatch
-from realfill.flows.git_commit import commit_data
 from realfill.flows.outcomes import Outcome, make_error_outcome
+from realfill.flows.publish_night import publish_night
 from realfill.flows.retries import LIBRARY_DELAYS
 from realfill.flows.server import has_server
 from realfill.library import quarantine, run_history, work_orders
 from realfill.library.dvc_state import open_dvc_state
-from realfill.library.engine import ENGINE, renew_engine
-from realfill.library.gallery import update_gallery
+from realfill.library.engine import renew_engine
 from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
 from realfill.library.staleness import FreshnessCache
@@ -64,7 +62,8 @@ def complete_library(
         queue: Work queue of the pool: nightly, or urgent to go before it.
 
     Returns:
-        {"night": its date, and the albums' names by outcome: "completed", "quarantined", "failed"}.
+        {"night": its date, and the albums' names by what became of them: "completed", "quarantined", "failed",
+        "unchanged", "skipped" (in quarantine since an earlier night, and not tried)}.
 
     Raises:
         LibraryError: There is no such library, or no such album in it.
@@ -74,7 +73,7 @@ def complete_library(
     night = datetime.now().astimezone().date().isoformat()
     load_params(clone.root / "params.yaml")  # an error in it is no album's own
     names = _choose_albums(clone, albums)
-    changed_stages = _renew_engine(clone)
+    note = _renew_engine(clone)
     freshness = FreshnessCache.read(clone)
     stale = find_stale(clone, freshness, names, again)
     context = work_orders.shared_context(clone)
@@ -94,12 +93,16 @@ def complete_library(
     else:
         for outcome in _complete_here(clone, list(orders.values()), context, share_progress):
             on_outcome(outcome)
+    tried = set(rows)
     table = _make_table(clone, names, rows, night)
     run = f"{datetime.now():%H%M%S}-{str(flow_run.get_id())[:8]}"
-    publish_night(clone, freshness, night, run, table, changed_stages)
-    names_by_outcome = {kind: [row.album for row in table if row.outcome == kind] for kind in run_history.OUTCOMES}
-    get_run_logger().info("%s", ", ".join(f"{len(names)} {kind}" for kind, names in names_by_outcome.items()))
-    return {"night": night, **{kind: names_by_outcome[kind] for kind in ("completed", "quarantined", "failed")}}
+    publish_night(clone, freshness, night, run, table, note)
+    return _sum_up(night, table, tried)
+
+
+def count_outcomes(result: Mapping[str, Any]) -> str:
+    """What became of the albums of a night, counted, in one line; see `complete_library`."""
+    return ", ".join(f"{len(names)} {outcome}" for outcome, names in result.items() if outcome != "night")
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -170,47 +173,6 @@ def record_outcome(
     return replace(row, inputs=inputs, night=night)
 
 
-@task(retries=len(LIBRARY_DELAYS), retry_delay_seconds=LIBRARY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
-def publish_night(
-    library: Library,
-    freshness: FreshnessCache,
-    night: str,
-    run: str,
-    rows: list[HistoryRow],
-    changed_stages: list[str],
-) -> None:
-    """Write the library table and the gallery, record them with DVC, push them, and commit to git what git tracks.
-
-    Args:
-        library: The library's own clone.
-        freshness: Which albums are known to be up to date; it is stored.
-        night: Date of the night, YYYY-MM-DD.
-        run: Name of this run among those of the night.
-        rows: One row for each album.
-        changed_stages: The stages whose code changed since the night before; the commit names them.
-    """
-    table = library.root / "data" / "nights.dvc"
-    run_history.write_rows(library, night, run, rows)
-    if not table.is_file():
-        atomic_write(table, "outs:\n- path: nights\n")
-    failures = [{"album": row.album, "reason": row.reason, "scores": row.scores} for row in rows if row.reason]
-    gallery_digest = digest_json([freshness.fingerprints, failures])
-    if gallery_digest != freshness.gallery_digest:
-        try:
-            update_gallery(library, [asdict(row) for row in rows])
-            freshness.gallery_digest = gallery_digest
-        except (RealFillError, DvcException, UnicodeError) as error:  # DVC cannot record names that are not UTF-8
-            get_run_logger().error("The gallery is not recorded: %s", error)
-    freshness.write(library.album_names)
-    with open_dvc_state(library.root, table, library.root / "dvc.yaml") as dvc_state:
-        dvc_state.commit(table)
-    with open_dvc_state(library.root, table, library.root / "dvc.yaml") as dvc_state:
-        if dvc_state.has_remote:
-            dvc_state.push()
-    note = f"\n\n{ENGINE} is renewed: the code changed of {', '.join(changed_stages)}." if changed_stages else ""
-    commit_data(library.root, f"Night of {night}{note}")
-
-
 def _choose_albums(library: Library, names: list[str] | None) -> list[str]:
     """The albums of these names, or all.
 
@@ -225,12 +187,14 @@ def _choose_albums(library: Library, names: list[str] | None) -> list[str]:
     return known if names is None else names
 
 
-def _renew_engine(library: Library) -> list[str]:
-    """Renew `engine.yaml`, so that stages whose code changed are run again; returns their names."""
-    changed = renew_engine(library)
-    if changed:
-        get_run_logger().info("%s is renewed: the code changed of %s.", ENGINE, ", ".join(changed))
-    return changed
+def _renew_engine(library: Library) -> str:
+    """Renew `engine.yaml`, so that stages whose code changed are run again; returns what to note of that, or ""."""
+    renewal = renew_engine(library)
+    for note in renewal.notes:
+        get_run_logger().info("%s", note)
+    for warning in renewal.warnings:
+        get_run_logger().warning("%s", warning)
+    return "\n".join(renewal.notes)
 
 
 def _complete_here(
@@ -276,6 +240,17 @@ def _make_table(library: Library, names: list[str], rows: dict[str, HistoryRow],
             except (RealFillError, OSError) as error:
                 rows[name] = _make_failed_row(library, name, error, night)
     return [rows[name] for name in names]
+
+
+def _sum_up(night: str, table: list[HistoryRow], tried: set[str]) -> dict[str, Any]:
+    """What the flow returns; albums in quarantine that were not tried are "skipped"."""
+    names: dict[str, list[str]] = {outcome: [] for outcome in (*run_history.OUTCOMES, "skipped")}
+    for row in table:
+        is_skipped = row.outcome == "quarantined" and row.album not in tried
+        names["skipped" if is_skipped else row.outcome].append(row.album)
+    result = {"night": night, **names}
+    get_run_logger().info("%s", count_outcomes(result))
+    return result
 
 
 def _make_failed_row(library: Library, name: str, error: Any, night: str) -> HistoryRow:

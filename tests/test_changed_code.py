@@ -18,6 +18,7 @@ from support.libraries import PROJECT, call, environment, make_library, parse_st
 STAGES_FROM_ALIGN = ["align", "finetune", "sample", "rank", "blend", "export"]
 FUTURE = "from __future__ import annotations\n"
 REPORT = ("report/album_page.py", FUTURE, f"{FUTURE}\nEXTRA = 1\n")
+PIPELINE = ("library/template/pipelines/album.dvc.yaml", "${realfill} export .", "${realfill} export ./")
 COMMENT = ("geometry/plane_sweep.py", FUTURE, f"# A remark.\n{FUTURE}")
 ALIGN = (  # what it writes changes too, so that what reads it follows
     "stages/align.py",
@@ -120,6 +121,19 @@ def test_repro_reruns_what_changed(
         assert repro(library, code) == stages
         assert "up to date" in call(library, "dvc", "status", PYTHONPATH=str(code))
     renew(library, code)
+
+
+def test_a_changed_pipeline_reaches_the_library_unless_it_was_edited(library: Path, code: Path) -> None:
+    renew(library, code)
+    repro(library, code)
+    with changed(code, *PIPELINE):
+        assert renew(library, code) == "pipelines/album.dvc.yaml is renewed, as this version of realfill has it.\n"
+        assert repro(library, code) == ["export", "gallery"]
+        pipeline = library / "pipelines" / "album.dvc.yaml"
+        pipeline.write_text(f"{pipeline.read_text()}# mine\n")
+    assert renew(library, code) == "engine.yaml is up to date\n"
+    assert pipeline.read_text().endswith("# mine\n")
+    shutil.copyfile(code / "realfill" / PIPELINE[0], pipeline)
 
 
 def test_a_stage_refuses_to_run_by_code_that_the_engine_does_not_name(library: Path, code: Path) -> None:

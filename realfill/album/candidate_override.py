@@ -6,6 +6,8 @@ choice makes `blend` and `export` stale and nothing else, and it holds until it 
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 from realfill.album.layout import Album
@@ -13,6 +15,7 @@ from realfill.album.lock import album_lock
 from realfill.album.store import find_provenance, read_document
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import ParamsError
+from realfill.core.validation import parse_yaml, read_yaml
 
 
 def override_candidate(album: Album, candidate: str) -> None:
@@ -26,15 +29,16 @@ def override_candidate(album: Album, candidate: str) -> None:
 
     Raises:
         ParamsError: There is no candidate of that number, or `album.yaml` is written in a way that cannot be edited
-            safely.
+            safely, or is not YAML.
         StageError: The album is not finished: there is nothing to choose from yet.
         AlbumError: Another run is working on the album.
     """
     with album_lock(album):
         _check_candidate(album, candidate)
         path = album.root / "album.yaml"
+        values = read_yaml(path) if path.exists() else {}
         text = path.read_bytes().decode() if path.exists() else ""
-        edited = _edit_settings(text, candidate)
+        edited = _edit_settings(text, values, candidate)
         if edited is None:
             problem = "The choice cannot be written into this file without changing its other settings."
             raise ParamsError(problem, f"Set blend.candidate to {candidate} in it by hand.", path)
@@ -50,17 +54,16 @@ def _check_candidate(album: Album, candidate: str) -> None:
         raise ParamsError(problem, f"Choose one of {', '.join(numbers)}, or best.", album.root)
 
 
-def _edit_settings(text: str, candidate: str) -> str | None:
+def _edit_settings(text: str, values: dict[str, Any], candidate: str) -> str | None:
     """The text of `album.yaml` with the choice in it; None if the edited text would not mean exactly that."""
-    expected = yaml.safe_load(text) or {}
-    blend = expected.get("blend") or {}
+    blend = values.get("blend") or {}
     if candidate == "best" and "candidate" not in blend:
         return text
-    expected["blend"] = blend | {"candidate": candidate if candidate == "best" else int(candidate)}
+    choice = candidate if candidate == "best" else int(candidate)
     try:
         edited = _splice(text, candidate)
-        return edited if yaml.safe_load(edited) == expected else None
-    except yaml.YAMLError:
+        return edited if parse_yaml(edited) == values | {"blend": blend | {"candidate": choice}} else None
+    except ParamsError:
         return None
 
 

@@ -51,6 +51,7 @@ def build_provenance(
         "hole": asdict(read_window(album)),
         "base_model": {"name": model, "digest": row.model_digest},
         "adapter_digest": row.adapter_digest,
+        "tuning": read_document(album.work("finetune") / "metrics.json"),
         "candidate": candidate,
         "kind": row.kind,
         "seed": row.seed,

@@ -6,11 +6,33 @@ The names of the fields are the columns of the Parquet files and the keys of the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 
-@dataclass(frozen=True)
+class AuthenticityClass(IntEnum):
+    """Classes of the filled pixels, the most authentic first; their values are those of authenticity.png.
+
+    Attributes:
+        REFERENCE_PIXEL: It shows a pixel of a reference.
+        CONFIRMED: Generated, and confirmed by matches with a reference.
+        GENERATED_ONLY: Generated, and not confirmed.
+    """
+
+    REFERENCE_PIXEL = 255
+    CONFIRMED = 170
+    GENERATED_ONLY = 85
+
+    @property
+    def key(self) -> str:
+        """Its key in JSON documents."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
 class InputPhoto:
     """One file of the album, as `validate` decoded it: a row of inputs.parquet.
+
+    The defaults are those of a file that was not decoded.
 
     Attributes:
         role: "target", "mask" or "reference".
@@ -32,19 +54,19 @@ class InputPhoto:
 
     role: str
     file: str
-    digest: str
-    format: str
-    width: int
-    height: int
-    mode: str
-    bits: int
-    orientation: int
-    icc: str
-    exif: bool
-    sharpness: float
-    duplicate_of: str
+    digest: str = ""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    bits: int = 0
+    orientation: int = 1
+    icc: str = ""
+    exif: bool = False
+    sharpness: float = 0.0
+    duplicate_of: str = ""
     verdict: str
-    reason: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)

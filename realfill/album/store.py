@@ -17,7 +17,7 @@ align     placed.json                 `PlacementSummary`
                                       nothing was warped
 finetune  unet/, text_encoder/        LoRA adapters in PEFT's format; absent if the base model was not tuned
           loss.csv                    step, loss, lr
-          metrics.json                steps, final_loss
+          metrics.json                steps, final_loss; failure (why the tuning was left out), if it failed
 sample    candidates.parquet          one `Candidate` a row
           000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit sRGB
 rank      ranking.parquet             one `RankedCandidate` for each candidate, best first
@@ -25,8 +25,7 @@ rank      ranking.parquet             one `RankedCandidate` for each candidate, 
           matches.png                 matches of the best candidate, drawn side by side with its best reference
           metrics.json                score, inliers (of the best candidate), candidates (number of them)
 blend     composite.tif               the completed canvas in the target's color space and bit depth, lossless
-          authenticity.png            the canvas, 8-bit: 0 = not filled, 255 = reference pixel, 170 = generated
-                                      and confirmed by matches, 85 = generated only
+          authenticity.png            the canvas, 8-bit: 0 = not filled, else an `AuthenticityClass`
           blend.json                  candidate, feather (pixels), box (of the changed pixels), authenticity
                                       (share of the filled pixels by class, and score)
 ========  ==========================  ========================================================================
@@ -50,7 +49,20 @@ from realfill.album.schemas import InputPhoto, PlacementSummary, Window
 from realfill.core.errors import AlbumError, StageError
 
 Row = TypeVar("Row")
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    dict[str, str]: pa.map_(pa.string(), pa.string()),
+    dict[str, float]: pa.map_(pa.string(), pa.float64()),
+}
+
+
+def arrow_schema(row_type: type[Row]) -> pa.Schema:
+    """The schema of a table whose columns are the fields of a dataclass, in their order."""
+    hints = get_type_hints(row_type)
+    return pa.schema([(field.name, _ARROW[hints[field.name]]) for field in fields(row_type)])  # type: ignore[arg-type]
 
 
 def write_rows(path: Path, row_type: type[Row], rows: Sequence[Row]) -> None:
@@ -61,9 +73,8 @@ def write_rows(path: Path, row_type: type[Row], rows: Sequence[Row]) -> None:
         row_type: A dataclass of the module `schemas`; its fields, in their order, are the columns.
         rows: The rows, none or more.
     """
-    hints = get_type_hints(row_type)
-    schema = pa.schema([(field.name, _ARROW[hints[field.name]]) for field in fields(row_type)])  # type: ignore[arg-type]
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), path)  # type: ignore[call-overload]
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=arrow_schema(row_type))  # type: ignore[call-overload]
+    pq.write_table(table, path)
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:

@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ import typer
 
 from realfill import pipeline
 from realfill.album.lock import album_lock
-from realfill.cli.completion import complete_album, print_outcomes, refuse_clashes
+from realfill.cli.completion import attempt, complete_album, print_outcomes, refuse_clashes
 from realfill.cli.console import print_line, print_message, print_table, progress_bars
 from realfill.cli.options import AlbumOptions, AlbumPath, AlbumPaths, Assignments, Out, ParamsFile, Profile
 from realfill.pipeline import Stage
@@ -74,23 +76,39 @@ def evaluate(
     untuned: Annotated[int, typer.Option(min=0, help="Number of fills to draw with the untuned base model.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Compare finished albums with their ground truth (target/gt.*), inside the hole only. Writes work/evaluate/."""
+    """Compare finished albums with their ground truth (target/gt.*), inside the hole only. Writes work/evaluate/.
+
+    An album that fails does not stop the others; the exit code is then 1, and the table of the outcomes at the end
+    says why.
+    """
     from realfill.evaluation.evaluate import evaluate as evaluate_album
+    from realfill.evaluation.scores import Evaluation
     from realfill.evaluation.scores_table import remarks, scores_table
 
     options = AlbumOptions(out, params_file, profile, assignments)
-    evaluations, pages = [], []
-    for path in albums:
+
+    def evaluate_one(path: Path) -> tuple[Evaluation, Path]:
         album, params = options.open(path)
         with album_lock(album):
-            evaluations.append(evaluate_album(album, params, untuned=untuned))
-        pages.append(album.work("evaluate") / "index.html")
+            return evaluate_album(album, params, untuned=untuned), album.work("evaluate") / "index.html"
+
+    evaluations, outcomes, documents = [], [], []
+    for path in albums:
+        result, outcome = attempt(path, "evaluate", partial(evaluate_one, path))
+        if result is not None:
+            evaluations.append(result[0])
+        outcomes.append(outcome if result is None else replace(outcome, page=result[1]))
+        documents.append(outcome.to_json() if result is None else result[0].to_json())
     if as_json:
-        print_line(json.dumps([evaluation.to_json() for evaluation in evaluations], indent=2))
-        return
-    print_table(scores_table(evaluations))
-    for line in (*remarks(evaluations), *(f"page   {page}" for page in pages)):
-        print_line(line)
+        print_line(json.dumps(documents, indent=2))
+    else:
+        if evaluations:
+            print_table(scores_table(evaluations))
+        for line in remarks(evaluations):
+            print_line(line)
+        print_outcomes(outcomes)
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 def pick(

@@ -1,4 +1,4 @@
-"""Completing one album after another: one that fails does not stop the others, and every outcome is told."""
+"""Completing or evaluating one album after another: one that fails does not stop the others, and each is told."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +24,8 @@ from realfill.pipeline import Stage
 
 logger = logging.getLogger("realfill.complete")
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class AlbumOutcome:
@@ -32,9 +34,9 @@ class AlbumOutcome:
     Attributes:
         folder: The album folder, absolute.
         seconds: How long it took.
-        photo: The finished photo; None if the album failed.
-        page: The page that shows it; None if the album failed.
-        error: Why the album failed; None if it was completed.
+        photo: The finished photo; None if the album failed, or was evaluated.
+        page: The page that shows what was made; None if the album failed.
+        error: Why the album failed; None if it did not.
     """
 
     folder: Path
@@ -78,18 +80,33 @@ def complete_album(path: Path, options: AlbumOptions, *, force: bool) -> AlbumOu
     Returns:
         The outcome. If the album failed, its error has been printed.
     """
+    result, outcome = attempt(path, "complete", lambda: _run_stages(path, options, force=force))
+    return outcome if result is None else replace(outcome, photo=result[0], page=result[1])
+
+
+def attempt(path: Path, command: str, work: Callable[[], Result]) -> tuple[Result | None, AlbumOutcome]:
+    """Work on an album.
+
+    Args:
+        path: The album's folder, or its name in the library of the working directory.
+        command: The command that works on it.
+        work: Does the work.
+
+    Returns:
+        What `work` returned, and the outcome. If the album failed, None, and its error has been printed.
+    """
     started, folder = time.monotonic(), Path(os.path.realpath(album_folder(path)))
     try:
-        photo, page = _run_stages(path, options, force=force)
-        return AlbumOutcome(folder, time.monotonic() - started, photo, page)
+        result = work()
+        return result, AlbumOutcome(folder, time.monotonic() - started)
     except RealFillError as caught:
         error = caught
     except Exception as caught:  # a mistake in the code, or something around it: the next album may be completed
         logger.info("%s failed here:", folder, exc_info=caught)
         problem = f"Something unexpected failed ({type(caught).__name__}: {caught})."
-        error = StageError(problem, "`realfill --verbose complete` tells where; please report it.", folder)
+        error = StageError(problem, f"`realfill --verbose {command}` tells where; please report it.", folder)
     print_error(error)
-    return AlbumOutcome(folder, time.monotonic() - started, error=error)
+    return None, AlbumOutcome(folder, time.monotonic() - started, error=error)
 
 
 def refuse_clashes(paths: Sequence[Path], out: Path | None) -> dict[Path, AlbumOutcome]:
@@ -113,8 +130,9 @@ def refuse_clashes(paths: Sequence[Path], out: Path | None) -> dict[Path, AlbumO
 def print_outcomes(outcomes: Sequence[AlbumOutcome]) -> None:
     """Print the photos and pages of albums, and, of several albums, a table with their outcomes."""
     for outcome in outcomes:
-        if not outcome.error:
+        if outcome.photo:
             print_line(f"photo  {outcome.photo}")
+        if outcome.page:
             print_line(f"page   {outcome.page}")
     if len(outcomes) > 1:
         print_table(_outcomes_table(outcomes))
@@ -122,10 +140,10 @@ def print_outcomes(outcomes: Sequence[AlbumOutcome]) -> None:
 
 def _outcomes_table(outcomes: Sequence[AlbumOutcome]) -> Table:
     table = Table("album", "outcome", "time")
-    table.add_column("photo or reason", overflow="fold")
+    table.add_column("result or reason", overflow="fold")
     for row in outcomes:
         outcome = Text(row.outcome, "red" if row.error else "green")
-        table.add_row(Text(row.name), outcome, f"{row.seconds:.0f} s", Text(str(row.error or row.photo)))
+        table.add_row(Text(row.name), outcome, f"{row.seconds:.0f} s", Text(str(row.error or row.photo or row.page)))
     return table
 
 

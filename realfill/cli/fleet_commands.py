@@ -37,14 +37,20 @@ def night(
         bool, typer.Option("--again", help="Also try albums in quarantine that did not change.")
     ] = False,
 ) -> None:
-    """Complete every album that is new or changed, in this process, without any worker."""
+    """Complete every album that is new or changed, in this process, without any worker.
+
+    An album that fails does not stop the others; the exit code is then 1, and `realfill status` says why.
+    """
     root = _enter(library)
-    from realfill.flows.complete_library import complete_library
+    from realfill.flows.complete_library import complete_library, count_outcomes
     from realfill.flows.server import has_server, require_server, server_errors, start_temporary_server
 
     require_server() if has_server() else start_temporary_server()
     with server_errors():
-        complete_library(str(root), albums or None, again=again)
+        result = complete_library(str(root), albums or None, again=again)
+    print_line(count_outcomes(result))
+    if result["failed"] or result["quarantined"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -35,13 +35,20 @@ def add(
 
 
 def engine(library: LibraryFolder = Path()) -> None:
-    """Renew engine.yaml, by which DVC reruns exactly the stages whose code changed with this installation."""
+    """Bring the library up to this version of realfill, after an upgrade.
+
+    It renews engine.yaml, by which DVC reruns exactly the stages whose code changed, and the pipelines, dvc.yaml and
+    pipelines/album.dvc.yaml, unless they were edited.
+    """
     from realfill.library.engine import ENGINE, renew_engine, results_of_other_code
     from realfill.library.repository import Library
 
     opened = Library.find(library)
-    changed = renew_engine(opened)
-    print_line(f"{ENGINE} is renewed: {', '.join(changed)}" if changed else f"{ENGINE} is up to date")
+    renewal = renew_engine(opened)
+    for line in renewal.notes or [f"{ENGINE} is up to date"]:
+        print_line(line)
+    for warning in renewal.warnings:
+        print_message(warning)
     for stage, albums in results_of_other_code(opened).items():
         print_message(f"{stage}: made by other code for {len(albums)} albums; `dvc repro` makes it again.")
 
@@ -71,7 +78,10 @@ def status(library: LibraryFolder = Path()) -> None:
     from realfill.library.run_history import latest_rows
     from realfill.library.status_table import status_table
 
-    print_table(status_table(latest_rows(Library.find(library)).values()))
+    opened = Library.find(library)
+    print_table(status_table(latest_rows(opened).values()))
+    for name in opened.misnamed_folders:
+        print_message(f"{name} is left out: no album can have this name. Rename the folder.")
 
 
 def history(

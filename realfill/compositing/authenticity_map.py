@@ -8,12 +8,8 @@ import cv2
 import numpy as np
 
 from realfill.album.placement import CERTAIN, Proposal
-from realfill.album.schemas import Window
+from realfill.album.schemas import AuthenticityClass, Window
 from realfill.imaging.ops import Pixels
-
-# Pixel values of authenticity.png, and the names of the classes in blend.json.
-REFERENCE, CONFIRMED, GENERATED = 255, 170, 85
-NAMES = {REFERENCE: "reference_pixel", CONFIRMED: "confirmed", GENERATED: "generated_only"}
 
 
 @dataclass(frozen=True)
@@ -55,18 +51,18 @@ def build_authenticity_map(
         settings: What counts as backed by a reference.
 
     Returns:
-        [H, W] uint8: 0 outside the hole, else REFERENCE, CONFIRMED or GENERATED.
+        [H, W] uint8: 0 outside the hole, else an `AuthenticityClass`.
     """
-    classes = np.where(mask > 0, np.uint8(GENERATED), np.uint8(0))
+    classes = np.where(mask > 0, np.uint8(AuthenticityClass.GENERATED_ONLY), np.uint8(0))
     near = np.zeros_like(classes)
     for x, y in np.rint(matches).astype(int).tolist():
         cv2.circle(near, (x, y), max(1, round(settings.match_radius * window.side)), 255, -1)
-    classes[(near > 0) & (mask > 0)] = CONFIRMED
+    classes[(near > 0) & (mask > 0)] = AuthenticityClass.CONFIRMED
     if proposal is not None:
         height, width = mask.shape
         whole = proposal.crop(0, 0, width, height)
         certain = (whole.weight(kind) > settings.min_weight) & (whole.confidence >= CERTAIN)
-        classes[certain & (mask > 0)] = REFERENCE
+        classes[certain & (mask > 0)] = AuthenticityClass.REFERENCE_PIXEL
     return classes
 
 
@@ -80,9 +76,10 @@ def compute_authenticity_shares(
         settings: The weight of confirmed pixels in the score.
 
     Returns:
-        The shares by the names of the classes, and "score"; 0 to 1, rounded to 4 decimals.
+        The shares by the keys of the classes, and "score"; 0 to 1, rounded to 4 decimals.
     """
     hole = max(1, int((classes > 0).sum()))
-    shares = {name: round(float((classes == value).sum() / hole), 4) for value, name in NAMES.items()}
-    score = shares["reference_pixel"] + settings.confirmed_score * shares["confirmed"]
-    return shares | {"score": round(score, 4)}
+    shares = {entry: round(float((classes == entry).sum() / hole), 4) for entry in AuthenticityClass}
+    confirmed = settings.confirmed_score * shares[AuthenticityClass.CONFIRMED]
+    score = shares[AuthenticityClass.REFERENCE_PIXEL] + confirmed
+    return {entry.key: share for entry, share in shares.items()} | {"score": round(score, 4)}

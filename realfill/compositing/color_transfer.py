@@ -104,10 +104,10 @@ def fit_color_transform(
         np.linalg.LinAlgError: Its normal equations are singular.
     """
     distance = distance_to_hole(hole)
-    ring = shared & (distance < settings.max_distance)
-    rows, columns = np.nonzero(ring)
-    if len(rows) < settings.min_pixels:
+    ring = _select_ring(shared, distance, settings)
+    if ring is None:
         return None
+    rows, columns = np.nonzero(ring)
     step = max(1, len(rows) // settings.max_samples)
     rows, columns = rows[::step], columns[::step]
     source, goal = (
@@ -150,8 +150,8 @@ def match_color_statistics(
         NumericalError: The transform is not finite.
         np.linalg.LinAlgError: A covariance has no square root.
     """
-    ring = shared & (distance_to_hole(hole) < settings.max_distance)
-    if ring.sum() < settings.min_pixels:
+    ring = _select_ring(shared, distance_to_hole(hole), settings)
+    if ring is None:
         return None
     source, goal = (image[ring].astype(np.float64) for image in (reference, target))  # [N, 3]
     covariances = (np.cov(colors.T) + settings.min_contrast**2 * np.eye(3) for colors in (source, goal))
@@ -169,6 +169,12 @@ def distance_to_hole(hole: np.ndarray) -> np.ndarray:
     OpenCV's approximation with a 5x5 mask.
     """
     return np.asarray(cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5))
+
+
+def _select_ring(shared: np.ndarray, distance: np.ndarray, settings: ColorTransferSettings) -> np.ndarray | None:
+    """Select the shared pixels around the hole that are compared, bool [H, W]; None where there are too few."""
+    ring = shared & (distance < settings.max_distance)
+    return ring if ring.sum() >= settings.min_pixels else None
 
 
 def _masked_blur(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:

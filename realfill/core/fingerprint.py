@@ -63,9 +63,14 @@ def code_fingerprint(module: str) -> str:
     parts = {
         "code": {name: code for name, (code, _) in parsed.items()},
         "data": [_digest_data(folder) for folder in folders],
-        "libraries": {name: _public_version(PIXEL_LIBRARIES[name]) for name in sorted(used)},
+        "libraries": {name: _version(PIXEL_LIBRARIES[name]).partition("+")[0] for name in sorted(used)},
     }
     return digest_json(parts)[:LENGTH]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that may decide pixels, by distribution; "absent" for one that is not installed."""
+    return {distribution: _version(distribution) for distribution in PIXEL_LIBRARIES.values()}
 
 
 @cache
@@ -129,9 +134,8 @@ def _data_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _public_version(distribution: str) -> str:
-    """Version of an installed distribution without its local part; "absent" where it is not installed."""
+def _version(distribution: str) -> str:
     try:
-        return version(distribution).partition("+")[0]
+        return version(distribution)
     except PackageNotFoundError:
         return "absent"

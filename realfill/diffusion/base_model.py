@@ -98,12 +98,11 @@ class BaseModel:
             latents: [B, 4, h, w] float32, multiplied by the autoencoder's scaling factor.
 
         Returns:
-            [B, f h, f w, 3] uint8 sRGB; f is `vae_scale_factor`.
+            [B, f h, f w, 3] float32 sRGB, mostly in 0..1; f is `vae_scale_factor`. Not finite where the model failed.
         """
         with self.accelerator.autocast():
             images = self.vae.decode(latents.to(self.device) / self.vae.config.scaling_factor).sample
-        levels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        array: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
+        array: np.ndarray = ((images.float() + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
         return array
 
     def downsample_masks(self, masks: np.ndarray) -> Tensor:

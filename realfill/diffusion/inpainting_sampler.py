@@ -13,9 +13,11 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistep
 from torch import Tensor
 
 from realfill.core.errors import ModelError
+from realfill.core.failures import require_finite, skip_failing
 from realfill.core.seeding import torch_generator
 from realfill.diffusion.base_model import BaseModel, mask_image
 from realfill.diffusion.guide import Guide, GuideSettings, restore_detail
+from realfill.imaging.ops import to_uint8
 
 if TYPE_CHECKING:
     from realfill.core.params import SampleParams
@@ -28,11 +30,15 @@ class SampledImages:
     """Candidates in memory.
 
     Attributes:
-        images: [K, R, R, 3] uint8 sRGB.
+        images: [K, R, R, 3] uint8 sRGB, those whose pixels are finite.
+        draws: Number of each among all that were sampled, [K].
+        count: How many were sampled, those included that were left out.
         batch_size: How many were sampled in one pass in the end.
     """
 
     images: np.ndarray
+    draws: tuple[int, ...]
+    count: int
     batch_size: int
 
 
@@ -50,7 +56,7 @@ def sample_candidates(
     """Sample candidates with the model and the adapter that it has.
 
     Candidate k has a generator of its own, seeded by (kind, seed, k), so it depends neither on how many others are
-    sampled nor on the batch size, except for rounding.
+    sampled nor on the batch size, except for rounding. One whose pixels are not finite is left out with a warning.
 
     Args:
         model: The base model.
@@ -67,11 +73,13 @@ def sample_candidates(
         ModelError: Not even one candidate fits into memory.
     """
     batch_size = min(params.batch_size, count)
-    images: list[np.ndarray] = []
-    while len(images) < count:
-        indices = range(len(images), min(len(images) + batch_size, count))
+    images: dict[int, np.ndarray] = {}
+    done = 0
+    while done < count:
+        indices = range(done, min(done + batch_size, count))
         try:
-            images += list(_sample_batch(model, image, mask, indices, params, prompt, on_step, guide, settings))
+            images |= _sample_batch(model, image, mask, indices, params, prompt, on_step, guide, settings)
+            done = indices.stop
         except torch.OutOfMemoryError as error:
             if batch_size == 1:
                 raise ModelError(
@@ -80,7 +88,8 @@ def sample_candidates(
             batch_size //= 2
             logger.warning("Out of memory: continuing with %d candidates per pass.", batch_size)
             torch.cuda.empty_cache()
-    return SampledImages(np.stack(images), batch_size)
+    pixels = np.stack(list(images.values())) if images else np.empty((0, *image.shape), np.uint8)
+    return SampledImages(pixels, tuple(images), count, batch_size)
 
 
 @torch.no_grad()
@@ -94,8 +103,8 @@ def _sample_batch(
     on_step: Callable[[int], None],
     guide: Guide | None,
     settings: GuideSettings,
-) -> np.ndarray:
-    """Sample the candidates with these indices in one pass, [B, R, R, 3] uint8 sRGB."""
+) -> dict[int, np.ndarray]:
+    """Sample the candidates with these indices in one pass; returns those that are finite, [R, R, 3] uint8 sRGB."""
     kind = "guided" if guide else "noise"
     generators = [torch_generator(kind, params.seed, index) for index in indices]
     scheduler = _create_scheduler(params, model)
@@ -117,11 +126,19 @@ def _sample_batch(
         return previous
 
     latents = _run_denoising(scheduler, noise, init, denoise)
-    images = model.decode(latents)  # [B, R, R, 3] uint8
+    candidates = {}
+    for index, decoded in zip(indices, model.decode(latents), strict=True):
+        with skip_failing(f"The candidate {index} from {'placed pixels' if guide else 'pure noise'}"):
+            require_finite(picture=decoded)
+            candidates[index] = to_uint8(decoded)
     if guide is None or init is None:
-        return images
-    decoded_init = model.decode(init.latents)[0]  # [R, R, 3] uint8
-    return np.stack([restore_detail(candidate, guide, decoded_init, mask, settings) for candidate in images])
+        return candidates
+    decoded_init = model.decode(init.latents)[0]  # [R, R, 3] float32
+    with skip_failing("The restoring of placed detail"):
+        require_finite(picture=decoded_init)
+        lossy = to_uint8(decoded_init)
+        return {index: restore_detail(image, guide, lossy, mask, settings) for index, image in candidates.items()}
+    return candidates
 
 
 def _encode_condition(model: BaseModel, image: np.ndarray, mask: np.ndarray, guide: Guide | None) -> Tensor:

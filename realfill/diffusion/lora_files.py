@@ -113,16 +113,26 @@ def write_log(
     folder: Path,
     losses: Sequence[float],
     params: FinetuneParams,
+    failure: str = "",
     settings: TuningLogSettings = TuningLogSettings(),
 ) -> None:
-    """Write loss.csv (step, loss, learning rate of the UNet) and metrics.json (number of steps, final loss)."""
+    """Write loss.csv and metrics.json.
+
+    Args:
+        folder: Where to write.
+        losses: Of each step that was taken.
+        params: The learning rate and its warm-up.
+        failure: Why the tuning was left out; empty where it was not.
+        settings: What the final loss is.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "loss", "lr"])
     for step, loss in enumerate(losses):
         writer.writerow([step, f"{loss:.6f}", f"{params.lr_unet * warmup_factor(step, params):.3e}"])
     atomic_write(folder / "loss.csv", text.getvalue())
-    write_json(folder / "metrics.json", {"steps": len(losses), "final_loss": final_loss(losses, settings)})
+    metrics = {"steps": len(losses), "final_loss": final_loss(losses, settings)}
+    write_json(folder / "metrics.json", metrics | ({"failure": failure} if failure else {}))
 
 
 def final_loss(losses: Sequence[float], settings: TuningLogSettings = TuningLogSettings()) -> float | None:

@@ -14,6 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 
 from realfill.core.errors import TuningError
+from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.core.seeding import derive_seed, torch_generator
 from realfill.diffusion.base_model import BaseModel
@@ -101,7 +102,8 @@ class LoraTrainer:
             on_progress: Called after each step.
 
         Raises:
-            TuningError: The loss is no longer finite, or not even a single sample fits into memory.
+            TuningError: Not even a single sample fits into memory.
+            NumericalError: The loss is no longer finite, or the tuned weights are not.
         """
         self.losses = read_checkpoint(checkpoints, self._weights, self._optimizer)
         if self.losses:
@@ -116,6 +118,8 @@ class LoraTrainer:
             if on_progress:
                 rate = (done - resumed) / (time.monotonic() - started)
                 on_progress(ProgressUpdate("finetune", done, total, self.losses[-1], (total - done) / rate, rate))
+        if not all(bool(torch.isfinite(weight).all()) for weight in self._weights.values()):
+            raise NumericalError(f"the weights after step {total - 1} are not finite")
 
     def train_step(self, step: int) -> float:
         """Take one optimizer step on the batch of this step, with a smaller micro-batch where memory is short.
@@ -124,7 +128,8 @@ class LoraTrainer:
             Mean loss of the batch.
 
         Raises:
-            TuningError: The loss is not finite, or not even a single sample fits into memory.
+            TuningError: Not even a single sample fits into memory.
+            NumericalError: The loss is not finite.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak_lr"] * warmup_factor(step, self._params)
@@ -135,9 +140,7 @@ class LoraTrainer:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._halve_micro_batch(error)
         if not math.isfinite(loss):
-            raise TuningError(
-                f"The loss of step {step} is {loss}.", "Lower finetune.lr_unet and finetune.lr_text and run again."
-            )
+            raise NumericalError(f"the loss of step {step} is {loss}")
         self._optimizer.step()
         return loss
 

@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from realfill.album.layout import Album
+from realfill.album.schemas import AuthenticityClass
 from realfill.album.store import canvas_path, find_provenance, finished_photo, mask_path, read_document
-from realfill.compositing.authenticity_map import NAMES
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import AlbumError, StageError
 from realfill.evaluation.baselines import BaselineSettings
@@ -145,12 +145,12 @@ def _judge_authenticity(album: Album, scorer: Scorer, result: Pixels) -> dict[st
         return {}
     labels, picture = scorer.resize_labels(read_png(path)), scorer.resize(result)
     authenticity = {}
-    for label, name in NAMES.items():
+    for label in AuthenticityClass:
         region = scorer.hole & (labels == label)  # [h, w] bool
         if region.any():
             share = round(float(region.sum() / scorer.hole.sum()), 4)
             error = round(squared_error(picture[region], scorer.ground_truth[region]), 1)
-            authenticity[name] = {"share": share, "mse": error}
+            authenticity[label.key] = {"share": share, "mse": error}
     return authenticity
 
 

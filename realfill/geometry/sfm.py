@@ -43,6 +43,8 @@ class SfmSettings:
         focal_range: Least and largest plausible focal length, as multiples of the longer side; set by hand.
         max_distortion: Largest plausible |k1|; set by hand.
         min_photos: How many posed photos have to be plausible, or all where fewer are posed; set by hand.
+        timeout: After how many seconds the child process is killed. Set by hand, far above the seconds to minutes
+            that the few photos of an album take.
         mapper: Of COLMAP's mapper.
     """
 
@@ -53,6 +55,7 @@ class SfmSettings:
     focal_range: tuple[float, float] = (0.4, 6.0)
     max_distortion: float = 0.5
     min_photos: int = 3
+    timeout: float = 1800
     mapper: MapperSettings = MapperSettings()
 
 
@@ -76,7 +79,7 @@ def reconstruct(
 
     Raises:
         StageError: The child process cannot run, since pycolmap is not installed or its files cannot be written.
-        NumericalError: The child process failed or crashed.
+        NumericalError: The child process failed, crashed or did not end.
     """
     enough = {pair: value for pair, value in matches.items() if len(value) >= settings.mapper.min_num_matches}
     if not enough:
@@ -96,7 +99,18 @@ def _run_in_subprocess(folder: Path, graph: CorrespondenceGraph, settings: SfmSe
     (folder / _SETTINGS).write_text(json.dumps(asdict(settings)))
     command = [sys.executable, "-m", "realfill.geometry.sfm", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOG_minloglevel": "3"}
-    process = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", env=environment)
+    try:
+        process = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=settings.timeout,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NumericalError(f"structure from motion did not end within {settings.timeout:g} s") from error
     if process.returncode:
         message, *_ = [*process.stderr.strip().splitlines()[-1:], f"exit status {process.returncode}"]
         if process.returncode != os.EX_UNAVAILABLE:

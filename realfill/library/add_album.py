@@ -7,20 +7,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from realfill.album.discovery import open_album
 from realfill.album.dvc_links import is_cache_link
 from realfill.core.atomic_io import atomic_write, new_directory
 from realfill.core.errors import LibraryError
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import ENGINE, renew_engine
-from realfill.library.repository import PHOTO_FOLDERS, PIPELINE, SETTINGS_KEYS, Library, read_settings_values
-
-_SETTINGS_HEADER = """\
-# Settings of this album alone: the hole, where target/mask.* does not draw it, and values that override those of
-# params.yaml, e.g. `blend: {candidate: 3}`. Leave every key in its place: DVC watches them one by one.
-"""
+from realfill.library.pipeline_files import link_pipeline
+from realfill.library.repository import PHOTO_FOLDERS, PIPELINE, Library
+from realfill.library.watched_settings import read_settings_values, write_settings
 
 
 def add_album(source: Path, root: Path) -> Path:
@@ -53,7 +48,7 @@ def add_album(source: Path, root: Path) -> Path:
             copy = partial / photo.relative_to(album.root)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(photo.resolve() if photo.is_symlink() else photo, copy, follow_symlinks=False)
-        _write_settings(read_settings_values(album.root), partial)
+        write_settings(read_settings_values(album.root), partial)
         link_pipeline(library.root / PIPELINE, partial / "dvc.yaml")
         _track_photos(library, partial)
     if not (library.root / ENGINE).is_file():
@@ -61,24 +56,10 @@ def add_album(source: Path, root: Path) -> Path:
     return folder
 
 
-def link_pipeline(pipeline: Path, link: Path) -> None:
-    """Link the pipeline of all albums into one album, or copy it where links are not supported."""
-    try:
-        link.symlink_to(os.path.relpath(pipeline, link.parent))
-    except OSError:
-        shutil.copyfile(pipeline, link)
-
-
 def _reject_links(root: Path, photos: Sequence[Path]) -> None:
     for path in (root / "ref", root / "target", root / "album.yaml", *photos):
         if path.is_symlink() and not is_cache_link(path, root):
             raise LibraryError("This is a link.", "Replace it by a copy of what it points to.", path)
-
-
-def _write_settings(values: dict[str, object], folder: Path) -> None:
-    """Write an `album.yaml` that has every key that DVC watches."""
-    complete = {key: values.get(key) for key in SETTINGS_KEYS}
-    atomic_write(folder / "album.yaml", _SETTINGS_HEADER + yaml.safe_dump(complete, sort_keys=False))
 
 
 def _track_photos(library: Library, folder: Path) -> None:

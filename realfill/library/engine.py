@@ -1,12 +1,15 @@
 """The engine of a library: which code makes its results.
 
 `engine.yaml` in the library's root holds a fingerprint for each stage. Git keeps it, and DVC watches it line by line
-(`params:` in the pipelines), so that after an upgrade exactly the stages rerun whose code changed.
+(`params:` in the pipelines), so that after an upgrade exactly the stages rerun whose code changed. It also holds the
+digests by which `pipeline_files` renews the pipelines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -15,10 +18,12 @@ import yaml
 
 from realfill.album.layout import Album
 from realfill.core.atomic_io import atomic_write
-from realfill.core.errors import LibraryError
+from realfill.core.errors import LibraryError, RealFillError
 from realfill.core.fingerprint import code_fingerprint
 from realfill.core.hashing import digest_json
+from realfill.library.pipeline_files import installed_pipelines, other_pipelines, renew_pipelines
 from realfill.library.repository import Library
+from realfill.library.watched_settings import complete_settings
 from realfill.pipeline import STAGES, stage_fingerprint
 
 ENGINE = "engine.yaml"
@@ -28,9 +33,44 @@ _HEADER = """\
 """
 
 
+@dataclass(frozen=True)
+class Renewal:
+    """What an upgrade changed in a library.
+
+    Attributes:
+        stages: The stages, and `gallery`, whose code changed: DVC reruns them, for every album that was completed.
+        pipelines: Paths of the pipelines that were renewed.
+        edited: Paths of the pipelines that stay as the user edited them, and where the installed ones are.
+    """
+
+    stages: list[str]
+    pipelines: list[str]
+    edited: Mapping[str, Path]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was renewed, sentences."""
+        stages = [f"{ENGINE} is renewed: the code changed of {', '.join(self.stages)}."] if self.stages else []
+        return [*stages, *(f"{name} is renewed, as this version of realfill has it." for name in self.pipelines)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was not renewed, sentences."""
+        return [
+            f"{name} was edited and stays as it is. This version of realfill has another one: take over its changes "
+            f"from {path}, or copy it."
+            for name, path in self.edited.items()
+        ]
+
+
 @cache
 def installed_engine() -> Mapping[str, str]:
-    """The fingerprint of each stage, and of the gallery, as this installation has them."""
+    """The fingerprint of each stage, of the gallery, and of the pipelines, as this installation has them."""
+    return MappingProxyType(dict(_installed_stages()) | dict(installed_pipelines()))
+
+
+@cache
+def _installed_stages() -> Mapping[str, str]:
     stages = {stage.name: stage_fingerprint(stage) for stage in STAGES}
     return MappingProxyType(stages | {"gallery": code_fingerprint("realfill.library.gallery")})
 
@@ -58,24 +98,31 @@ def read_engine(library: Library) -> dict[str, str]:
 
 def changed_stages(library: Library) -> list[str]:
     """The stages, and `gallery`, whose code here is not what `engine.yaml` says."""
-    try:
-        recorded = read_engine(library)
-    except LibraryError:
-        recorded = {}
-    return [name for name, fingerprint in installed_engine().items() if recorded.get(name) != fingerprint]
+    recorded = _read_engine_or_nothing(library)
+    return [name for name, fingerprint in _installed_stages().items() if recorded.get(name) != fingerprint]
 
 
-def renew_engine(library: Library) -> list[str]:
-    """Write the installed engine into `engine.yaml`, unless it is there already.
+def renew_engine(library: Library) -> Renewal:
+    """Bring a library up to the installed version: `engine.yaml`, and the pipelines that nobody edited.
 
-    Returns:
-        The stages whose fingerprint changed: DVC reruns them, for every album that they were run for.
+    Albums get the keys of `album.yaml` that a renewed pipeline watches.
     """
-    changed = changed_stages(library)
-    if changed:
+    changed, recorded = changed_stages(library), _read_engine_or_nothing(library)
+    renewed = renew_pipelines(library, recorded)
+    for name in library.album_names if renewed else ():
+        with suppress(RealFillError):  # of its own, which is told when it is opened
+            complete_settings(library.folder(name))
+    if recorded != installed_engine():
         lines = [f"{name}: '{fingerprint}'\n" for name, fingerprint in installed_engine().items()]
         atomic_write(library.root / ENGINE, _HEADER + "".join(lines))
-    return changed
+    return Renewal(changed, renewed, other_pipelines(library))
+
+
+def _read_engine_or_nothing(library: Library) -> dict[str, str]:
+    try:
+        return read_engine(library)
+    except LibraryError:
+        return {}
 
 
 def require_engine(album: Album, stage: str) -> None:

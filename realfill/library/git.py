@@ -22,7 +22,13 @@ def run_git(folder: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in _ANOTHER_REPOSITORY}
     try:
         process = subprocess.run(
-            ["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
+            ["git", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            errors="replace",
         )
     except FileNotFoundError as error:
         raise LibraryError("git is not installed.", "Install it, e.g. `apt-get install git`.") from error

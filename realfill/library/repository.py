@@ -17,22 +17,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from realfill.album.discovery import open_album
 from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import Album
-from realfill.album.settings import AlbumSettings
 from realfill.core.errors import LibraryError, RealFillError, printable
 from realfill.core.params import Params, load_params
 from realfill.library.dvc_state import DvcState, open_dvc_state
+from realfill.library.watched_settings import complete_settings
 
 PIPELINE = Path("pipelines") / "album.dvc.yaml"
 PHOTO_FOLDERS = ("ref", "target")
-SETTINGS_KEYS = (
-    *(name for name in AlbumSettings.model_fields if name != "overrides"),
-    *(field.alias or name for name, field in Params.model_fields.items()),
-)
 _NO_LIBRARY_REMEDY = "Make one with `realfill init`, or `git clone` one; name it with --library from elsewhere."
 # Stricter than an album folder elsewhere: the first character excludes hidden folders and command-line options.
 _ALBUM_NAME = re.compile(r"[\w(+][\w. +()@&',=-]{0,199}")
@@ -100,13 +94,14 @@ class Library:
     @property
     def album_names(self) -> list[str]:
         """The names of all albums, sorted."""
-        return sorted(filter(_is_album_name, self._folder_names()))
+        names = (path.parent.name for path in self.albums_folder.glob("[!.]*/dvc.yaml"))
+        return sorted(filter(_is_album_name, names))
 
     @property
     def misnamed_folders(self) -> list[str]:
-        """The names, printable and sorted, of folders that would be albums if their names were allowed."""
-        names = (name for name in self._folder_names() if not _is_album_name(name))
-        return sorted(printable(name) for name in names)
+        """The names, printable and sorted, of folders beside the albums whose names no album may have."""
+        names = (path.name for path in self.albums_folder.glob("[!.]*/"))
+        return sorted(printable(name) for name in names if not _is_album_name(name))
 
     def folder(self, name: str) -> Path:
         """The folder of the album of that name, whether it exists or not.
@@ -121,10 +116,10 @@ class Library:
         return self.albums_folder / name
 
     def album(self, name: str) -> Album:
-        """Open an album of the library.
+        """Open an album of the library; its `album.yaml` has every key that DVC watches afterwards.
 
         Raises:
-            LibraryError: The album or its photos are missing, or its `album.yaml` lacks keys that DVC watches.
+            LibraryError: The album or its photos are missing.
             AlbumError: Its folder does not follow the layout.
             ParamsError: Its `album.yaml` is not valid.
         """
@@ -136,11 +131,7 @@ class Library:
             files = shlex.join(str(file.relative_to(self.root)) for file in self.dvc_files(name))
             raise LibraryError("The album's photos are not here.", f"Run `dvc pull {files}`.", folder)
         album = open_album(folder)
-        settings = read_settings_values(folder)
-        missing = [key for key in SETTINGS_KEYS if key not in settings]
-        if missing:
-            problem = f"Keys that DVC watches are missing: {', '.join(missing)}."
-            raise LibraryError(problem, f"Add them without a value: `{missing[0]}:`.", folder / "album.yaml")
+        complete_settings(folder)
         return album
 
     def params(self, album: Album) -> Params:
@@ -150,10 +141,6 @@ class Library:
             ParamsError: A key is unknown or a value is not allowed.
         """
         return load_params(self.root / "params.yaml", overrides=album.settings.overrides)
-
-    def _folder_names(self) -> list[str]:
-        """The names of the folders of albums, whatever they are, except hidden ones."""
-        return [path.parent.name for path in self.albums_folder.glob("[!.]*/dvc.yaml")]
 
     def pipeline_file(self, name: str) -> Path:
         """The `dvc.yaml` of an album."""
@@ -182,18 +169,6 @@ class Library:
         with open_dvc_state(self.root, *self.dvc_files(name)) as state:
             state.commit_changed_photos()
 
-    def is_up_to_date(self, album: Album, stage: str) -> bool:
-        """Whether DVC finds a stage's photos, parameters, inputs and outputs as they were committed."""
-        file = self.pipeline_file(album.name)
-        with open_dvc_state(self.root, file) as state:
-            return state.is_up_to_date(file, stage)
-
-    def commit_stage(self, album: Album, stage: str) -> None:
-        """Commit a stage that has just run, with its present inputs and outputs, to DVC."""
-        file = self.pipeline_file(album.name)
-        with open_dvc_state(self.root, file) as state:
-            state.commit(file, stage)
-
 
 def _is_album_name(name: str) -> bool:
     return _ALBUM_NAME.fullmatch(name) is not None and len(os.fsencode(name)) <= _MAX_NAME_BYTES
@@ -212,10 +187,3 @@ def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:
         except RealFillError as error:
             problems[path.name] = str(error)
     return albums, problems
-
-
-def read_settings_values(folder: Path) -> dict[str, object]:
-    """The values in an album's `album.yaml`; empty without one."""
-    path = folder / "album.yaml"
-    values: dict[str, object] | None = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    return values or {}

@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,35 +20,13 @@ import pyarrow.parquet as pq
 
 from realfill import __version__
 from realfill.album.layout import Album
-from realfill.album.store import find_provenance, read_document
+from realfill.album.store import arrow_schema, find_provenance, read_document
 from realfill.core.atomic_io import atomic_write
+from realfill.core.fingerprint import library_versions
 from realfill.library.engine import engine_digest
 from realfill.library.repository import Library
 
 OUTCOMES = ("quarantined", "failed", "completed", "unchanged")  # those that need a person first
-_PACKAGES = ("torch", "diffusers", "transformers", "peft", "kornia", "opencv-python-headless", "pillow")
-_TEXTS = pa.map_(pa.string(), pa.string())
-_NUMBERS = pa.map_(pa.string(), pa.float64())
-_SCHEMA = pa.schema(
-    {
-        "album": pa.string(),
-        "outcome": pa.string(),
-        "error": pa.string(),
-        "reason": pa.string(),
-        "inputs": pa.string(),
-        "photo": pa.string(),
-        "digest": pa.string(),
-        "scores": _NUMBERS,
-        "seconds": _NUMBERS,
-        "gpu_seconds": _NUMBERS,
-        "gigabytes": pa.float64(),
-        "gpu_gigabytes": pa.float64(),
-        "worker": pa.string(),
-        "began": pa.string(),
-        "ended": pa.string(),
-        "versions": _TEXTS,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -100,6 +77,10 @@ class HistoryRow:
         return replace(self, outcome="unchanged", seconds={}, gpu_seconds={}, gigabytes=0.0, gpu_gigabytes=0.0)
 
 
+_FIELDS = arrow_schema(HistoryRow)
+_SCHEMA = _FIELDS.remove(_FIELDS.get_field_index("night"))  # of the files
+
+
 def read_photo_digest(library: Library, name: str) -> str:
     """SHA-256 of an album's finished photo as its provenance states it, hex."""
     return str(read_document(library.folder(name) / "completed" / f"{name}.json")["digest"])
@@ -117,8 +98,8 @@ def summarize_result(album: Album) -> dict[str, Any]:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of the installed packages that decide an album's bytes, and a digest of the engine."""
-    return {"realfill": __version__, "engine": engine_digest()[:16], **{name: version(name) for name in _PACKAGES}}
+    """Versions of this project and of the libraries that decide pixels, and a digest of the engine."""
+    return {"realfill": __version__, "engine": engine_digest()[:16], **library_versions()}
 
 
 def write_rows(library: Library, night: str, run: str, rows: Sequence[HistoryRow]) -> Path:
@@ -133,8 +114,7 @@ def write_rows(library: Library, night: str, run: str, rows: Sequence[HistoryRow
     Returns:
         The file.
     """
-    values = [asdict(row) for row in rows]
-    table = pa.Table.from_pylist([{name: value[name] for name in _SCHEMA.names} for value in values], schema=_SCHEMA)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA)
     data = io.BytesIO()
     pq.write_table(table, data, compression="zstd")
     path = history_folder(library) / f"night={night}" / f"{run}.parquet"

@@ -15,9 +15,9 @@ from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.errors import ParamsError, TransientError
 from realfill.core.hashing import digest, digest_json
-from realfill.library.add_album import link_pipeline
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import engine_digest, renew_engine
+from realfill.library.pipeline_files import link_pipeline
 from realfill.library.repository import PIPELINE, Library
 
 FILES = ("album.yaml", "ref.dvc", "target.dvc", "dvc.lock")
@@ -80,8 +80,8 @@ def apply_work_order(library: Library, order: WorkOrder, context: dict[str, str]
     folder = library.folder(name)
     if is_own_clone(library, context):
         return False
-    _require_same_engine(library, context)
     renew_engine(library)
+    _require_same_engine(library, context)
     if (library.root / "params.yaml").read_text(encoding="utf-8") != context["params"]:
         atomic_write(library.root / "params.yaml", context["params"])
     if _read_record(library, name).get("order") == digest_json(order):

@@ -77,7 +77,7 @@ def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
 
 
 def read_srgb(path: Path) -> Pixels:
-    """Read a photo as [H, W, 3] uint8 sRGB, upright.
+    """Read a photo of any size as [H, W, 3] uint8 sRGB, upright.
 
     Raises:
         PhotoError: As for `read_photo`.

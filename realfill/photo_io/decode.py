@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -28,21 +29,16 @@ Image.MAX_IMAGE_PIXELS = None  # `read_photo` has a limit of its own, checked be
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """Limits of decoding.
+    """Which decoder is used.
 
     Attributes:
-        max_megapixels: Larger photos are refused, in 10^6 pixels. Equal to the default of the parameter
-            `validate.max_megapixels`, which callers pass where they know it.
         max_tiff_channels: TIFFs with more channels, alpha and unknown ones included, are left to Pillow; set by hand.
     """
 
-    max_megapixels: float = 150.0
     max_tiff_channels: int = 8
 
 
-def read_photo(
-    path: Path, *, max_megapixels: float | None = None, settings: DecodeSettings = DecodeSettings()
-) -> Photo:
+def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: DecodeSettings = DecodeSettings()) -> Photo:
     """Decode the first image of a JPEG (MPO too), PNG, WebP, TIFF or HEIC file.
 
     The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray. HEIC of more
@@ -50,8 +46,9 @@ def read_photo(
 
     Args:
         path: The file.
-        max_megapixels: Overrides `settings.max_megapixels`.
-        settings: Limits.
+        max_megapixels: Larger photos are refused, in 10^6 pixels. `validate` sets the limit; what it accepted is read
+            without one.
+        settings: Which decoder is used.
 
     Raises:
         PhotoError: The file is missing, of another format, damaged, too large, or has a kind of pixels that is not
@@ -59,7 +56,7 @@ def read_photo(
     """
     try:
         with path.open("rb") as file:
-            return _decode_file(file, max_megapixels or settings.max_megapixels, settings)
+            return _decode_file(file, max_megapixels, settings)
     except PhotoError as error:
         raise PhotoError(error.problem, error.remedy, path) from None
     except UnidentifiedImageError as error:

@@ -33,19 +33,12 @@ JPEG_LIMIT = 65_502  # bytes that fit into the standard XMP segment of a JPEG (X
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _REALFILL = "urn:realfill:authenticity:1.0/"
-_AUTHENTICITY = {
-    "score": "Score",
-    "reference_pixel": "ReferencePixel",
-    "confirmed": "Confirmed",
-    "generated_only": "GeneratedOnly",
-}
 _OUTDATED = {  # embedded images and depth maps of the photo as it was, and what is written anew
     ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
     ("http://ns.google.com/photos/1.0/image/", "Data"),
     ("http://ns.google.com/photos/1.0/depthmap/", "Data"),
     (_NOTE, "HasExtendedXMP"),
     (_IPTC, "DigitalSourceType"),
-    *((_REALFILL, name) for name in _AUTHENTICITY.values()),
 }
 _NUMBERS = {
     ("http://ns.adobe.com/tiff/1.0/", "ImageWidth"): "width",
@@ -90,7 +83,8 @@ def update_for_export(
         width: Width of the finished photo, pixels.
         height: Height of the finished photo, pixels.
         keep_gps: Whether the position stays.
-        authenticity: Shares of the filled pixels, 0 to 1: "score", "reference_pixel", "confirmed", "generated_only".
+        authenticity: Shares of the filled pixels, 0 to 1, by names in snake case, "score" among them. They replace
+            all that the packet says of it.
 
     Raises:
         BrokenXmpError: The packet is not XMP.
@@ -103,13 +97,13 @@ def update_for_export(
     numbers = {"width": width, "height": height, "orientation": 1}
     for node in iterate_nodes(document):
         name = qualified_name(node)
-        if name in _OUTDATED or (not keep_gps and _is_position(node)):
+        if name in _OUTDATED or name[0] == _REALFILL or (not keep_gps and _is_position(node)):
             remove(node)
         elif name in _NUMBERS:
             set_text(document, node, str(numbers[_NUMBERS[name]]))
     add_property(document, "Iptc4xmpExt", _IPTC, "DigitalSourceType", DIGITAL_SOURCE_TYPE)
-    for kind, share in (authenticity or {}).items():
-        add_property(document, "realfill", _REALFILL, _AUTHENTICITY[kind], f"{share:.4f}")
+    for key, share in (authenticity or {}).items():
+        add_property(document, "realfill", _REALFILL, key.title().replace("_", ""), f"{share:.4f}")
     return serialize(document)
 
 

@@ -13,10 +13,9 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
 
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, InputPhoto, RankedCandidate
+from realfill.album.schemas import AuthenticityClass, Candidate, InputPhoto, RankedCandidate
 from realfill.album.store import canvas_path, mask_path, read_inputs, read_rows, read_window
 from realfill.core.atomic_io import atomic_write
 from realfill.imaging.ops import Pixels
@@ -24,7 +23,6 @@ from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
 from realfill.report.loss_curve import LossCurveSettings, read_loss_curve
 from realfill.report.pictures import (
-    AUTHENTICITY_CLASSES,
     OverlaySettings,
     Picture,
     colorize_authenticity,
@@ -34,6 +32,11 @@ from realfill.report.pictures import (
 from realfill.report.rendering import render
 
 _SCRIPTS = ("img-comparison-slider.js", "album.js", "viewer.js")
+_MEANINGS = {  # in the legend
+    AuthenticityClass.REFERENCE_PIXEL: "pixels of the references",
+    AuthenticityClass.CONFIRMED: "generated and confirmed by matches",
+    AuthenticityClass.GENERATED_ONLY: "generated only",
+}
 _GALLERY_LINK = "../../../../gallery/index.html"  # from data/albums/<album>/completed/page/ to data/gallery/
 
 
@@ -115,8 +118,9 @@ def write_album_page(
     page = _PageFolder(folder, settings)
     mask = read_png(mask_path(album))
     before = draw_hatched(read_png(canvas_path(album)), mask, settings.overlay)
-    labels = _read_authenticity(folder.with_name("authenticity.png"))
-    overlay = None if labels is None else colorize_authenticity(labels, mask, settings.overlay)
+    authenticity = folder.with_name("authenticity.png")
+    classes = read_png(authenticity) if authenticity.is_file() else None  # [H, W] uint8
+    overlay = None if classes is None else colorize_authenticity(classes, mask, settings.overlay)
     inputs = [row for row in read_inputs(album) if row.role == "reference"]
     html = render(
         "album.html",
@@ -130,7 +134,7 @@ def write_album_page(
         photo=provenance["photo"],
         document=album.provenance.name,
         views=_save_views(mask, _Layers(before, completed, overlay), page),
-        legend=None if labels is None else _authenticity_legend(labels, mask),
+        legend=None if classes is None else _authenticity_legend(classes[mask > 0]),
         candidates=_save_candidates(album, int(provenance["candidate"]), page),
         picked=provenance["params"]["blend"]["candidate"] != "best",
         command=_pick_command(album.name),
@@ -154,24 +158,12 @@ def _is_in_library(album: Album) -> bool:
     return album.out == album.root and (album.root / "dvc.yaml").is_file()
 
 
-def _read_authenticity(path: Path) -> Pixels | None:
-    """Read an authenticity map, whose values 85, 170 and 255 stand for the labels 0, 1 and 2.
-
-    Returns:
-        [H, W] int, indices into `AUTHENTICITY_CLASSES` (0 outside the hole); None without a map.
-    """
-    return np.digitize(read_png(path), (128, 213)) if path.is_file() else None
-
-
-def _authenticity_legend(labels: Pixels, mask: Pixels) -> list[dict[str, Any]]:
-    """The classes with their shares of the hole, the most authentic first."""
-    counts = np.bincount(labels[mask > 0], minlength=len(AUTHENTICITY_CLASSES))
-    shares = counts / counts.sum()
-    legend = [
-        {"name": entry.name, "meaning": entry.meaning, "share": share}
-        for entry, share in zip(AUTHENTICITY_CLASSES, shares, strict=True)
+def _authenticity_legend(classes: Pixels) -> list[dict[str, Any]]:
+    """The classes with their shares of the filled pixels [N] uint8, the most authentic first."""
+    return [
+        {"key": entry.key, "meaning": meaning, "share": (classes == entry).mean()}
+        for entry, meaning in _MEANINGS.items()
     ]
-    return legend[::-1]
 
 
 def _save_views(mask: Pixels, layers: _Layers, page: _PageFolder) -> list[_View]:
@@ -229,11 +221,18 @@ def _save_reference(album: Album, row: InputPhoto, number: int, page: _PageFolde
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
-    versions, tuning = provenance["versions"], provenance["params"]["finetune"]
+    versions = provenance["versions"]
     return [
         ("Photo", f"{provenance['photo']}, SHA-256 {provenance['digest']}"),
         ("Base model", f"{provenance['base_model']['name']}, digest {provenance['base_model']['digest'][:16]}"),
         ("Candidate", f"{provenance['candidate']} ({provenance['kind']}), seed {provenance['seed']}"),
-        ("Tuning", f"{tuning['steps']} steps, prompt “{tuning['prompt']}”"),
+        ("Tuning", _describe_tuning(provenance)),
         ("Software", ", ".join(f"{name} {versions[name]}" for name in ("realfill", "torch", "diffusers", "peft"))),
     ]
+
+
+def _describe_tuning(provenance: dict[str, Any]) -> str:
+    tuning, prompt = provenance["tuning"], provenance["params"]["finetune"]["prompt"]
+    if failure := tuning.get("failure"):
+        return f"left out, since {failure}"
+    return f"{tuning['steps']} steps, prompt “{prompt}”" if tuning["steps"] else "none"

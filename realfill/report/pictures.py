@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from realfill.album.schemas import AuthenticityClass
 from realfill.imaging.ops import Pixels, shrink_to
 
 
@@ -26,28 +27,13 @@ class Picture:
     height: int
 
 
-@dataclass(frozen=True)
-class AuthenticityClass:
-    """One of the classes that the filled part is divided into.
-
-    Attributes:
-        name: Name of its class in the style sheet.
-        meaning: What it means, for the legend.
-        color: sRGB, 0 to 255; the style sheet has the same.
-    """
-
-    name: str
-    meaning: str
-    color: tuple[int, int, int]
-
-
-# In the order of the authenticity map's labels. The colors are those of Okabe and Ito's palette (Color Universal
-# Design), which people with any kind of color vision can tell apart.
-AUTHENTICITY_CLASSES = (
-    AuthenticityClass("generated", "generated only", (213, 94, 0)),
-    AuthenticityClass("confirmed", "generated and confirmed by matches", (240, 228, 66)),
-    AuthenticityClass("reference", "pixels of the references", (0, 114, 178)),
-)
+# Colors of the authenticity map, sRGB; the style sheet has the same. They are those of Okabe and Ito's palette (Color
+# Universal Design), which people with any kind of color vision can tell apart.
+AUTHENTICITY_COLORS = {
+    AuthenticityClass.REFERENCE_PIXEL: (0, 114, 178),
+    AuthenticityClass.CONFIRMED: (240, 228, 66),
+    AuthenticityClass.GENERATED_ONLY: (213, 94, 0),
+}
 
 
 @dataclass(frozen=True)
@@ -88,18 +74,21 @@ def draw_hatched(canvas: Pixels, mask: Pixels, settings: OverlaySettings = Overl
     return np.where(mask[..., None] > 0, stripes, canvas)
 
 
-def colorize_authenticity(labels: Pixels, mask: Pixels, settings: OverlaySettings = OverlaySettings()) -> Pixels:
+def colorize_authenticity(classes: Pixels, mask: Pixels, settings: OverlaySettings = OverlaySettings()) -> Pixels:
     """Draw an authenticity map as a layer over the photo.
 
     Args:
-        labels: [H, W] int, indices into `AUTHENTICITY_CLASSES`.
+        classes: [H, W] uint8, an `AuthenticityClass` inside the hole.
         mask: [H, W] uint8, 255 = hole.
         settings: Opacity of the layer.
 
     Returns:
         [H, W, 4] uint8 RGBA, transparent outside the hole.
     """
-    colors = np.array([entry.color for entry in AUTHENTICITY_CLASSES], np.uint8)[labels]  # [H, W, 3]
+    palette = np.full((256, 3), AUTHENTICITY_COLORS[AuthenticityClass.GENERATED_ONLY], np.uint8)
+    for entry, color in AUTHENTICITY_COLORS.items():
+        palette[entry] = color
+    colors = palette[classes]  # [H, W, 3]
     opacity = np.where(mask > 0, np.uint8(settings.opacity), np.uint8(0))  # [H, W]
     return np.dstack([colors, opacity])
 

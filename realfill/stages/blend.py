@@ -56,7 +56,7 @@ def run(album: Album, params: Params) -> BlendResult:
     references = accepted_references(album) if params.blend.detail else None
     fill = Fill(read_png(album.work("sample") / candidate.file), candidate.kind, proposal, references)
     patch = blend_fill(read_png(canvas_path(album)), mask, window, fill, params.blend)
-    composite = complete_photo(_read_target(album, window, params), window, patch)
+    composite = complete_photo(_read_target(album, window), window, patch)
     authenticity = build_authenticity_map(
         mask, proposal, candidate.kind, _read_verified_points(album, candidate.candidate), window
     )
@@ -81,9 +81,9 @@ def _choose_candidate(album: Album, params: BlendParams) -> Candidate:
     return rows[number]
 
 
-def _read_target(album: Album, window: Window, params: Params) -> Photo:
+def _read_target(album: Album, window: Window) -> Photo:
     """Read the target, and check that it still has the size for which the mask was made."""
-    photo = read_photo(album.target, max_megapixels=params.validate_.max_megapixels)
+    photo = read_photo(album.target)
     if (photo.width, photo.height) != (window.photo_width, window.photo_height):
         raise AlbumError("The target changed since the mask was made.", "Run the album again.", album.target)
     return photo

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from realfill.album.provenance import build_provenance
 from realfill.album.store import read_document, read_inputs
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import ExportError
+from realfill.core.fingerprint import library_versions
 from realfill.photo_io import metadata
 from realfill.photo_io.color_management import to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
@@ -24,9 +24,7 @@ from realfill.report.album_page import write_album_page
 if TYPE_CHECKING:
     from realfill.core.params import Params
 
-_LIBRARIES = ("torch", "diffusers", "transformers", "peft", "kornia", "opencv-python-headless", "pillow")
 _FORMATS = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF"}
-_NO_LIMIT = float("inf")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def run(album: Album, params: Params) -> ExportResult:
         PhotoError: The blended photo, or a photo of the album, can no longer be read.
     """
     blended = read_document(album.work("blend") / "blend.json")
-    photo = read_photo(album.work("blend") / "composite.tif", max_megapixels=_NO_LIMIT)
+    photo = read_photo(album.work("blend") / "composite.tif")
     srgb = to_srgb(photo)
     target_format = next(row.format for row in read_inputs(album) if row.role == "target")
     file_format = target_format if params.export.format == "same" else _FORMATS[params.export.format]
@@ -78,7 +76,8 @@ def run(album: Album, params: Params) -> ExportResult:
     name = album.name + SUFFIXES[file_format]
     with atomic_directory(album.completed) as folder:
         atomic_write(folder / name, data)
-        provenance = build_provenance(album, params, folder / name, int(blended["candidate"]), _read_versions())
+        versions = {"realfill": __version__, "python": platform.python_version(), **library_versions()}
+        provenance = build_provenance(album, params, folder / name, int(blended["candidate"]), versions)
         write_json(folder / album.provenance.name, provenance)
         atomic_write(folder / "authenticity.png", (album.work("blend") / "authenticity.png").read_bytes())
         write_album_page(album, srgb, provenance, folder / "page")
@@ -87,9 +86,3 @@ def run(album: Album, params: Params) -> ExportResult:
         provenance=album.provenance,
         page=album.completed / "page" / "index.html",
     )
-
-
-def _read_versions() -> dict[str, str]:
-    """Versions of this project, of Python, and of the libraries that make the pixels."""
-    libraries = {name: version(name) for name in _LIBRARIES}
-    return {"realfill": __version__, "python": platform.python_version(), **libraries}

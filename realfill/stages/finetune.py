@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from realfill.album.layout import Album
 from realfill.album.store import read_placement_summary
 from realfill.core.atomic_io import atomic_directory
+from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback
 from realfill.diffusion.base_model import load_base_model
 from realfill.diffusion.lora_files import checkpoint_folder, final_loss, remove_checkpoint, write_adapter, write_log
@@ -19,14 +21,16 @@ from realfill.diffusion.training_bank import encode_training_bank
 if TYPE_CHECKING:
     from realfill.core.params import Params
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class FinetuneResult:
     """What tuning wrote.
 
     Attributes:
-        adapter: Folder with `unet/` and `text_encoder/` in PEFT's format; None where no step was taken.
-        steps: Number of optimizer steps.
+        adapter: Folder with `unet/` and `text_encoder/` in PEFT's format; None where the base model is not tuned.
+        steps: Number of optimizer steps; 0 where the base model is not tuned.
         final_loss: Mean loss over the last tenth of the steps; None where no step was taken.
     """
 
@@ -38,7 +42,8 @@ class FinetuneResult:
 def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> FinetuneResult:
     """Tune, from the last checkpoint of the same inputs if there is one, and publish the adapter.
 
-    There are fewer steps, or none, where the placed references leave little to generate: see `scale_steps`.
+    There are fewer steps, or none, where the placed references leave little to generate: see `scale_steps`. A tuning
+    that fails numerically is left out with a warning, and metrics.json says why.
 
     Args:
         album: The album, after `validate`, `masks` and `align`.
@@ -46,7 +51,7 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
         on_progress: Called after each step.
 
     Raises:
-        TuningError: The loss is no longer finite, or not even a single sample fits into memory.
+        TuningError: Not even a single sample fits into memory.
         StageError: `validate`, `masks` or `align` has not run.
         ModelError: The base model cannot be loaded.
     """
@@ -59,9 +64,22 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     model = load_base_model(params.base)
     checkpoints = checkpoint_folder(album, params.model_copy(update={"finetune": finetune}), model)
     with LoraTrainer(model, encode_training_bank(album, finetune, model), finetune) as trainer:
-        trainer.train(checkpoints, on_progress)
+        failure = _train(trainer, checkpoints, on_progress)
+        losses = [] if failure else trainer.losses
         with atomic_directory(folder) as partial:
-            write_adapter(partial, model)
-            write_log(partial, trainer.losses, finetune)
+            if not failure:
+                write_adapter(partial, model)
+            write_log(partial, losses, finetune, failure)
     remove_checkpoint(checkpoints)
-    return FinetuneResult(folder, finetune.steps, final_loss(trainer.losses))
+    return FinetuneResult(None if failure else folder, len(losses), final_loss(losses))
+
+
+def _train(trainer: LoraTrainer, checkpoints: Path, on_progress: ProgressCallback | None) -> str:
+    """Take all steps; returns what failed numerically, empty if nothing did."""
+    try:
+        trainer.train(checkpoints, on_progress)
+    except NumericalError as error:
+        remedy = "Lower finetune.lr_unet and finetune.lr_text, then run again"
+        logger.warning("The tuning failed and is left out (%s): the base model is used as it is. %s.", error, remedy)
+        return str(error)
+    return ""

@@ -62,12 +62,12 @@ def run(album: Album, params: Params) -> MasksResult:
         MaskError: The hole is not described, or its description is not plausible.
     """
     read_inputs(album)
-    max_megapixels = params.validate_.max_megapixels
-    photo = read_photo(album.target, max_megapixels=max_megapixels)
+    photo = read_photo(album.target)
     picture = to_srgb(photo)
     with _name_in_errors(_settings_path(album)):
+        max_megapixels = params.validate_.max_megapixels
         extension = compute_extension(album.settings, photo.width, photo.height, max_megapixels)
-    source, hole = _read_hole(album, photo, picture, extension, max_megapixels)
+    source, hole = _read_hole(album, photo, picture, extension)
     with _name_in_errors(album.target if source == "alpha" else album.mask or _settings_path(album)):
         canvas = build_masked_canvas(picture, hole, source, extension, params.masks)
     with atomic_directory(album.work("masks")) as folder:
@@ -77,9 +77,7 @@ def run(album: Album, params: Params) -> MasksResult:
     return MasksResult(canvas.window)
 
 
-def _read_hole(
-    album: Album, photo: Photo, picture: Pixels, extension: Extension, max_megapixels: float
-) -> tuple[str, Pixels]:
+def _read_hole(album: Album, photo: Photo, picture: Pixels, extension: Extension) -> tuple[str, Pixels]:
     """Read what describes the hole.
 
     Returns:
@@ -92,8 +90,7 @@ def _read_hole(
         raise MaskError(problem, "Delete the file, or the boxes and polygons.", settings_path)
     if album.mask is not None:
         with _name_in_errors(album.mask):
-            drawing = read_photo(album.mask, max_megapixels=max_megapixels)
-            return "file", mask_from_drawing(drawing, photo, picture)
+            return "file", mask_from_drawing(read_photo(album.mask), photo, picture)
     if has_shapes:
         with _name_in_errors(settings_path):
             return "shapes", mask_from_shapes(album.settings, photo.width, photo.height)

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from realfill.album.layout import Album
 from realfill.album.schemas import Candidate
 from realfill.album.store import read_document, write_rows
 from realfill.core.atomic_io import atomic_directory
-from realfill.core.fingerprint import code_fingerprint
+from realfill.core.errors import ModelError
+from realfill.core.fingerprint import code_fingerprint, library_versions
 from realfill.core.hashing import digest
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.diffusion.base_model import BaseModel, load_base_model
@@ -25,8 +25,6 @@ from realfill.photo_io.working_files import write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
-
-LIBRARIES = ("torch", "diffusers", "peft")  # whose versions are recorded with each candidate
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class SampleResult:
 def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> SampleResult:
     """Sample candidates with the album's adapter, and write them and the placed pixels.
 
+    A candidate whose pixels are not finite is left out with a warning.
+
     Args:
         album: The album, after `masks`, `align` and `finetune`.
         params: All parameters; `sample`, `base` and `finetune.prompt` matter.
@@ -52,7 +52,7 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
 
     Raises:
         StageError: `masks`, `align` or `finetune` has not run.
-        ModelError: The base model cannot be loaded, or not even one candidate fits into memory.
+        ModelError: The base model cannot be loaded, not even one candidate fits into memory, or none is left.
     """
     model = load_base_model(params.base)
     guide = read_guide(album, model.resolution, params.sample.strength)
@@ -60,10 +60,15 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     with model.use_adapter(adapter):
         sampled = _sample_kinds(album, params, model, guide, on_progress)
     rows = tuple(_describe(sampled, params, model, adapter))
+    if not rows:
+        problem = "The model made no usable picture: no candidate has finite pixels."
+        remedy = "Set base.precision to no, lower finetune.lr_unet and finetune.lr_text, or choose another model."
+        raise ModelError(problem, remedy, album.root)
+    images = (image for batch in sampled.values() for image in batch.images)
     folder = album.work("sample")
     with atomic_directory(folder) as partial:
-        for row in rows:
-            write_png(partial / row.file, sampled[row.kind].images[row.draw])
+        for row, image in zip(rows, images, strict=True):
+            write_png(partial / row.file, image)
         write_rows(partial / "candidates.parquet", Candidate, rows)
     return SampleResult(rows, folder)
 
@@ -84,7 +89,7 @@ def _sample_kinds(
 
     sampled = {"noise": sample(params.sample.candidates, None)}
     if guide is not None:
-        sampled["placed"] = SampledImages(guide.init_image[None], batch_size=1)
+        sampled["placed"] = SampledImages(guide.init_image[None], draws=(0,), count=1, batch_size=1)
     if guided:
         sampled["guided"] = sample(guided, guide)
     return sampled
@@ -94,9 +99,9 @@ def _describe(
     sampled: dict[str, SampledImages], params: Params, model: BaseModel, adapter: Path | None
 ) -> Iterator[Candidate]:
     """One row per candidate, from which it can be sampled again."""
-    kinds = [(kind, batch, draw) for kind, batch in sampled.items() for draw in range(len(batch.images))]
+    kinds = [(kind, batch, draw) for kind, batch in sampled.items() for draw in batch.draws]
     adapter_digest = digest(adapter) if adapter else ""
-    versions = json.dumps({"code": code_fingerprint(__name__)} | {name: version(name) for name in LIBRARIES})
+    versions = json.dumps({"code": code_fingerprint(__name__)} | library_versions())
     for number, (kind, batch, draw) in enumerate(kinds):
         is_generated = kind != "placed"
         yield Candidate(
@@ -109,7 +114,7 @@ def _describe(
             steps=params.sample.steps if is_generated else 0,
             guidance=params.sample.guidance,
             batch_size=batch.batch_size,
-            count=sum(other != "placed" for other, _, _ in kinds),
+            count=sum(each.count for name, each in sampled.items() if name != "placed"),
             resolution=model.resolution,
             model=model.name,
             model_digest=model.digest,

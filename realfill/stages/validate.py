@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,18 +144,9 @@ def _accept(album: Album, path: Path, role: str, info: PhotoInfo) -> InputPhoto:
         role=role,
         file=path.relative_to(album.root).as_posix(),
         digest=_digest_file(path),
-        format=info.format,
-        width=info.width,
-        height=info.height,
-        mode=info.mode,
-        bits=info.bits,
-        orientation=info.orientation,
-        icc=info.icc,
-        exif=info.exif,
-        sharpness=info.sharpness,
-        duplicate_of="",
         verdict="accepted",
         reason=info.warning,
+        **{name: value for name, value in asdict(info).items() if name not in ("content", "warning")},
     )
 
 
@@ -164,17 +155,6 @@ def _refuse(album: Album, path: Path, reason: str) -> InputPhoto:
     return InputPhoto(
         role="reference",
         file=os.fsencode(path.relative_to(album.root)).decode(errors="replace"),
-        digest="",
-        format="",
-        width=0,
-        height=0,
-        mode="",
-        bits=0,
-        orientation=1,
-        icc="",
-        exif=False,
-        sharpness=0.0,
-        duplicate_of="",
         verdict="refused",
         reason=reason,
     )

@@ -134,3 +134,16 @@ def test_whatever_the_settings_say_they_still_say_it_after_a_choice(
     override_candidate(album, "best")
     assert load_params(overrides=open_album(album.root).settings.overrides) == load_params(overrides=before.overrides)
     assert after.model_dump(exclude={"overrides": {"blend"}}) == before.model_dump(exclude={"overrides": {"blend"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(b"blend: {feather: 3}\nblend: {detail: false}\n", "Line 2.*second time"), (b"profile: m\xf6bel\n", "UTF-8")],
+)
+def test_settings_that_cannot_be_understood_are_left_alone(album: Album, text: bytes, told: str) -> None:
+    path = album.root / "album.yaml"
+    path.write_bytes(text)
+    with pytest.raises(ParamsError, match=told) as caught:
+        override_candidate(album, "2")
+    assert caught.value.path == path
+    assert path.read_bytes() == text

@@ -12,7 +12,9 @@ from realfill import pipeline
 from realfill.album.layout import Album
 from realfill.cli.application import app
 from realfill.core.hashing import digest
-from realfill.core.params import Params
+from realfill.core.params import Params, load_params
+from realfill.stages import export
+from support.finished_album import finish
 
 STRANGE = "[red]summer :pear: 2019"  # markup and an emoji of rich
 
@@ -111,3 +113,28 @@ def test_what_the_user_keeps_beside_the_results_is_left_alone(album_folder: Path
     result = complete(album_folder, *settings, "--force")
     assert (result.exit_code, "family.txt" in result.stderr) == (1, True)
     assert (album_folder / "completed" / "family.txt").read_text() == "precious"
+
+
+def test_of_many_albums_each_is_evaluated_whatever_becomes_of_the_others(album_folder: Path, tmp_path: Path) -> None:
+    bare = Path(shutil.copytree(album_folder, tmp_path / "bare"))
+    for path in (bare / "target").glob("gt.*"):
+        path.unlink()
+    export.run(finish(album_folder), load_params())
+    arguments = ["evaluate", str(tmp_path / "nowhere"), str(bare), str(album_folder)]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    assert result.exit_code == 1
+    page = album_folder / "work" / "evaluate" / "index.html"
+    assert page.is_file()
+    lines = result.stdout.splitlines()
+    assert f"page   {page}" in lines
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")][-3:]
+    assert [row[:2] for row in rows] == [["nowhere", "failed"], ["bare", "failed"], ["motorcycle", "completed"]]
+    assert "There is no such folder" in rows[0][3]
+    assert "no ground truth" in rows[1][3]
+    assert rows[2][3] == str(page)
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 1
+    documents = json.loads(result.stdout)
+    assert [document["album"] for document in documents] == ["nowhere", "bare", "motorcycle"]
+    assert [document.get("error") for document in documents] == ["AlbumError", "AlbumError", None]
+    assert documents[2]["protocol"]

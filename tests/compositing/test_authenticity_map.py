@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 
 from realfill.album.placement import CERTAIN, Proposal
-from realfill.album.schemas import Window
-from realfill.compositing.authenticity_map import (
-    CONFIRMED,
-    GENERATED,
-    REFERENCE,
-    build_authenticity_map,
-    compute_authenticity_shares,
-)
+from realfill.album.schemas import AuthenticityClass, Window
+from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
 
+REFERENCE, CONFIRMED, GENERATED = AuthenticityClass
 MASK = np.zeros((100, 200), np.uint8)
 MASK[20:80, 40:160] = 255
 WINDOW = Window("file", 200, 100, 0, 0, 200, 100, 0, -50, 200, 0.36)

@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from realfill.core import fingerprint
-from realfill.core.fingerprint import code_fingerprint
+from realfill.core.fingerprint import code_fingerprint, library_versions
 from realfill.pipeline import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -116,9 +117,16 @@ def test_a_new_parameter_decides_the_stages_that_read_its_section(copy: Path, be
 def test_a_library_that_decides_pixels_counts_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [stage.module for stage in STAGES]
     before = [code_fingerprint(name) for name in names]
-    real = fingerprint._public_version
-    monkeypatch.setattr(fingerprint, "_public_version", lambda name: "0.0" if name == "pycolmap" else real(name))
+    real = fingerprint._version
+    monkeypatch.setattr(fingerprint, "_version", lambda name: "0.0" if name == "pycolmap" else real(name))
     code_fingerprint.cache_clear()
     after = [code_fingerprint(name) for name in names]
     code_fingerprint.cache_clear()
     assert [stage.name for stage, a, b in zip(STAGES, before, after, strict=True) if a != b] == ["align"]
+
+
+def test_a_library_that_is_not_installed_is_told_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fingerprint.PIXEL_LIBRARIES, "no_such_library", "no-such-library")
+    versions = library_versions()
+    assert versions["torch"] == version("torch")
+    assert versions["no-such-library"] == "absent"

@@ -6,7 +6,6 @@ import pytest
 
 from realfill.core.errors import ParamsError
 from realfill.core.params import Params, load_params
-from realfill.photo_io.decode import DecodeSettings
 
 
 def test_the_paper_profile_holds_the_papers_values() -> None:
@@ -84,7 +83,3 @@ def test_a_section_holds_json_values() -> None:
     params = load_params(assignments=["blend.candidate=3"])
     assert params.section("blend")["candidate"] == 3
     assert set(params.section("validate")) == {"max_megapixels", "min_side", "max_references", "timeout"}
-
-
-def test_photos_are_read_up_to_the_size_that_is_accepted_by_default() -> None:
-    assert DecodeSettings().max_megapixels == Params().validate_.max_megapixels

@@ -50,7 +50,7 @@ def test_pictures_are_encoded_to_latents_and_back(model: BaseModel) -> None:
     assert bool((std > 0).all())
     decoded = model.decode(mean)
     assert decoded.shape == images.shape
-    assert decoded.dtype == np.uint8
+    assert decoded.dtype == np.float32
 
 
 def test_a_latent_is_masked_where_any_of_its_pixels_is(model: BaseModel) -> None:

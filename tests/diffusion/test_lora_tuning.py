@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from realfill.core.errors import TuningError
+from realfill.core.failures import NumericalError
 from realfill.core.hashing import digest
 from realfill.core.params import FinetuneParams
 from realfill.core.progress import ProgressUpdate
@@ -159,12 +160,17 @@ def test_other_errors_are_not_taken_for_full_memory(
         trainer.train_step(0)
 
 
-def test_a_loss_that_is_not_finite_stops_with_advice(
+def test_a_loss_that_is_not_finite_stops_the_tuning(
     model: BaseModel, bank: TrainingBank, finetune: FinetuneParams
 ) -> None:
     bank.latent_mean[:] = torch.nan
-    with (
-        LoraTrainer(model, bank, changed(finetune, lr_unet=1.0, warmup=0, steps=400)) as trainer,
-        pytest.raises(TuningError, match="Lower finetune.lr_unet"),
-    ):
+    with LoraTrainer(model, bank, finetune) as trainer, pytest.raises(NumericalError, match="the loss of step 0"):
         trainer.train_step(0)
+
+
+def test_weights_that_are_not_finite_are_no_result(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, tmp_path: Path
+) -> None:
+    params = changed(finetune, lr_unet=torch.inf, warmup=0, steps=1)
+    with LoraTrainer(model, bank, params) as trainer, pytest.raises(NumericalError, match="weights after step 0"):
+        trainer.train(tmp_path)

@@ -9,8 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from realfill.core.hashing import digest
 from realfill.library import quarantine, run_history
-from realfill.library.repository import Library
+from realfill.library.engine import ENGINE, read_engine
+from realfill.library.pipeline_files import PIPELINE_FILES, template_path
+from realfill.library.repository import PIPELINE, Library
 from realfill.library.run_history import HistoryRow
 from support.fleets import Fleet, commit, use_remote
 from support.libraries import call, make_library, pretend_completed, write_tiny_album
@@ -126,14 +131,16 @@ def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_fo
     strange.mkdir()
     shutil.copy(fresh.pipeline_file("roof"), strange / "dvc.yaml")
 
-    night(fresh.root)
+    assert "0 quarantined, 1 failed, 0 completed" in night(fresh.root, status=1)
     row = run_history.latest_rows(fresh)["roof"]
     assert (row.outcome, row.error) == ("failed", "LibraryError")
     assert "dvc pull data/albums/roof/ref.dvc data/albums/roof/target.dvc" in row.reason
     assert not (fresh.folder("roof") / "quarantine.json").exists()
 
     use_remote(fresh.root, str(tmp_path / "remote"))
-    assert "M\\xf6bel is left out" in night(fresh.root)
+    said = night(fresh.root)
+    assert "M\\xf6bel is left out" in said
+    assert "gallery is not recorded" not in said
     assert run_history.latest_rows(fresh)["roof"].outcome == "completed"
     assert (fresh.folder("roof") / "target" / "target.png").is_file()
 
@@ -142,17 +149,57 @@ def test_an_album_in_quarantine_is_tried_again_by_hand(tmp_path: Path) -> None:
     library = Library.open(make_library(tmp_path / "library", "first", "second"))
     pretend_completed(library, "first")
     (library.folder("second") / "target" / "mask.png").unlink()
-    night(library.root)
+    assert "1 quarantined, 0 failed" in night(library.root, status=1)
     assert quarantine.is_quarantined(library, "second")
-    night(library.root, "first")
-    night(library.root, "second", "--again")
+    assert "0 quarantined, 0 failed, 0 completed, 1 unchanged, 1 skipped" in night(library.root)
+    night(library.root, "second", "--again", status=1)
     note = quarantine.read_note(library, "second")
     assert note is not None
     assert note.attempts == 2
     assert run_history.latest_rows(library)["second"].outcome == "quarantined"
 
 
-def night(root: Path, *arguments: str) -> str:
-    """Run a night as a user does on one machine; what it logged."""
-    command = ("sh", "-c", f"realfill fleet night {' '.join(arguments)} 2>&1")
+def test_a_night_renews_the_engine_and_says_which_stages_changed(tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library", "roof"))
+    pretend_completed(library, "roof")
+    current = read_engine(library)
+    (library.root / ENGINE).write_text(yaml.safe_dump(current | {"align": "0" * 16, "rank": "f" * 16}))
+    commit(library.root)
+
+    said = f"{ENGINE} is renewed: the code changed of align, rank."
+    assert said in night(library.root)
+    assert read_engine(library) == current
+    assert call(library.root, "git", "log", "-1", "--format=%b").strip() == said
+    assert ENGINE in call(library.root, "git", "show", "--name-only", "--format=").split()
+    assert run_history.latest_rows(library)["roof"].outcome == "completed"
+
+    assert ENGINE not in night(library.root)
+    assert call(library.root, "git", "log", "-1", "--format=%b").strip() == ""
+    assert ENGINE not in call(library.root, "git", "show", "--name-only", "--format=").split()
+
+
+def test_a_night_renews_the_pipelines_that_nobody_edited(tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library"))
+    digests = {}
+    for name in PIPELINE_FILES:
+        text = (library.root / name).read_text().replace("desc: ", "desc: formerly, ")
+        (library.root / name).write_text(f"{text}# an older version\n")
+        digests[name] = digest(library.root / name)[:16]
+    (library.root / ENGINE).write_text(yaml.safe_dump(read_engine(library) | digests))
+    commit(library.root)
+    (library.root / "dvc.yaml").write_text((library.root / "dvc.yaml").read_text() + "# mine\n")
+
+    said = night(library.root)
+    assert "dvc.yaml was edited and stays as it is." in said
+    assert "# mine" in (library.root / "dvc.yaml").read_text()
+    assert (library.root / PIPELINE).read_bytes() == template_path(PIPELINE.as_posix()).read_bytes()
+    assert f"{PIPELINE} is renewed" in call(library.root, "git", "log", "-1", "--format=%b")
+    committed = call(library.root, "git", "show", "--name-only", "--format=").split()
+    assert PIPELINE.as_posix() in committed
+    assert "dvc.yaml" not in committed
+
+
+def night(root: Path, *arguments: str, status: int = 0) -> str:
+    """Run a night as a user does on one machine, which ends with this exit status; what it logged and printed."""
+    command = ("sh", "-c", f"realfill fleet night {' '.join(arguments)} 2>&1; test $? = {status}")
     return call(root, *command, PREFECT_HOME=str(root.parent / "home"), COLUMNS="400")

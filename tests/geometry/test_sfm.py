@@ -1,5 +1,7 @@
 import json
+import os
 import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -100,6 +102,18 @@ def test_a_process_that_fails_is_told_from_one_that_cannot_run(
     matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
     with pytest.raises(error, match=message):
         reconstruct([IntrinsicsPrior(640, 480, (320, 240))] * 3, matches, [1.0] * 3)
+
+
+def test_a_process_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, python = tmp_path / "started", tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho $$ > '{started}'\nexec sleep 600\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    with pytest.raises(NumericalError, match="did not end within 3 s"):
+        reconstruct([IntrinsicsPrior(640, 480, (320, 240))] * 3, matches, [1.0] * 3, SfmSettings(timeout=3))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf])

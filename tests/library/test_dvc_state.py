@@ -15,7 +15,7 @@ from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library
 from realfill.pipeline import STAGES
 from support.fleets import use_remote
-from support.libraries import call, environment, parse_stages, pretend_completed
+from support.libraries import call, environment, is_up_to_date, parse_stages, pretend_completed
 
 
 def test_dvc_itself_finds_what_was_committed_up_to_date(library: Library) -> None:
@@ -100,8 +100,9 @@ def test_processes_that_commit_at_the_same_time_wait_for_each_other(library: Lib
         (library.folder(album) / "dvc.lock").unlink()
     code = (
         "import sys; from pathlib import Path; from realfill.library.repository import Library\n"
-        "library = Library.open(Path()); album = library.album(sys.argv[1])\n"
-        "for stage in sys.argv[2:]: library.commit_stage(album, stage)"
+        "library = Library.open(Path()); name = sys.argv[1]\n"
+        "with library.album_state(name) as state:\n"
+        "    for stage in sys.argv[2:]: state.commit(library.pipeline_file(name), stage)"
     )
     names = [stage.name for stage in STAGES]
     processes = [
@@ -115,9 +116,9 @@ def test_processes_that_commit_at_the_same_time_wait_for_each_other(library: Lib
 
 def test_a_changed_photo_is_committed_as_dvc_does(library: Library) -> None:
     album = library.album("first")
-    assert library.is_up_to_date(album, "validate")
+    assert is_up_to_date(library, "first", "validate")
     shutil.copyfile(album.target, album.references[0].with_name("another.png"))
-    assert not library.is_up_to_date(album, "validate")
+    assert not is_up_to_date(library, "first", "validate")
     library.commit_photos("first")
     assert "up to date" in call(library.root, "dvc", "status", "data/albums/first/ref.dvc")
 

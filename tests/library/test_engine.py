@@ -7,6 +7,7 @@ from realfill.album.discovery import open_album
 from realfill.core.errors import LibraryError
 from realfill.library.engine import (
     ENGINE,
+    Renewal,
     changed_stages,
     installed_engine,
     read_engine,
@@ -14,6 +15,7 @@ from realfill.library.engine import (
     require_engine,
     results_of_other_code,
 )
+from realfill.library.pipeline_files import PIPELINE_FILES
 from realfill.library.repository import Library
 from realfill.pipeline import STAGES
 
@@ -23,21 +25,21 @@ def set_fingerprint(library: Library, stage: str, fingerprint: str) -> None:
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {stage: fingerprint}))
 
 
-def test_it_has_a_line_for_every_stage_and_the_gallery(library: Library) -> None:
-    assert list(read_engine(library)) == [*(stage.name for stage in STAGES), "gallery"]
+def test_it_has_a_line_for_every_stage_the_gallery_and_the_pipelines(library: Library) -> None:
+    assert list(read_engine(library)) == [*(stage.name for stage in STAGES), "gallery", *PIPELINE_FILES]
     assert read_engine(library) == dict(installed_engine())
 
 
 def test_renewing_it_again_changes_nothing(library: Library) -> None:
     before = (library.root / ENGINE).stat().st_mtime_ns
-    assert renew_engine(library) == []
+    assert renew_engine(library) == Renewal([], [], {})
     assert (library.root / ENGINE).stat().st_mtime_ns == before
 
 
 def test_renewing_it_names_the_stages_whose_code_changed(library: Library) -> None:
     set_fingerprint(library, "align", "0123456789abcdef")
     assert changed_stages(library) == ["align"]
-    assert renew_engine(library) == ["align"]
+    assert renew_engine(library).stages == ["align"]
     assert read_engine(library) == dict(installed_engine())
 
 
@@ -46,7 +48,8 @@ def test_a_broken_file_is_written_anew(library: Library, text: str) -> None:
     (library.root / ENGINE).write_text(text)
     with pytest.raises(LibraryError, match="realfill engine"):
         read_engine(library)
-    assert renew_engine(library) == list(installed_engine())
+    assert renew_engine(library).stages == [*(stage.name for stage in STAGES), "gallery"]
+    assert read_engine(library) == dict(installed_engine())
 
 
 def test_a_fingerprint_of_digits_alone_stays_a_text(library: Library) -> None:

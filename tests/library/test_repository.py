@@ -9,8 +9,9 @@ import yaml
 
 from realfill.core.errors import AlbumError, LibraryError, ParamsError
 from realfill.library.add_album import add_album
-from realfill.library.repository import SETTINGS_KEYS, Library, open_albums
-from support.libraries import make_library, write_tiny_album
+from realfill.library.repository import Library, open_albums
+from realfill.library.watched_settings import WATCHED_KEYS
+from support.libraries import call, is_up_to_date, make_library, parse_stages, write_tiny_album
 
 
 @pytest.fixture
@@ -30,11 +31,11 @@ def test_add_copies_the_album_and_nothing_else(empty: Path, tmp_path: Path) -> N
     assert files == sorted(["album.yaml", "dvc.yaml", "ref.dvc", "target.dvc", *photos])
     assert (folder / "target" / "target.png").read_bytes() == (source / "target" / "target.png").read_bytes()
     assert (folder / "dvc.yaml").readlink() == Path("../../../pipelines/album.dvc.yaml")
-    assert set(yaml.safe_load((folder / "album.yaml").read_text())) == set(SETTINGS_KEYS)
+    assert set(yaml.safe_load((folder / "album.yaml").read_text())) == set(WATCHED_KEYS)
     library = Library.open(empty)
     assert library.album_names == [source.name]
     assert library.params(library.album(source.name)).blend.feather == 3
-    assert not library.is_up_to_date(library.album(source.name), "validate")
+    assert not is_up_to_date(library, source.name, "validate")
 
 
 def test_add_refuses_an_album_that_is_there(empty: Path, tmp_path: Path) -> None:
@@ -100,11 +101,19 @@ def test_a_library_is_known_from_any_folder_in_it(empty: Path, tmp_path: Path) -
         Library.open(folder)
 
 
-def test_a_key_that_was_deleted_from_album_yaml_is_asked_for(empty: Path, tmp_path: Path) -> None:
+def test_a_key_that_was_deleted_from_album_yaml_is_added_again(empty: Path, tmp_path: Path) -> None:
     folder = add_album(write_tiny_album(tmp_path / "album"), empty)
     (folder / "album.yaml").write_text("blend: {feather: 3}\n")
-    with pytest.raises(LibraryError, match="boxes"):
-        Library.open(empty).album("album")
+    library = Library.open(empty)
+    assert library.params(library.album("album")).blend.feather == 3
+    assert set(yaml.safe_load((folder / "album.yaml").read_text())) == set(WATCHED_KEYS)
+
+
+def test_settings_of_a_source_that_stand_twice_are_refused(empty: Path, tmp_path: Path) -> None:
+    source = write_tiny_album(tmp_path / "album")
+    (source / "album.yaml").write_text("profile: quick\nprofile: best\n")
+    with pytest.raises(ParamsError, match="Line 2.*second time"):
+        add_album(source, empty)
 
 
 def test_an_unknown_album_is_refused_with_the_names_of_those_that_exist(empty: Path, tmp_path: Path) -> None:
@@ -139,6 +148,21 @@ def test_albums_and_their_parameters_are_those_of_their_own_settings(empty: Path
     assert library.album_names == ["roof", "tower"]
     matchers = [library.params(library.album(name)).rank.matcher for name in library.album_names]
     assert matchers == ["auto", "sift"]
+
+
+def test_a_folder_whose_name_is_not_utf_8_harms_no_album(library: Library) -> None:
+    strange = library.albums_folder / os.fsdecode(b"M\xf6bel")
+    shutil.copytree(library.folder("first"), strange, symlinks=True)
+    (library.albums_folder / os.fsdecode(b"photos \xff")).mkdir()
+    assert parse_stages(call(library.root, "dvc", "repro")) == ["gallery"]
+    assert "up to date" in call(library.root, "dvc", "status")
+    assert r"M\xf6bel" in (library.root / "data" / "gallery" / "index.html").read_text()
+    said = call(library.root, "sh", "-c", "realfill status 2>&1")
+    assert r"M\xf6bel is left out" in said and r"photos \xff is left out" in said
+    with pytest.raises(AlbumError, match=r"Rename it"):
+        add_album(strange, library.root)
+    ignored = call(library.root, "sh", "-c", "dvc check-ignore data/albums/möbel 'data/albums/日 (1)'; test $? = 1")
+    assert ignored == ""
 
 
 def test_folders_whose_names_no_album_may_have_are_told_apart(empty: Path, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from realfill.core.errors import PhotoError
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import from_srgb, profile_name, profile_problem, read_srgb, to_srgb
 from realfill.photo_io.decode import read_photo
@@ -39,6 +42,16 @@ def test_gray_and_ink_there_and_back(picture: Pixels) -> None:
         back = Photo(from_srgb(shown.astype(np.float32) / 255, photo), None, None, "TIFF", 1)
         assert back.pixels.shape == photo.pixels.shape
         assert np.abs(to_srgb(back).astype(int) - shown).max() <= 2
+
+
+def test_the_size_of_a_photo_is_limited_by_validate_alone(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 20_000, 10_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    with pytest.raises(PhotoError, match="damaged"):  # nothing but that its pixels end early
+        read_srgb(path)
 
 
 def test_ink_is_not_inverted(tmp_path: Path) -> None:

@@ -55,6 +55,21 @@ def test_the_page_shows_all_candidates_and_marks_the_best_and_the_delivered_one(
     assert "compositeWithTrainedAlgorithmicMedia" in text
 
 
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"steps": 400, "final_loss": 0.1}, "400 steps, prompt"),
+        ({"steps": 0, "final_loss": None}, "none"),
+        ({"steps": 0, "final_loss": None, "failure": "the loss of step 7 is nan"}, "left out, since the loss"),
+    ],
+)
+def test_the_page_tells_how_the_model_was_tuned(album: Album, metrics: dict[str, object], told: str) -> None:
+    (album.work("finetune") / "metrics.json").write_text(json.dumps(metrics))
+    result = export.run(album, load_params())
+    assert f"Tuning{told}" in PageReader(result.page).text
+    assert read_document(result.provenance)["tuning"] == metrics
+
+
 def test_names_and_prompts_are_shown_not_run(album_folder: Path) -> None:
     folder = album_folder.rename(album_folder.with_name(NASTY_NAME))
     (folder / "ref" / "1.png").rename(folder / "ref" / NASTY_FILE)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from realfill.album.schemas import AuthenticityClass
 from realfill.report.pictures import (
-    AUTHENTICITY_CLASSES,
+    AUTHENTICITY_COLORS,
     OverlaySettings,
     colorize_authenticity,
     draw_hatched,
@@ -35,18 +36,20 @@ def test_stripes_are_wider_in_large_photos() -> None:
 
 
 def test_the_layer_is_transparent_outside_the_hole_and_has_a_color_for_each_class() -> None:
-    layer = colorize_authenticity(np.array([[2, 0, 1, 2]]), np.array([[0, 255, 255, 255]], np.uint8))
+    classes = np.array([[0, *AuthenticityClass]], np.uint8)
+    layer = colorize_authenticity(classes, np.array([[0, 255, 255, 255]], np.uint8))
     assert layer.shape == (1, 4, 4)
     assert (layer[0, :, 3] > 0).tolist() == [False, True, True, True]
-    assert len({tuple(color) for color in layer[0, 1:, :3].tolist()}) == 3
+    assert [tuple(color) for color in layer[0, 1:, :3].tolist()] == list(AUTHENTICITY_COLORS.values())
+    assert len(set(AUTHENTICITY_COLORS.values())) == len(AuthenticityClass)
 
 
 def test_the_legend_has_the_colors_of_the_map() -> None:
     style = (files("realfill.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    for entry in AUTHENTICITY_CLASSES:
-        match = re.search(rf"^\.{entry.name} {{ --swatch: rgb\((\d+) (\d+) (\d+)\); }}$", style, re.MULTILINE)
-        assert match is not None, entry.name
-        assert tuple(int(value) for value in match.groups()) == entry.color
+    for entry, color in AUTHENTICITY_COLORS.items():
+        match = re.search(rf"^\.{entry.key} {{ --swatch: rgb\((\d+) (\d+) (\d+)\); }}$", style, re.MULTILINE)
+        assert match is not None, entry.key
+        assert tuple(int(value) for value in match.groups()) == color
 
 
 @pytest.mark.parametrize(("name", "channels"), [("a.jpg", 3), ("a.png", 4)])
@@ -60,5 +63,6 @@ def test_pictures_are_shrunk_and_never_enlarged(tmp_path: Path, name: str, chann
 
 
 def test_the_opacity_of_the_map_is_a_setting() -> None:
-    layer = colorize_authenticity(np.zeros((1, 1), int), np.full((1, 1), 255, np.uint8), OverlaySettings(opacity=9))
+    filled = np.full((1, 1), 255, np.uint8)
+    layer = colorize_authenticity(filled, filled, OverlaySettings(opacity=9))
     assert layer[0, 0, 3] == 9

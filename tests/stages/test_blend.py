@@ -68,9 +68,7 @@ def prepare(root: Path, photo: Photo) -> Album:
     album = open_album(root)
     for stage in ("validate", "masks", "sample", "rank"):
         album.work(stage).mkdir(parents=True)
-    reference = InputPhoto(
-        "reference", "ref/0.png", "", "PNG", 600, 400, "rgb", 8, 1, "", False, 1.0, "", "accepted", ""
-    )
+    reference = InputPhoto(role="reference", file="ref/0.png", verdict="accepted")
     write_rows(album.work("validate") / "inputs.parquet", InputPhoto, [reference])
     shown = to_srgb(photo)
     write_png(album.work("masks") / "canvas.png", np.where(MASK[..., None] > 0, np.uint8(128), shown))

@@ -1,5 +1,6 @@
 """The stage that tunes: what it writes, and that kills do not change it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,12 @@ from peft import PeftModel
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.core.atomic_io import MARK
+from realfill.core.errors import TuningError
 from realfill.core.hashing import digest
 from realfill.core.params import Params, load_params
 from realfill.diffusion.base_model import load_base_model
-from realfill.stages import finetune, masks, validate
+from realfill.diffusion.lora_tuning import LoraTrainer
+from realfill.stages import finetune, masks, sample, validate
 from support.finished_album import place_nothing
 
 
@@ -50,6 +53,31 @@ def test_no_steps_leave_the_base_model_as_it_is(prepared: Album, quick_params: P
     result = finetune.run(prepared, changed(quick_params, steps=0))
     assert result.adapter is None
     assert not (prepared.work("finetune") / "unet").exists()
+
+
+def test_a_tuning_that_fails_numerically_is_left_out(
+    prepared: Album, quick_params: Params, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = finetune.run(prepared, changed(quick_params, lr_unet=1e30, warmup=0))
+    assert (result.adapter, result.steps, result.final_loss) == (None, 0, None)
+    metrics = json.loads((prepared.work("finetune") / "metrics.json").read_text())
+    assert metrics == {"steps": 0, "final_loss": None, "failure": "the loss of step 1 is nan"}
+    assert not (prepared.work("finetune") / "unet").exists()
+    assert not list((prepared.out / "work" / ".checkpoints").rglob("*.safetensors"))
+    assert "the loss of step 1 is nan" in caplog.text
+    assert "Lower finetune.lr_unet" in caplog.text
+    rows = sample.run(prepared, quick_params).candidates
+    assert [row.adapter_digest for row in rows] == ["", ""]
+
+
+def test_a_lack_of_memory_is_an_error(prepared: Album, quick_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(LoraTrainer, "compute_loss", full)
+    with pytest.raises(TuningError, match="Free memory"):
+        finetune.run(prepared, quick_params)
+    assert not prepared.work("finetune").exists()
 
 
 def test_kill_9_at_any_moment_does_not_change_the_adapter(prepared: Album, quick_params: Params) -> None:

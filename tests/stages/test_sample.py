@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
@@ -14,12 +15,13 @@ from realfill.album.placement import CERTAIN
 from realfill.album.schemas import Candidate, PlacementSummary
 from realfill.album.store import read_rows
 from realfill.core.atomic_io import write_json
+from realfill.core.errors import ModelError
 from realfill.core.params import Params
 from realfill.core.progress import ProgressUpdate
-from realfill.diffusion.base_model import load_base_model
+from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.inpainting_sampler import sample_candidates
 from realfill.photo_io.working_files import read_png, write_png
-from realfill.stages import sample
+from realfill.stages import blend, rank, sample
 from support.finished_album import finish
 
 
@@ -66,6 +68,56 @@ def test_a_row_describes_its_picture(album: Album, quick_params: Params) -> None
     generated = result.candidates[0]
     assert (generated.scheduler, generated.steps, generated.count) == ("dpmsolver++", 2, 4)
     assert {row.adapter_digest for row in result.candidates} == {""}, "the model is not tuned"
+
+
+def fail_decoding(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:
+    """Let the model fail at these of the candidates that it makes, counted over all passes of a stage."""
+    decode, done = BaseModel.decode, 0
+
+    def fail(self: BaseModel, latents: torch.Tensor) -> np.ndarray:
+        nonlocal done
+        pictures = decode(self, latents)
+        for index in range(len(pictures)):
+            if done + index in failing:
+                pictures[index, 3, 5, 1] = np.nan
+        done += len(pictures)
+        return pictures
+
+    monkeypatch.setattr(BaseModel, "decode", fail)
+
+
+def test_a_candidate_that_is_not_finite_is_left_out(
+    album: Album, quick_params: Params, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place(album, CERTAIN)
+    whole = sample.run(album, quick_params)
+    pictures = [read_png(whole.folder / row.file) for row in whole.candidates]
+    fail_decoding(monkeypatch, 0, 3)
+    result = sample.run(album, quick_params)
+    assert "The candidate 0 from pure noise failed and is left out" in caplog.text
+    assert "The candidate 1 from placed pixels failed and is left out" in caplog.text
+    rows = [(row.candidate, row.file, row.kind, row.draw) for row in result.candidates]
+    assert rows == [(0, "000.png", "noise", 1), (1, "001.png", "placed", 0), (2, "002.png", "guided", 0)]
+    for row, before in zip(result.candidates, (1, 2, 3), strict=True):
+        np.testing.assert_array_equal(read_png(result.folder / row.file), pictures[before])
+    assert {row.count for row in result.candidates} == {4}
+
+
+def test_placed_pixels_go_on_alone_where_the_model_fails(
+    album: Album, quick_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(album, CERTAIN)
+    fail_decoding(monkeypatch, *range(9))
+    assert kinds(album, quick_params) == [("placed", 0)]
+    ranked = rank.run(album, quick_params).ranked
+    assert [(row.rank, row.candidate) for row in ranked] == [(1, 0)]
+    assert blend.run(album, quick_params).candidate == 0
+
+
+def test_no_candidate_at_all_is_an_error(album: Album, quick_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_decoding(monkeypatch, *range(9))
+    with pytest.raises(ModelError, match="no usable picture.*base.precision"):
+        sample.run(album, quick_params)
 
 
 def test_the_versions_are_those_of_the_libraries_that_decide_pixels(album: Album, quick_params: Params) -> None:

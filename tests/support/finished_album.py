@@ -45,6 +45,7 @@ def finish(root: Path, out: Path | None = None) -> Album:
     losses = [0.9 / (1 + step / 40) + 0.1 * np.sin(step) ** 2 for step in range(120)]
     log = "\n".join(f"{step + 1},{loss:.6f},0.001" for step, loss in enumerate(losses))
     atomic_write(album.work("finetune") / "loss.csv", f"step,loss,lr\n{log}\n")
+    write_json(album.work("finetune") / "metrics.json", {"steps": len(losses), "final_loss": losses[-1]})
     _write_candidates(album, [resize(crop_window(fill, window), SIDE, SIDE) for fill in fills])
     _folder(album, "blend")
     filled = np.where(hole[..., None], from_srgb(fills[1].astype(np.float32) / 255, photo), photo.pixels)
@@ -106,12 +107,9 @@ def _write_inputs(album: Album, target: Photo) -> None:
                 mode=photo.mode,
                 bits=photo.bits,
                 orientation=photo.orientation,
-                icc="",
                 exif=photo.exif,
                 sharpness=1.0,
-                duplicate_of="",
                 verdict="accepted",
-                reason="",
             )
         )
     _folder(album, "validate")

@@ -81,6 +81,12 @@ def pretend_completed(library: Library, name: str) -> None:
                 state.commit(file, stage)
 
 
+def is_up_to_date(library: Library, name: str, stage: str) -> bool:
+    """Whether DVC finds a stage of an album as it was committed."""
+    with library.album_state(name) as state:
+        return state.is_up_to_date(library.pipeline_file(name), stage)
+
+
 def change_yaml(path: Path, section: str, **values: object) -> None:
     """Change values of one section of a params.yaml or album.yaml."""
     document = yaml.safe_load(path.read_text())

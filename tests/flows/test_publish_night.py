@@ -1,9 +1,9 @@
-"""Committing a night's results to git."""
+"""Publishing a night: what of it is committed to git."""
 
 import subprocess
 from pathlib import Path
 
-from realfill.flows.git_commit import commit_data
+from realfill.flows.publish_night import commit_data
 
 
 def git(root: Path, *command: str) -> str:
