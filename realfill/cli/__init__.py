@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from types import FrameType
 
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as of shells, and of Typer
+_MESSAGE = "Interrupted. Run the same command again to continue."
 
 
 def main() -> None:
     """Run the command line; an interrupt ends in one message, also while modules are still being loaded."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         from realfill.cli.application import run
 
@@ -21,5 +25,15 @@ def main() -> None:
     else:
         return
     if code == INTERRUPTED:
-        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
+        print(_MESSAGE, file=sys.stderr)
     sys.exit(code)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; while a module is loaded, which might swallow it, end at once."""
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            print(_MESSAGE, file=sys.stderr, flush=True)
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt

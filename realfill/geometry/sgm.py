@@ -68,5 +68,5 @@ def _subpixel_argmin(cost: np.ndarray) -> np.ndarray:
     )
     curvature = below - 2 * here + above
     has_minimum = (curvature > 1e-6) & (label == middle)
-    fraction = np.where(has_minimum, (below - above) / np.where(has_minimum, 2 * curvature, 1), 0).clip(-0.5, 0.5)
-    return (label + fraction).astype(np.float32)
+    fraction = np.where(has_minimum, (below - above) / np.where(has_minimum, 2 * curvature, 1), 0)
+    return (label + np.nan_to_num(fraction).clip(-0.5, 0.5)).astype(np.float32)

@@ -27,7 +27,7 @@ def settings(quick_params: Params) -> list[str]:
 
 
 def complete(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["complete", *map(str, arguments)], env={"COLUMNS": "300"})
+    return CliRunner().invoke(app, ["complete", *map(str, arguments)], env={"COLUMNS": "1000"})
 
 
 def test_one_album_is_told_by_its_photo_and_its_page(album_folder: Path, settings: list[str]) -> None:
@@ -121,7 +121,7 @@ def test_of_many_albums_each_is_evaluated_whatever_becomes_of_the_others(album_f
         path.unlink()
     export.run(finish(album_folder), load_params())
     arguments = ["evaluate", str(tmp_path / "nowhere"), str(bare), str(album_folder)]
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "1000"})
     assert result.exit_code == 1
     page = album_folder / "work" / "evaluate" / "index.html"
     assert page.is_file()

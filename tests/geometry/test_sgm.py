@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from realfill.geometry.sgm import aggregate_costs, sgm_labels
@@ -51,6 +51,7 @@ def test_up_and_down_left_and_right_count_alike() -> None:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.floats(width=32), min_size=1, max_size=30))
+@example([0.0, 0.0, 4e37])  # sums of which overflow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_whatever_the_costs_are_the_labels_are_among_all(costs: list[float]) -> None:
     labels = sgm_labels(np.resize(np.array(costs, np.float32), (5, 6, 4)), 0.1, 1)
