@@ -1,4 +1,4 @@
-"""Rows and documents that stages write for one another; `store` says which file holds which.
+"""Rows, documents and classes that stages write for one another; `store` says which file holds which.
 
 The names of the fields are the columns of the Parquet files and the keys of the JSON files.
 """

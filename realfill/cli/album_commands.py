@@ -15,7 +15,7 @@ import typer
 
 from realfill import pipeline
 from realfill.album.lock import album_lock
-from realfill.cli.completion import attempt, complete_album, print_outcomes, refuse_clashes
+from realfill.cli.complete_albums import attempt, complete_album, print_outcomes, refuse_clashes
 from realfill.cli.console import print_line, print_message, print_table, progress_bars
 from realfill.cli.options import AlbumOptions, AlbumPath, AlbumPaths, Assignments, Out, ParamsFile, Profile
 from realfill.pipeline import Stage

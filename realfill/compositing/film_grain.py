@@ -1,4 +1,4 @@
-"""Film grain: noise like that in the flat parts of the canvas.
+"""Film grain: noise like that in the flat parts of the canvas; `detail_transfer` adds it to the fill.
 
 Gaussian noise with the measured power spectrum, after Galerne, Gousseau and Morel, "Random Phase Textures: Theory and
 Synthesis", IEEE Transactions on Image Processing 2011; its strength depends on the brightness.

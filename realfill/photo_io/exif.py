@@ -1,4 +1,4 @@
-"""EXIF blocks (CIPA DC-008): updated for the finished photo, and taken out of TIFF files."""
+"""EXIF blocks (CIPA DC-008): updated for the finished photo, its thumbnail included, and taken out of TIFF files."""
 
 from __future__ import annotations
 

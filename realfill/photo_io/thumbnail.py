@@ -1,4 +1,4 @@
-"""Thumbnails for EXIF metadata."""
+"""The small JPEG of a thumbnail, encoded; `exif` puts it into the metadata."""
 
 from __future__ import annotations
 
