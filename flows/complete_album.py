@@ -138,7 +138,8 @@ def _start_stage(stage: Stage, album: Album, params: Params, dvc_state: DvcState
     """Run one stage as a task of its own, holding the GPU if it needs it, and return what the task returned."""
     up_to_date = dvc_state.is_up_to_date(album.root / "dvc.yaml", stage.name)
     run = complete_stage.with_options(name=stage.name, timeout_seconds=stage_timeout(album, params))
-    with gpu_lock(needed=stage.uses_model and not up_to_date):
+    uses_gpu = stage.uses_model and params.blend.generate != "never" and not up_to_date
+    with gpu_lock(needed=uses_gpu):
         state = run(
             stage.name,
             album,

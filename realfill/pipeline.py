@@ -29,6 +29,7 @@ class Stage:
         reads: The stages whose files it reads.
         sections: The sections of the parameters it depends on.
         uses_model: Whether it runs the base model, and reports its progress.
+        values: Single parameters of other sections it depends on, as "section.name".
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     uses_model: bool = False
+    values: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -67,6 +69,7 @@ STAGES = (
         ("validate", "masks", "align"),
         ("finetune", "base"),
         uses_model=True,
+        values=("blend.generate",),
     ),
     Stage(
         "sample",
@@ -74,12 +77,14 @@ STAGES = (
         ("masks", "align", "finetune"),
         ("sample", "finetune", "base"),
         uses_model=True,
+        values=("blend.generate",),
     ),
     Stage(
         "rank",
         "Rank the candidates by matches with the references.",
         ("validate", "masks", "align", "sample"),
         ("rank",),
+        values=("blend.generate",),
     ),
     Stage(
         "blend",
@@ -111,8 +116,13 @@ def stage_fingerprint(step: Stage) -> str:
         16 hex digits, see `realfill.core.fingerprint`.
     """
     defaults = [load_params(profile=profile) for profile in (None, *PROFILES)]
-    values = [[params.section(name) for name in step.sections] for params in defaults]
-    return digest_json([code_fingerprint(step.module), values])[:LENGTH]
+    return digest_json([code_fingerprint(step.module), [_values(step, params) for params in defaults]])[:LENGTH]
+
+
+def _values(step: Stage, params: Params) -> dict[str, Any]:
+    """The parameters that a stage depends on, by section and by single value."""
+    sections = {name: params.section(name) for name in step.sections}
+    return sections | {key: params.value(key) for key in step.values}
 
 
 def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCallback | None = None) -> Any:
@@ -199,14 +209,17 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
             "photos": [[path.relative_to(album.root).as_posix(), digest(path)] for path in photos],
             "hole": album.settings.model_dump(mode="json", exclude={"overrides"}) if step.name == "masks" else None,
             "name": album.name if step.name == "export" else None,  # the delivered files bear it
-            "params": {name: params.section(name) for name in step.sections},
+            "params": _values(step, params),
             "model": _model_digest(params) if step.uses_model else None,
             "reads": [digest(stage(name).output(album)) for name in step.reads],
         }
     )
 
 
-def _model_digest(params: Params) -> str:
+def _model_digest(params: Params) -> str | None:
+    """Digest of the base model; None where nothing is generated: it need not be on this machine then."""
+    if params.blend.generate == "never":
+        return None
     from realfill.diffusion.model_registry import locate_model, model_digest
 
     return model_digest(locate_model(params.base.model))

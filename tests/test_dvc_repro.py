@@ -67,6 +67,16 @@ def test_a_blend_parameter_reruns_blend_and_export_of_every_album(library: Path)
     ]
 
 
+def test_whether_anything_is_generated_decides_all_stages_from_tuning_on(library: Path) -> None:
+    change_yaml(library / "params.yaml", "blend", generate="never")
+    stale = {target.removeprefix("data/albums/") for target in json.loads(call(library, "dvc", "status", "--json"))}
+    stages = ("finetune", "sample", "rank", "blend", "export")
+    assert stale == {f"{album}/dvc.yaml:{name}" for album in ("first", "second") for name in stages}
+    call(library, "dvc", "repro", "data/albums/first/dvc.yaml")
+    told = json.loads((library / "data" / "albums" / "first" / "completed" / "first.json").read_text())
+    assert (told["generate"], told["base_model"], told["authenticity"]["left"]) == ("never", None, 1)
+
+
 def test_an_override_reruns_that_albums_stages_alone(library: Path) -> None:
     change_yaml(library / "data" / "albums" / "second" / "album.yaml", "blend", feather=2.5)
     assert parse_stages(call(library, "dvc", "repro")) == ["second blend", "second export", "gallery"]
@@ -126,6 +136,7 @@ def test_the_pipeline_watches_what_the_stages_declare() -> None:
         assert {"profile", *stage.sections} <= {key.split(".")[0] for key in params["../../../params.yaml"]}, (
             stage.name
         )
+        assert set(stage.values) <= set(params["../../../params.yaml"]), stage.name
         assert params["../../../engine.yaml"] == [stage.name]
 
 

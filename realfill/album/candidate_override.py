@@ -61,26 +61,33 @@ def _edit_settings(text: str, values: dict[str, Any], candidate: str) -> str | N
         return text
     choice = candidate if candidate == "best" else int(candidate)
     try:
-        edited = _splice(text, candidate)
+        edited = splice_value(text, "blend", "candidate", candidate)
         return edited if parse_yaml(edited) == values | {"blend": blend | {"candidate": choice}} else None
     except ParamsError:
         return None
 
 
-def _splice(text: str, candidate: str) -> str:
-    """Insert or replace `blend.candidate` in the text of a YAML mapping and keep all other characters."""
+def splice_value(text: str, section: str, name: str, value: str) -> str:
+    """Insert or replace `section.name` in the text of a YAML mapping and keep all other characters.
+
+    Args:
+        text: The mapping; check that the result means what is meant, before it is used.
+        section: A key of the mapping.
+        name: A key of the section.
+        value: The value as it is written in YAML.
+    """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
-        return f"{text.rstrip()}\nblend: {{candidate: {candidate}}}\n".lstrip()
-    blend = _child(root, "blend")
-    if blend is None:
-        return _insert_entry(text, root, f"blend: {{candidate: {candidate}}}")
-    if not isinstance(blend, yaml.MappingNode):
-        return _replace_node(text, blend, f"{{candidate: {candidate}}}")
-    current = _child(blend, "candidate")
+        return f"{text.rstrip()}\n{section}: {{{name}: {value}}}\n".lstrip()
+    values = _child(root, section)
+    if values is None:
+        return _insert_entry(text, root, f"{section}: {{{name}: {value}}}")
+    if not isinstance(values, yaml.MappingNode):
+        return _replace_node(text, values, f"{{{name}: {value}}}")
+    current = _child(values, name)
     if current is None:
-        return _insert_entry(text, blend, f"candidate: {candidate}")
-    return _replace_node(text, current, candidate)
+        return _insert_entry(text, values, f"{name}: {value}")
+    return _replace_node(text, current, value)
 
 
 def _child(mapping: yaml.MappingNode, name: str) -> yaml.Node | None:

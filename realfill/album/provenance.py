@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 from realfill.album.layout import Album
 from realfill.album.schemas import Candidate, RankedCandidate
 from realfill.album.store import read_document, read_inputs, read_placement_summary, read_rows, read_window
+from realfill.album.verdict import judge_authenticity
 from realfill.core.errors import StageError
 from realfill.core.hashing import digest
-from realfill.photo_io.xmp import DIGITAL_SOURCE_TYPE
+from realfill.photo_io.xmp import PARTLY_GENERATED
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
 
 
 def build_provenance(
-    album: Album, params: Params, photo: Path, candidate: int, versions: Mapping[str, str]
+    album: Album,
+    params: Params,
+    photo: Path,
+    candidate: int,
+    versions: Mapping[str, str],
+    source_type: str = PARTLY_GENERATED,
+    left_as: str = "",
 ) -> dict[str, Any]:
     """Build the JSON document that is delivered beside a finished photo.
 
@@ -31,32 +38,39 @@ def build_provenance(
         photo: The encoded photo.
         candidate: Number of the candidate that was blended.
         versions: Versions of this project, Python and the libraries.
+        source_type: The digital source type that the photo's metadata declares.
+        left_as: What is seen where the hole was left: "as it was", "transparent" or "black"; empty if all of it was
+            filled.
 
     Raises:
         StageError: A stage has not run, or the candidate no longer exists.
     """
     row = _read_candidate(album, candidate)
-    model = Path(row.model).name
+    model = Path(row.model or params.base.model).name
+    authenticity = read_document(album.work("blend") / "blend.json")["authenticity"]
     values = params.model_dump(mode="json", by_alias=True)
     values["base"]["model"] = model
     return {
         "album": album.name,
         "photo": photo.name,
         "digest": digest(photo),
-        "digital_source_type": DIGITAL_SOURCE_TYPE,
+        "digital_source_type": source_type,
+        "generate": params.blend.generate,
+        "verdict": asdict(judge_authenticity(authenticity)),
         "inputs": [
             {"role": row.role, "file": row.file, "digest": row.digest, "verdict": row.verdict}
             for row in read_inputs(album)
         ],
         "hole": asdict(read_window(album)),
-        "base_model": {"name": model, "digest": row.model_digest},
+        "base_model": {"name": model, "digest": row.model_digest} if row.model else None,
         "adapter_digest": row.adapter_digest,
         "tuning": read_document(album.work("finetune") / "metrics.json"),
         "candidate": candidate,
         "kind": row.kind,
         "seed": row.seed,
         "geometry": asdict(read_placement_summary(album)),
-        "authenticity": read_document(album.work("blend") / "blend.json")["authenticity"],
+        "authenticity": authenticity,
+        "left_as": left_as,
         "ranking": [asdict(row) for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)],
         "params": values,
         "versions": dict(versions),

@@ -5,7 +5,7 @@ The names of the fields are the columns of the Parquet files and the keys of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -14,8 +14,9 @@ class AuthenticityClass(IntEnum):
 
     Attributes:
         REFERENCE_PIXEL: It shows a pixel of a reference.
-        CONFIRMED: Generated, and confirmed by matches with a reference.
-        GENERATED_ONLY: Generated, and not confirmed.
+        CONFIRMED: It shows a pixel of a reference that is likely the right one, or was generated and is confirmed by
+            matches with a reference.
+        GENERATED_ONLY: Generated, completed by patches, or placed without agreement of the references.
     """
 
     REFERENCE_PIXEL = 255
@@ -113,6 +114,8 @@ class PlacementSummary:
         references: Names of the references that were used.
         covered: Share of the hole that the proposal covers, 0 to 1.
         certain: Share of the hole where its confidence is at least `placement.CERTAIN`, 0 to 1.
+        errors: Root mean square error in the pseudo-holes of each way of filling that was tried, 8-bit levels:
+            "geometry" (depth or plane), "approximate", "patches". Empty where there was no room for pseudo-holes.
     """
 
     model: str
@@ -120,6 +123,7 @@ class PlacementSummary:
     references: tuple[str, ...]
     covered: float
     certain: float
+    errors: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,11 @@ class Candidate:
     Attributes:
         candidate: Number, from 0.
         file: Name of the picture in the same folder.
-        kind: "noise" (generated from pure noise, as in the paper), "placed" (the proposal of `align` itself) or
-            "guided" (generated around the pixels of the proposal that are certain).
+        kind: "noise" (generated from pure noise, as in the paper), "guided" (generated around the pixels of the
+            proposal that are certain), "placed" (the proposal of `align` itself, its gaps completed by patches of the
+            album) or "patches" (patches of the album alone, where nothing could be placed). With
+            `blend.generate: never` there is one only: "placed", which shows what is certain alone, or "unchanged",
+            where nothing was placed.
         draw: Number among the candidates of its kind, from 0.
         seed: `sample.seed`; the noise is keyed by (kind, seed, draw).
         scheduler: Noise scheduler; empty if nothing was generated.
@@ -141,8 +148,8 @@ class Candidate:
         batch_size: Number of candidates in one pass. Floating-point results may depend on it.
         count: Number of candidates requested in all.
         resolution: Side of the picture, pixels.
-        model: Name of the base model.
-        model_digest: Digest of the base model's folder, hex.
+        model: Name of the base model; empty if none was loaded.
+        model_digest: Digest of the base model's folder, hex; empty if none was loaded.
         adapter_digest: Digest of the LoRA adapter's folder, hex; empty if the base model was used as it is.
         versions: Versions of the libraries that sampled it, a JSON object.
     """

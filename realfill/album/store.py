@@ -11,13 +11,14 @@ masks     canvas.png                  the canvas, 8-bit sRGB
           mask.png                    the mask of the canvas, 8-bit: 0 = keep, 255 = fill
           window.json                 `Window`
 align     placed.json                 `PlacementSummary`
+          completed.png               the region at its working scale, its hole filled: see `Placement.completed`
           proposal.png                the references warped into the box of the summary, 8-bit sRGB; absent if
                                       nothing was warped
           confidence.png              the box, 8-bit: 0 = nothing is proposed, 1 to 255 = confidence; absent if
                                       nothing was warped
 finetune  unet/, text_encoder/        LoRA adapters in PEFT's format; absent if the base model was not tuned
           loss.csv                    step, loss, lr
-          metrics.json                steps, final_loss; failure (why the tuning was left out), if it failed
+          metrics.json                steps, final_loss; left_out (why there was no tuning), if so
 sample    candidates.parquet          one `Candidate` a row
           000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit sRGB
 rank      ranking.parquet             one `RankedCandidate` for each candidate, best first
@@ -27,7 +28,8 @@ rank      ranking.parquet             one `RankedCandidate` for each candidate, 
 blend     composite.tif               the completed canvas in the target's color space and bit depth, lossless
           authenticity.png            the canvas, 8-bit: 0 = not filled, else an `AuthenticityClass`
           blend.json                  candidate, feather (pixels), box (of the changed pixels), authenticity
-                                      (share of the filled pixels by class, and score)
+                                      (share of the filled pixels by class, and score; with `blend.generate:
+                                      never` also the share of the hole that was left)
 ========  ==========================  ========================================================================
 
 `export` writes `completed/`: the finished photo, `<album>.json` (see `provenance`), authenticity.png and page/.

@@ -65,8 +65,11 @@ class AlbumOptions:
             AlbumError: The folder does not follow the layout.
             ParamsError: The parameters or `album.yaml` cannot be understood.
         """
+        from realfill.library.watched_settings import refuse_unwatched
+
         folder = album_folder(path)
         album = open_album(folder, None if self.out is None else self.out / Path(os.path.realpath(folder)).name)
+        refuse_unwatched(album)
         params_file = self.params_file or _default_params_file(album)
         overrides = album.settings.overrides
         return album, load_params(

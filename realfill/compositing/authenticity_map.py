@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.album.placement import CERTAIN, Proposal
+from realfill.album.placement import CERTAIN, LIKELY, Proposal
 from realfill.album.schemas import AuthenticityClass, Window
 from realfill.imaging.ops import Pixels
 
@@ -39,8 +39,9 @@ def build_authenticity_map(
 ) -> Pixels:
     """Classify the filled pixels.
 
-    A reference pixel shows the proposal where that is certain. A confirmed pixel lies near a verified match with a
-    reference. All others are generated only.
+    A reference pixel shows the proposal where that is certain, a confirmed one where it is likely. What the model
+    generated is confirmed near a verified match with a reference; matches of pasted pixels with the photo that they
+    were pasted from confirm nothing. All others are generated only.
 
     Args:
         mask: [H, W] uint8, 255 = fill.
@@ -54,16 +55,32 @@ def build_authenticity_map(
         [H, W] uint8: 0 outside the hole, else an `AuthenticityClass`.
     """
     classes = np.where(mask > 0, np.uint8(AuthenticityClass.GENERATED_ONLY), np.uint8(0))
-    near = np.zeros_like(classes)
-    for x, y in np.rint(matches).astype(int).tolist():
-        cv2.circle(near, (x, y), max(1, round(settings.match_radius * window.side)), 255, -1)
-    classes[(near > 0) & (mask > 0)] = AuthenticityClass.CONFIRMED
+    if kind in ("noise", "guided"):
+        near = np.zeros_like(classes)
+        for x, y in np.rint(matches).astype(int).tolist():
+            cv2.circle(near, (x, y), max(1, round(settings.match_radius * window.side)), 255, -1)
+        classes[(near > 0) & (mask > 0)] = AuthenticityClass.CONFIRMED
     if proposal is not None:
-        height, width = mask.shape
-        whole = proposal.crop(0, 0, width, height)
-        certain = (whole.weight(kind) > settings.min_weight) & (whole.confidence >= CERTAIN)
-        classes[certain & (mask > 0)] = AuthenticityClass.REFERENCE_PIXEL
+        classes[_find_shown(mask, proposal, kind, LIKELY, settings)] = AuthenticityClass.CONFIRMED
+        classes[find_reference_pixels(mask, proposal, kind, settings)] = AuthenticityClass.REFERENCE_PIXEL
     return classes
+
+
+def find_reference_pixels(
+    mask: Pixels, proposal: Proposal, kind: str, settings: AuthenticitySettings = AuthenticitySettings()
+) -> np.ndarray:
+    """Find the pixels of the hole, [H, W] bool, in which a candidate of a kind shows what was placed for certain."""
+    return _find_shown(mask, proposal, kind, CERTAIN, settings)
+
+
+def _find_shown(
+    mask: Pixels, proposal: Proposal, kind: str, min_confidence: int, settings: AuthenticitySettings
+) -> np.ndarray:
+    """Find the pixels of the hole in which a candidate shows what was placed with some confidence, [H, W] bool."""
+    height, width = mask.shape
+    whole = proposal.crop(0, 0, width, height)
+    shown = (whole.weight(kind) > settings.min_weight) & (whole.confidence >= min_confidence)
+    return np.asarray(shown & (mask > 0))
 
 
 def compute_authenticity_shares(

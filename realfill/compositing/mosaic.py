@@ -87,7 +87,7 @@ def build_mosaic(
     """
     labels, disagreement = label_references(references, settings.labeling)  # [h, w], [K, h, w]
     confidence = estimate_confidence(references, labels, disagreement, settings.confidence)
-    size = _full_size(region)
+    size = region.full_size
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
     colors = _blend(region, references, labels, settings)
@@ -107,7 +107,7 @@ def _blend(
 
     Where a reference shows nothing beside its seams, the unblended mosaic continues it.
     """
-    size = _full_size(region)
+    size = region.full_size
     full_labels = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     unblended = np.zeros((size[1], size[0], 3), np.float32)
     layers = []
@@ -133,7 +133,7 @@ def _full_size_references(
 
     Yields number, colors [H, W, 3] float32 and validity bool [H, W] of each.
     """
-    size = _full_size(region)
+    size = region.full_size
     offsets = [np.zeros((1, 1, 3), np.float32)] * len(references)
     with skip_failing("The leveling of the seams"):
         offsets = estimate_seam_offsets(
@@ -145,9 +145,3 @@ def _full_size_references(
         colors, valid = remap_prefiltered(read_srgb(reference.path), columns, rows, defined, settings.warp)
         colors = reference.band_gains.apply(reference.color_transform.apply(colors))
         yield number, colors + cv2.resize(offsets[number], size), valid
-
-
-def _full_size(region: Region) -> tuple[int, int]:
-    """Width and height of a region at full size, pixels."""
-    left, top, right, bottom = region.box
-    return right - left, bottom - top

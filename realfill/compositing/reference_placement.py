@@ -1,23 +1,30 @@
-"""Place the references in a region by the first model of the scene that fits.
+"""Fill a region of the target from the references, by the way that restores pseudo-holes best.
 
-"depth" or "plane": cameras and a depth map, or homographies; see `geometry.reference_warps`. Accepted where the
-    references agree well enough to make some of the hole certain.
+"geometry": a model of the scene, "depth" or "plane": cameras and a depth map, or homographies; see
+    `geometry.reference_warps`.
 "approximate": similarities deformed by the matches, where the scene moved; see `geometry.moving_least_squares`.
     Nothing of it is certain.
-"none": no reference resembles the target around the hole.
+"patches": nothing is placed; patches of the album complete the whole hole; see `patch_completion`.
 
-Where the computation of one fails, the next one is tried.
+What a model leaves open is completed by patches. Where the computation of one fails, the next one is tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from realfill.album.placement import CERTAIN
 from realfill.compositing.mosaic import Mosaic, MosaicSettings, build_mosaic
+from realfill.compositing.patch_completion import PatchCompletionSettings, PatchSource, complete_by_patches
+from realfill.compositing.pseudo_holes import PseudoHoleSettings, measure_errors
+from realfill.compositing.scene import Scene
 from realfill.compositing.warped_reference import (
     WarpedReference,
     WarpedReferenceSettings,
@@ -27,26 +34,30 @@ from realfill.compositing.warped_reference import (
 from realfill.core.failures import skip_failing
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
-from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps
+from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps, reconstruct_scene
 from realfill.geometry.warp import Warp
+from realfill.imaging.ops import Pixels, fill_from_nearest, resize
 from realfill.imaging.region import Region
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
-from realfill.matching.correspondences import Matches
 from realfill.photo_io.color_management import read_srgb
 
 
 @dataclass(frozen=True)
 class PlacementSettings:
-    """When a model of the scene is accepted, and how references are placed by it.
+    """When a way of filling is accepted, and how references are placed.
 
     Attributes:
-        min_certain: Share of the hole that has to be certain for depth or plane to be accepted; with less, the
-            geometry may be wrong altogether. Set by hand.
+        min_certain: Share of the hole that has to be certain for depth or plane to be accepted where there is no room
+            for pseudo-holes. Set by hand.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
         deformation: How references are aligned approximately.
         warped: When a warped reference is used.
         mosaic: How references are composed.
+        pseudo_holes: By which the ways are compared.
+        min_gain: Share by which the error of patches alone has to lie below that of placed references, which are kept
+            where both are about as good; set by hand.
+        patches: How patches are searched.
     """
 
     min_certain: float = 0.03
@@ -55,6 +66,27 @@ class PlacementSettings:
     deformation: MovingLeastSquaresSettings = MovingLeastSquaresSettings()
     warped: WarpedReferenceSettings = WarpedReferenceSettings()
     mosaic: MosaicSettings = MosaicSettings()
+    pseudo_holes: PseudoHoleSettings = PseudoHoleSettings()
+    min_gain: float = 0.03
+    patches: PatchCompletionSettings = PatchCompletionSettings()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What was placed in a region.
+
+    Attributes:
+        model: See `PlacementSummary.model`.
+        mosaic: The references by this model; None where the model is "none".
+        completed: [h, w, 3] uint8 sRGB, the region at its working scale: the mosaic, the rest of the hole completed
+            by patches.
+        errors: Error of each way of filling in the pseudo-holes, 8-bit levels; empty where there are none.
+    """
+
+    model: str
+    mosaic: Mosaic | None
+    completed: Pixels
+    errors: dict[str, float]
 
 
 def place_references(
@@ -63,18 +95,15 @@ def place_references(
     priors: Sequence[IntrinsicsPrior],
     max_references: int,
     settings: PlacementSettings = PlacementSettings(),
-) -> tuple[str, Mosaic | None]:
-    """Match the references with the target, choose a model of the scene, and compose the references by it.
+) -> Placement:
+    """Match the references with the target, choose a way of filling by pseudo-holes, and fill the region by it.
 
     Args:
         region: Where to place them.
         references: Their files.
         priors: What is known of the intrinsics of the target, then of each reference.
         max_references: How many references are used at most.
-        settings: When a model is accepted.
-
-    Returns:
-        The model, see `PlacementSummary.model`, and the mosaic; "none" and None where no reference can be placed.
+        settings: When a way is accepted.
 
     Raises:
         ModelError: The matcher's weights are not installed.
@@ -84,60 +113,121 @@ def place_references(
     photos = [shrink_for_matching(image, settings.matching) for image in images]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching)
-    models = estimate_reference_warps(region, matches, photos, priors, settings.geometry)
-    model, mosaic = _place_by_geometry(region, references, models, settings)
-    if mosaic is not None and mosaic.hole_share(CERTAIN) >= settings.min_certain:
-        return model, mosaic
-    mosaic = None
-    with skip_failing("The approximate alignment"):
-        mosaic = _align_approximately(region, references, sides, matches, settings)
-    return ("none", None) if mosaic is None else ("approximate", mosaic)
+    reconstruction = reconstruct_scene(matches, priors, settings.geometry)
+    return fill_scene(Scene(region, references, priors, photos, matches, reconstruction), settings)
 
 
-def _place_by_geometry(
-    region: Region,
-    references: Sequence[Path],
-    models: Sequence[tuple[str, dict[int, Warp]]],
-    settings: PlacementSettings,
-) -> tuple[str, Mosaic | None]:
+def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) -> Placement:
+    """Fill the region by the way that restores the pseudo-holes best."""
+    errors = measure_errors(scene, _trials(settings), settings.pseudo_holes)
+    for way in sorted(_WAYS, key=lambda way: errors.get(way, math.inf)):
+        if errors.get("patches", math.inf) < (1 - settings.min_gain) * errors.get(way, math.inf):
+            break
+        model, mosaic = _WAYS[way](scene, settings)
+        if mosaic is not None and (errors or _is_accepted(way, mosaic, settings)):
+            return Placement(model, mosaic, _complete_by_patches(scene, mosaic, settings), errors)
+    return Placement("none", None, _complete_by_patches(scene, None, settings), errors)
+
+
+def _is_accepted(way: str, mosaic: Mosaic, settings: PlacementSettings) -> bool:
+    """Whether a mosaic can be trusted that was not tried on pseudo-holes."""
+    return way != "geometry" or mosaic.hole_share(CERTAIN) >= settings.min_certain
+
+
+def _trials(settings: PlacementSettings) -> dict[str, Callable[[Scene], Pixels | None]]:
+    """The ways of filling that are tried: by a model of the scene, without patches, and by patches alone."""
+
+    def place(way: str) -> Callable[[Scene], Pixels | None]:
+        def fill(scene: Scene) -> Pixels | None:
+            _, mosaic = _WAYS[way](scene, settings)
+            return None if mosaic is None else fill_from_nearest(mosaic.colors, mosaic.confidence > 0)
+
+        return fill
+
+    def complete(scene: Scene) -> Pixels:
+        return resize(_complete_by_patches(scene, None, settings), *scene.region.full_size)
+
+    return {**{way: place(way) for way in _WAYS}, "patches": complete}
+
+
+def _place_by_geometry(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
     """Compose the references by the first model of which the computation does not fail."""
+    models = estimate_reference_warps(
+        scene.region, scene.reconstruction, scene.matches, scene.photos, scene.priors, settings.geometry
+    )
     for model, warps in models:
         with skip_failing(f"The placement by the model {model!r}"):
-            return model, _compose(region, _warp_references(region, references, warps, settings), settings)
+            return model, _compose(scene.region, _warp_references(scene, warps, settings), settings)
     return "none", None
 
 
-def _align_approximately(
-    region: Region,
-    references: Sequence[Path],
-    sides: Sequence[int],
-    matches: dict[tuple[int, int], Matches],
-    settings: PlacementSettings,
-) -> Mosaic | None:
+def _align_approximately(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
     """Compose the references that match the target; those that match only these fill what is left of the hole."""
-    direct_warps, indirect_warps = moving_least_squares_warps(matches, sides, settings.deformation)
-    direct = _warp_references(region, references, direct_warps, settings)
-    mosaic = _compose(region, direct, settings)
-    if mosaic is None or not indirect_warps:
-        return mosaic
-    rest = region.fill(mosaic.colors, mosaic.filled)
-    if not rest.mask.any():
-        return mosaic
-    with skip_failing("The approximate alignment through other references"):
-        indirect = _warp_references(rest, references, indirect_warps, settings)
-        visible = [replace(r, visible=r.visible & rest.hole) for r in indirect]
-        return _compose(region, [*direct, *visible], settings)
-    return mosaic
+    with skip_failing("The approximate alignment"):
+        direct_warps, indirect_warps = moving_least_squares_warps(scene.matches, scene.sides, settings.deformation)
+        direct = _warp_references(scene, direct_warps, settings)
+        mosaic = _compose(scene.region, direct, settings)
+        if mosaic is None or not indirect_warps:
+            return "approximate", mosaic
+        rest = scene.region.fill(mosaic.colors, mosaic.filled)
+        if not rest.mask.any():
+            return "approximate", mosaic
+        with skip_failing("The approximate alignment through other references"):
+            indirect = _warp_references(replace(scene, region=rest), indirect_warps, settings)
+            visible = [replace(r, visible=r.visible & rest.hole) for r in indirect]
+            return "approximate", _compose(scene.region, [*direct, *visible], settings)
+        return "approximate", mosaic
+    return "none", None
 
 
-def _warp_references(
-    region: Region, references: Sequence[Path], warps: dict[int, Warp], settings: PlacementSettings
-) -> list[WarpedReference]:
+_WAYS = {"geometry": _place_by_geometry, "approximate": _align_approximately}
+
+
+def _complete_by_patches(scene: Scene, mosaic: Mosaic | None, settings: PlacementSettings) -> Pixels:
+    """Complete what a mosaic leaves of the hole by patches, [h, w, 3] uint8 at the working scale."""
+    region = scene.region if mosaic is None else scene.region.fill(mosaic.colors, mosaic.filled)
+    picture, hole = region.crop_rescaled(region.canvas), region.hole
+    if not hole.any():
+        return picture
+    with skip_failing("The completion by patches"):
+        sources = [source for n in range(1, len(scene.photos)) if (source := _patch_source(scene, n, settings))]
+        return complete_by_patches(picture, hole, sources, settings.patches)
+    return fill_from_nearest(picture, ~hole)
+
+
+def _patch_source(scene: Scene, number: int, settings: PlacementSettings) -> PatchSource | None:
+    """The part of a reference that is aligned with the region, at its working scale; None where it is not aligned."""
+    matches = scene.matches.get((0, number))
+    if matches is None:
+        return None
+    sides = [scene.sides[number], scene.sides[0]]
+    warp = moving_least_squares_warps({(0, 1): matches.swap()}, sides, settings.deformation)[0].get(1)
+    if warp is None:
+        return None
+    spreads = [float(points.std(axis=0).mean()) for points in (matches.points0, matches.points1)]
+    prior, photo = scene.priors[number], scene.photos[number]
+    scale = min(1.0, scene.region.scale * spreads[0] / spreads[1])
+    width, height = max(1, round(prior.width * scale)), max(1, round(prior.height * scale))
+    columns, rows = np.meshgrid(
+        ((np.arange(width) + 0.5) * prior.width / width - 0.5).astype(np.float32),
+        ((np.arange(height) + 0.5) * prior.height / height - 0.5).astype(np.float32),
+    )
+    x, y = scene.region.to_working(*warp.maps(columns, rows)[:2])
+    near = (x >= 0) & (x < scene.region.size[0]) & (y >= 0) & (y < scene.region.size[1])
+    if not near.any():
+        return None
+    left, top, width_near, height_near = cv2.boundingRect(near.astype(np.uint8))
+    box = np.s_[top : top + height_near, left : left + width_near]
+    return PatchSource(resize(photo, width, height)[box], x[box], y[box])
+
+
+def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSettings) -> list[WarpedReference]:
     """Warp references, numbered from 1, and keep those that resemble the target around the hole."""
     warped = []
     for number, warp in sorted(warps.items()):
-        with skip_failing(f"The placement of {references[number - 1].name}"):
-            warped.append(warp_and_match_color(region, references[number - 1], warp, settings.warped))
+        path = scene.references[number - 1]
+        with skip_failing(f"The placement of {path.name}"):
+            warped.append(warp_and_match_color(scene.region, path, warp, settings.warped))
     return filter_by_similarity(warped, settings.warped)
 
 

@@ -28,6 +28,7 @@ PIXEL_LIBRARIES = {  # import name: distribution. A new version of one of them m
     "imagecodecs": "imagecodecs",
     "kornia": "kornia",
     "numpy": "numpy",
+    "patchmatch": "pypatchmatch",
     "peft": "peft",
     "PIL": "pillow",
     "pillow_heif": "pillow-heif",

@@ -127,6 +127,9 @@ class BlendParams(Section):
         description="Match the color of the fill to the ring around the hole.",
     )
     detail: bool = Field(True, description="Add the photos' detail and grain to generated pixels.")
+    generate: Literal["auto", "never"] = Field(
+        "auto", description="never: only what references show for certain is filled; the rest stays as it was."
+    )
 
 
 class ExportParams(Section):
@@ -157,6 +160,11 @@ class Params(Section):
         """The values of one section as JSON types."""
         values: dict[str, Any] = self.model_dump(mode="json", by_alias=True)[name]
         return values
+
+    def value(self, key: str) -> Any:
+        """One value as a JSON type, by "section.name"."""
+        section, _, name = key.partition(".")
+        return self.section(section)[name]
 
 
 def load_params(

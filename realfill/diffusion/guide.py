@@ -7,25 +7,23 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.album.canvas import read_model_window
+from realfill.album.canvas import crop_window, read_model_window
 from realfill.album.layout import Album
-from realfill.album.placement import read_proposal
+from realfill.album.placement import read_completed_canvas, read_proposal
 from realfill.album.store import read_window
 from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import to_gray
+from realfill.imaging.ops import resize, to_gray
 
 
 @dataclass(frozen=True)
 class GuideSettings:
-    """How gaps between placed pixels are closed, and how detail is restored.
+    """How detail is restored.
 
     Attributes:
-        inpaint_radius: Radius of OpenCV's inpainting after Telea, pixels of the model's window. Set by hand.
         detail_sigma: Sigma of the Gaussian that smooths the weight of restored detail, pixels of the model's window.
             Set by hand.
     """
 
-    inpaint_radius: float = 3
     detail_sigma: float = 1.0
 
 
@@ -34,7 +32,8 @@ class Guide:
     """What sampling starts from and what it keeps, in the window at the base model's resolution R.
 
     Attributes:
-        init_image: [R, R, 3] uint8 sRGB: the window with placed reference pixels; the rest of its hole is inpainted.
+        init_image: [R, R, 3] uint8 sRGB: the window with placed reference pixels; patches of the album complete the
+            rest of its hole.
         placed_mask: [R, R] bool, True = a reference pixel is placed there.
         keep_weight: [R, R] float32, 0 to 1: how far sampling is held to `init_image`.
         strength: Share of the noise that sampling starts with, 0 to 1, as in diffusers.
@@ -46,10 +45,8 @@ class Guide:
     strength: float
 
 
-def read_guide(
-    album: Album, resolution: int, strength: float, settings: GuideSettings = GuideSettings()
-) -> Guide | None:
-    """Make the guide from what `align` placed.
+def read_guide(album: Album, resolution: int, strength: float) -> Guide | None:
+    """Make the guide from what `align` placed and completed.
 
     Placed pixels are shown around the hole as well, so that blending can compare their colors with the photo's there.
 
@@ -57,25 +54,25 @@ def read_guide(
         album: The album, after `masks` and `align`.
         resolution: Side of the base model's window, pixels.
         strength: Share of the noise that sampling starts with, 0 to 1.
-        settings: How gaps are closed.
 
     Returns:
-        The guide; None where `align` placed nothing.
+        The guide; None where `align` is switched off.
 
     Raises:
         StageError: `masks` or `align` has not run.
     """
-    proposal = read_proposal(album)
-    if proposal is None:
+    completed = read_completed_canvas(album)
+    if completed is None:
         return None
     window = read_window(album)
-    image, mask = read_model_window(album, resolution)
+    _, mask = read_model_window(album, resolution)
+    image = resize(crop_window(completed, window), resolution, resolution)
+    proposal = read_proposal(album)
+    if proposal is None:
+        return Guide(image, np.zeros_like(mask), np.zeros(mask.shape, np.float32), strength)
     proposal = proposal.crop(window.left, window.top, window.side, window.side).resize(resolution, resolution)
     placed_mask = proposal.confidence > 0
     composite = np.where(placed_mask[..., None], proposal.colors, image)
-    gaps = (mask & ~placed_mask).astype(np.uint8)
-    if gaps.any():
-        composite = cv2.inpaint(composite, gaps, settings.inpaint_radius, cv2.INPAINT_TELEA)
     return Guide(composite, placed_mask, proposal.weight("guided") * mask, strength)
 
 

@@ -113,7 +113,7 @@ def write_log(
     folder: Path,
     losses: Sequence[float],
     params: FinetuneParams,
-    failure: str = "",
+    left_out: str = "",
     settings: TuningLogSettings = TuningLogSettings(),
 ) -> None:
     """Write loss.csv and metrics.json.
@@ -122,7 +122,7 @@ def write_log(
         folder: Where to write.
         losses: Of each step that was taken.
         params: The learning rate and its warm-up.
-        failure: Why the tuning was left out; empty where it was not.
+        left_out: Why the tuning was left out; empty where it was not.
         settings: What the final loss is.
     """
     text = io.StringIO()
@@ -132,7 +132,7 @@ def write_log(
         writer.writerow([step, f"{loss:.6f}", f"{params.lr_unet * warmup_factor(step, params):.3e}"])
     atomic_write(folder / "loss.csv", text.getvalue())
     metrics = {"steps": len(losses), "final_loss": final_loss(losses, settings)}
-    write_json(folder / "metrics.json", metrics | ({"failure": failure} if failure else {}))
+    write_json(folder / "metrics.json", metrics | ({"left_out": left_out} if left_out else {}))
 
 
 def final_loss(losses: Sequence[float], settings: TuningLogSettings = TuningLogSettings()) -> float | None:

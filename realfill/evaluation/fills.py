@@ -50,7 +50,7 @@ def score_fills(
         return ScoredFill(name, group, None, "", False, None, None, scorer.score(picture)), picture
 
     yield score("result", "result", result)
-    yield from _score_candidates(album, params, scorer)
+    yield from _score_candidates(album, params, scorer, result)
     images = _sample_untuned(album, params, untuned)
     for number, picture in enumerate(_blend_each(album, params, ((image, "noise") for image in images))):
         yield score(f"untuned {number}", "untuned", picture)
@@ -58,12 +58,15 @@ def score_fills(
         yield score(name, "baseline", picture)
 
 
-def _score_candidates(album: Album, params: Params, scorer: Scorer) -> Iterator[tuple[ScoredFill, Pixels]]:
-    """Every candidate, blended on its own."""
+def _score_candidates(
+    album: Album, params: Params, scorer: Scorer, result: Pixels
+) -> Iterator[tuple[ScoredFill, Pixels]]:
+    """Every candidate, blended on its own; where nothing is generated, the only one is the result."""
     ranked = {row.candidate: row for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)}
     rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     images = ((read_png(album.work("sample") / row.file), row.kind) for row in rows)
-    for row, picture in zip(rows, _blend_each(album, params, images), strict=True):
+    pictures = [result] if params.blend.generate == "never" else _blend_each(album, params, images)
+    for row, picture in zip(rows, pictures, strict=True):
         ranking = ranked[row.candidate]
         fill = ScoredFill(
             name=f"candidate {row.candidate}",

@@ -7,7 +7,7 @@ all it tends to the one similarity that fits them best. Unlike a homography it d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -29,6 +29,8 @@ class MovingLeastSquaresSettings:
         falloff: Exponent alpha of the paper's weights 1 / |p - v|^(2 alpha), here of the softened distance; set by
             hand.
         min_matches: With fewer matches that agree, there is no warp; set by hand.
+        max_matches: The most matches that are used, those with the highest confidence: the time grows with the square
+            of their number. Set by hand.
         min_share: Least share of the matches that agree on one similarity; set by hand.
         rounds: How often the matches that agree are selected anew; set by hand.
         grid_size: The warp is computed on a grid of this many nodes a side and interpolated; set by hand.
@@ -38,6 +40,7 @@ class MovingLeastSquaresSettings:
     softness: float = 0.03
     falloff: float = 2.0
     min_matches: int = 20
+    max_matches: int = 1500
     min_share: float = 0.3
     rounds: int = 4
     grid_size: int = 64
@@ -60,19 +63,22 @@ def moving_least_squares_warps(
         of those that share enough with one of the former only, through which they are aligned.
     """
     ordered = {**matches, **{(j, i): pairs.swap() for (i, j), pairs in matches.items() if i}}
-    deformations = {}
-    for (i, j), pairs in ordered.items():
-        with skip_failing(f"The approximate alignment of reference {j}"):
-            deformation = _fit_deformation(pairs, sides[i], settings)
-            if deformation is not None:
-                deformations[i, j] = deformation
-    direct = {j: deformation.maps for (i, j), deformation in deformations.items() if i == 0}
+
+    def fit(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Deformation]:
+        deformations = {}
+        for i, j in pairs:
+            with skip_failing(f"The approximate alignment of reference {j}"):
+                deformation = _fit_deformation(ordered[i, j], sides[i], settings)
+                if deformation is not None:
+                    deformations[i, j] = deformation
+        return deformations
+
+    direct = {j: deformation.maps for (_, j), deformation in fit((i, j) for i, j in ordered if i == 0).items()}
+    rest = fit((i, j) for i, j in ordered if i in direct and j not in direct)
     indirect = {}
-    for number in {j for _, j in deformations} - direct.keys():
-        shared = [(len(deformations[i, number].source), i) for i in direct if (i, number) in deformations]
-        if shared:
-            _, i = max(shared)
-            indirect[number] = _compose(direct[i], deformations[i, number].maps)
+    for number in {j for _, j in rest}:
+        _, i = max((len(rest[i, number].source), i) for i in direct if (i, number) in rest)
+        indirect[number] = _compose(direct[i], rest[i, number].maps)
     return _to_warps(direct), _to_warps(indirect)
 
 
@@ -127,6 +133,7 @@ def _fit_deformation(matches: Matches, side: float, settings: MovingLeastSquares
     """Fit a deformation to matches that agree on one similarity, then to those that agree with the deformation."""
     if len(matches) < settings.min_matches:
         return None
+    matches = matches[np.argsort(-matches.confidence, kind="stable")[: settings.max_matches]]
     similarity, inliers = cv2.estimateAffinePartial2D(
         matches.points1, matches.points0, method=cv2.RANSAC, ransacReprojThreshold=settings.tolerance * side
     )

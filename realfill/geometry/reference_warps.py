@@ -56,8 +56,27 @@ class ReferenceWarpSettings:
     visibility: VisibilitySettings = VisibilitySettings()
 
 
+def reconstruct_scene(
+    matches: Mapping[tuple[int, int], Matches],
+    priors: Sequence[IntrinsicsPrior],
+    settings: ReferenceWarpSettings = ReferenceWarpSettings(),
+) -> Reconstruction | None:
+    """Estimate the cameras and sparse points of a scene; see `sfm.reconstruct`.
+
+    Returns:
+        The reconstruction; None where there is none, or its computation fails.
+
+    Raises:
+        StageError: Structure from motion cannot run.
+    """
+    with skip_failing("Structure from motion"):
+        return reconstruct(priors, matches, _scales(priors, settings), settings.sfm)
+    return None
+
+
 def estimate_reference_warps(
     region: Region,
+    reconstruction: Reconstruction | None,
     matches: Mapping[tuple[int, int], Matches],
     photos: Sequence[Pixels],
     priors: Sequence[IntrinsicsPrior],
@@ -70,6 +89,7 @@ def estimate_reference_warps(
 
     Args:
         region: The part of the target around the hole.
+        reconstruction: Of the scene, as `reconstruct_scene` returns it.
         matches: Between photos i < j by (i, j), pixels of the full-size photos; photo 0 is the target.
         photos: Target and references, [h, w, 3] uint8 sRGB; they may be smaller than at full size.
         priors: Of the cameras, one per photo, at full size.
@@ -78,23 +98,23 @@ def estimate_reference_warps(
     Returns:
         Models of the scene, the preferred one first: "depth" if there are cameras and depth, then "plane". Of each
         its warps by number of the reference; references that could not be placed are absent.
-
-    Raises:
-        StageError: Structure from motion cannot run.
     """
-    scales = [min(1.0, settings.side / max(prior.width, prior.height)) for prior in priors]
-    homographies = _homography_warps(matches, scales, settings)
+    homographies = _homography_warps(matches, _scales(priors, settings), settings)
     models = [("plane", homographies)]
+    if reconstruction is None:
+        return models
+    if reconstruction.focal_unresolved and reconstruction.cameras.keys() - {0} <= homographies.keys():
+        return models
     with skip_failing("The depth of the scene"):
-        reconstruction = reconstruct(priors, matches, scales, settings.sfm)
-        if reconstruction is None:
-            return models
-        if reconstruction.focal_unresolved and reconstruction.cameras.keys() - {0} <= homographies.keys():
-            return models
         points = _project_sparse_points(region, reconstruction, settings)
         if len(points) >= settings.min_points:
             models.insert(0, ("depth", _depth_warps(region, reconstruction, points, photos, priors, settings)))
     return models
+
+
+def _scales(priors: Sequence[IntrinsicsPrior], settings: ReferenceWarpSettings) -> list[float]:
+    """Size at which errors are judged / full size, one per photo."""
+    return [min(1.0, settings.side / max(prior.width, prior.height)) for prior in priors]
 
 
 def _project_sparse_points(

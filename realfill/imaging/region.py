@@ -64,6 +64,12 @@ class Region:
         return cls(canvas, mask, (left, top, right, bottom), scale, (working[0], working[1]))
 
     @property
+    def full_size(self) -> tuple[int, int]:
+        """Width and height at full size, pixels."""
+        left, top, right, bottom = self.box
+        return right - left, bottom - top
+
+    @property
     def hole(self) -> np.ndarray:
         """Whether a working pixel touches the hole, bool [h, w]."""
         return np.asarray(resize((self.crop(self.mask) > 0).astype(np.float32), *self.size) > 0)

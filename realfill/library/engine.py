@@ -23,7 +23,7 @@ from realfill.core.fingerprint import code_fingerprint
 from realfill.core.hashing import digest_json
 from realfill.library.pipeline_files import installed_pipelines, other_pipelines, renew_pipelines
 from realfill.library.repository import Library
-from realfill.library.watched_settings import complete_settings
+from realfill.library.watched_settings import complete_params, complete_settings
 from realfill.pipeline import STAGES, stage_fingerprint
 
 ENGINE = "engine.yaml"
@@ -105,10 +105,13 @@ def changed_stages(library: Library) -> list[str]:
 def renew_engine(library: Library) -> Renewal:
     """Bring a library up to the installed version: `engine.yaml`, and the pipelines that nobody edited.
 
-    Albums get the keys of `album.yaml` that a renewed pipeline watches.
+    Albums get the keys of `album.yaml`, and the library the values of `params.yaml`, that a renewed pipeline watches.
     """
     changed, recorded = changed_stages(library), _read_engine_or_nothing(library)
     renewed = renew_pipelines(library, recorded)
+    if renewed:
+        with suppress(RealFillError):  # DVC names the value that is missing
+            complete_params(library.root)
     for name in library.album_names if renewed else ():
         with suppress(RealFillError):  # of its own, which is told when it is opened
             complete_settings(library.folder(name))

@@ -13,6 +13,7 @@ from typing import Any
 
 from realfill.album.layout import Album
 from realfill.album.store import find_provenance, read_document
+from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import LibraryError, OutputError, printable
 from realfill.library.dvc_state import open_dvc_state
@@ -20,7 +21,7 @@ from realfill.library.repository import Library, open_albums
 from realfill.pipeline import STAGES
 from realfill.report.rendering import render
 
-_STATES = {"failed": "Failed", "unfinished": "Not finished", "finished": "Finished"}
+_STATES = {"failed": "Failed", "unfinished": "Not finished", "look": "To be looked at", "finished": "Finished"}
 _SCORE_FORMATS = {"matches": "{:.0f} verified matches", "filled": "{:.1f} % filled", "psnr": "{:.1f} dB"}
 _SCORE_LABELS = {"matches": "verified matches", "filled": "share filled", "psnr": "PSNR"}
 
@@ -62,6 +63,7 @@ class Card:
         problem: Why its last run failed; empty otherwise.
         progress: Which stages are done, if it was never finished.
         scores: Its scores.
+        verdict: How far its fill can be believed; None if it was never finished.
     """
 
     name: str
@@ -70,12 +72,15 @@ class Card:
     problem: str
     progress: str
     scores: tuple[Score, ...]
+    verdict: Verdict | None = None
 
     @property
     def state(self) -> str:
-        """ "failed", "unfinished" or "finished"."""
+        """A key of `_STATES`."""
         if self.problem:
             return "failed"
+        if self.verdict and self.verdict.to_be_looked_at:
+            return "look"
         return "finished" if self.page else "unfinished"
 
 
@@ -155,8 +160,8 @@ def write_gallery(
 ) -> Path:
     """Write `index.html` and `metrics.json`; the previous contents of the folder are replaced.
 
-    Failed albums come first, then unfinished ones, then finished ones, each group sorted by name. The thumbnails are
-    those of the albums' own pages.
+    Failed albums come first, then unfinished ones, then those whose photo is to be looked at, then the other finished
+    ones, each group sorted by name. The thumbnails are those of the albums' own pages.
 
     Args:
         albums: The albums, finished or not.
@@ -213,16 +218,17 @@ def _make_card(album: Album, problem: str, run: Mapping[str, Any], out: Path) ->
         return Card(album.name, None, outcome, problem, "" if problem else _describe_progress(album), ())
     relative = Path(os.path.relpath(page, out)).as_posix()
     try:
-        scores = _read_scores(album)
+        provenance = read_document(find_provenance(album))
+        scores, verdict = _read_scores(album, provenance), read_verdict(provenance)
     except (ValueError, LookupError, TypeError):
         unreadable = "The provenance of the finished photo cannot be read. Export it again."
         return Card(album.name, relative, outcome, problem or unreadable, "", ())
-    return Card(album.name, relative, outcome, problem, "", _make_scores(scores | dict(run.get("scores") or {})))
+    shown = _make_scores(scores | dict(run.get("scores") or {}))
+    return Card(album.name, relative, outcome, problem, "", shown, verdict)
 
 
-def _read_scores(album: Album) -> dict[str, Any]:
+def _read_scores(album: Album, provenance: dict[str, Any]) -> dict[str, Any]:
     """The scores that a finished album's own files tell."""
-    provenance = read_document(find_provenance(album))
     ranking = {row["candidate"]: row for row in provenance["ranking"]}
     evaluation = _read_evaluation(album) or {}
     return {
@@ -265,7 +271,7 @@ def _render(cards: Sequence[Card]) -> str:
         "gallery.html",
         ("gallery.js",),
         total=len(cards),
-        finished=sum(card.state == "finished" for card in cards),
+        finished=sum(card.state in ("finished", "look") for card in cards),
         failed=sum(card.state == "failed" for card in cards),
         sections=[section for section in sections if section["cards"]],
         sort_keys=[(name, _SCORE_LABELS.get(name, name)) for name in sorted(names)],
@@ -280,6 +286,7 @@ def _metrics(albums: Sequence[Album], cards: Sequence[Card]) -> dict[str, Any]:
         "finished": len(finished),
         "failed": [card.name for card in cards if card.state == "failed"],
         "unfinished": [card.name for card in cards if card.state == "unfinished"],
+        "to_be_looked_at": [card.name for card in cards if card.state == "look"],
         "scores": {
             album.name: scores
             for album in albums

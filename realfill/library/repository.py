@@ -23,7 +23,7 @@ from realfill.album.layout import Album
 from realfill.core.errors import LibraryError, RealFillError, printable
 from realfill.core.params import Params, load_params
 from realfill.library.dvc_state import DvcState, open_dvc_state
-from realfill.library.watched_settings import complete_settings
+from realfill.library.watched_settings import complete_settings, refuse_unwatched
 
 PIPELINE = Path("pipelines") / "album.dvc.yaml"
 PHOTO_FOLDERS = ("ref", "target")
@@ -138,8 +138,9 @@ class Library:
         """The parameters of an album: those of `params.yaml`, of its profile and of its own `album.yaml`, merged.
 
         Raises:
-            ParamsError: A key is unknown or a value is not allowed.
+            ParamsError: A key is unknown or a value is not allowed, or may only be set for the whole library.
         """
+        refuse_unwatched(album)
         return load_params(self.root / "params.yaml", overrides=album.settings.overrides)
 
     def pipeline_file(self, name: str) -> Path:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from realfill import __version__
 from realfill.album.layout import Album
 from realfill.album.store import arrow_schema, find_provenance, read_document
+from realfill.album.verdict import read_verdict
 from realfill.core.atomic_io import atomic_write
 from realfill.core.fingerprint import library_versions
 from realfill.library.engine import engine_digest
@@ -42,6 +43,7 @@ class HistoryRow:
         inputs: `quarantine.inputs_digest` of the album.
         photo: Path of the finished photo, relative to the album; empty without one.
         digest: SHA-256 of the finished photo, hex; empty without one.
+        verdict: How far the fill can be believed, a level of `album.verdict`; empty without a photo.
         scores: Every number in the metrics of the stages, by "stage.name".
         seconds: Duration of each stage that ran.
         gpu_seconds: Time that each stage held the GPU; empty on a CPU.
@@ -70,6 +72,7 @@ class HistoryRow:
     began: str = ""
     ended: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    verdict: str = ""
     night: str = ""
 
     def as_unchanged(self) -> HistoryRow:
@@ -87,11 +90,12 @@ def read_photo_digest(library: Library, name: str) -> str:
 
 
 def summarize_result(album: Album) -> dict[str, Any]:
-    """The fields of a `HistoryRow` that describe a finished album: photo, digest, scores, versions."""
+    """The fields of a `HistoryRow` that describe a finished album: photo, digest, verdict, scores, versions."""
     provenance = read_document(find_provenance(album))
     return {
         "photo": f"completed/{provenance['photo']}",
         "digest": str(provenance["digest"]),
+        "verdict": read_verdict(provenance).level,
         "scores": dict(_read_scores(album)),
         "versions": {name: str(value) for name, value in provenance["versions"].items()},
     }
@@ -167,6 +171,7 @@ def describe_changes(before: HistoryRow, after: HistoryRow) -> list[str]:
         ("reason", "reason", 200),
         ("inputs", "inputs", 12),
         ("digest", "photo", 12),
+        ("verdict", "verdict", 200),
     ):
         old, new = str(getattr(before, name)), str(getattr(after, name))
         if old != new:
@@ -188,7 +193,8 @@ def format_value(value: object) -> str:
 
 def _make_row(values: dict[str, Any], night: str) -> HistoryRow:
     maps = {name: dict(values[name]) for name in ("scores", "seconds", "gpu_seconds", "versions")}
-    return HistoryRow(**values | maps, night=night)
+    columns = {name: value for name, value in values.items() if value is not None}  # a file may be older than one
+    return HistoryRow(**columns | maps, night=night)
 
 
 def _read_scores(album: Album) -> Iterator[tuple[str, float]]:

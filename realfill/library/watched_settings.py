@@ -1,4 +1,8 @@
-"""The `album.yaml` of a library's album: it has every key that DVC watches, with or without a value."""
+"""The `album.yaml` of a library's album: it has every key that DVC watches, with or without a value.
+
+Stages may also watch single values of `params.yaml`. DVC cannot watch these in `album.yaml`: it refuses files without
+them.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,20 @@ from pathlib import Path
 
 import yaml
 
+from realfill.album.candidate_override import splice_value
+from realfill.album.layout import Album
 from realfill.album.settings import AlbumSettings
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import ParamsError
 from realfill.core.params import Params
 from realfill.core.validation import parse_yaml, read_yaml
+from realfill.pipeline import STAGES
 
 WATCHED_KEYS = (
     *(name for name in AlbumSettings.model_fields if name != "overrides"),
     *(field.alias or name for name, field in Params.model_fields.items()),
 )
+LIBRARY_VALUES = tuple(sorted({key for stage in STAGES for key in stage.values}))  # of params.yaml alone
 _HEADER = """\
 # Settings of this album alone: the hole, where target/mask.* does not draw it, and values that override those of
 # params.yaml, e.g. `blend: {candidate: 3}`. Leave every key in its place: DVC watches them one by one.
@@ -57,6 +65,41 @@ def complete_settings(folder: Path) -> None:
         problem = f"Keys that DVC watches are missing: {', '.join(missing)}."
         raise ParamsError(problem, f"Add them without a value, each in a line of its own: `{missing[0]}:`.", path)
     atomic_write(path, edited)
+
+
+def complete_params(root: Path) -> None:
+    """Add the single values that DVC watches and that a library's `params.yaml` lacks, with their defaults.
+
+    Raises:
+        ParamsError: The file cannot be read, or is written in a way that cannot be edited safely.
+    """
+    path = root / "params.yaml"
+    for key in LIBRARY_VALUES:
+        section, _, name = key.partition(".")
+        values = read_yaml(path)
+        inner = values.get(section) or {}
+        if name in inner:
+            continue
+        default = Params().value(key)
+        edited = splice_value(path.read_bytes().decode(), section, name, str(default))
+        if not _holds(edited, values | {section: inner | {name: default}}):
+            raise ParamsError(f"The value {key} is missing, which DVC watches.", f"Add it: `{default}`.", path)
+        atomic_write(path, edited)
+
+
+def refuse_unwatched(album: Album) -> None:
+    """See that an album of a library does not override what holds for the whole library.
+
+    Raises:
+        ParamsError: Its `album.yaml` does. DVC would not notice.
+    """
+    if not (album.root / "dvc.yaml").is_file():
+        return
+    for key in LIBRARY_VALUES:
+        section, _, name = key.partition(".")
+        if name in (album.settings.overrides.get(section) or {}):
+            problem = f"{key} holds for all albums of a library."
+            raise ParamsError(problem, "Set it in the library's params.yaml instead.", album.root / "album.yaml")
 
 
 def _remove_node(text: str) -> str:

@@ -131,7 +131,7 @@ def _xmp_segments(packet: bytes | None, settings: EncodeSettings) -> tuple[bytes
         standard, extension, identifier = xmp.split_for_jpeg(packet, settings.xmp)
     except BrokenXmpError:
         logger.warning("The XMP data is too long for a JPEG and was left out.")
-        return xmp.minimal_packet(), b""
+        return xmp.minimal_packet(xmp.read_source_type(packet) or xmp.PARTLY_GENERATED), b""
     if extension is None:
         return standard, b""
     segments = b""

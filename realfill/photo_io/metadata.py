@@ -80,12 +80,13 @@ def update_for_export(
     keep_gps: bool,
     path: Path,
     authenticity: Mapping[str, float] | None = None,
+    source_type: str = xmp.PARTLY_GENERATED,
 ) -> Metadata:
     """Update the original's metadata for the finished photo.
 
     The pixels are written upright, as every stage sees them, and the orientation is set to 1: all viewers show that
     the same way, also those that ignore the tag. A thumbnail is replaced, but none is added. XMP, which is added if
-    there is none, declares that the photo is partly generated (IPTC DigitalSourceType).
+    there is none, declares what the photo is a composite of (IPTC DigitalSourceType).
 
     Args:
         metadata: Metadata of the original.
@@ -95,10 +96,16 @@ def update_for_export(
         keep_gps: Whether the position stays in EXIF and XMP.
         path: The original, to be named in warnings.
         authenticity: Shares that are written into XMP, as for `xmp.update_for_export`.
+        source_type: The digital source type.
     """
     update_exif = partial(exif.update_for_export, width=width, height=height, thumbnail=thumbnail, keep_gps=keep_gps)
     update_xmp = partial(
-        xmp.update_for_export, width=width, height=height, keep_gps=keep_gps, authenticity=authenticity
+        xmp.update_for_export,
+        width=width,
+        height=height,
+        keep_gps=keep_gps,
+        authenticity=authenticity,
+        source_type=source_type,
     )
     block, packet = metadata.exif, metadata.xmp
     block = _attempt("EXIF", path, partial(update_exif, block)) if block else None

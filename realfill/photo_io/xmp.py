@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from xml.dom import minidom
 
@@ -28,7 +29,21 @@ from realfill.photo_io.xmp_xml import (
     text_of,
 )
 
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+# IPTC's digital source types, https://cv.iptc.org/newscodes/digitalsourcetype
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+PARTLY_GENERATED = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
+PHOTOGRAPHED = f"{_SOURCE_TYPES}compositeCapture"
+_GENERATED = (  # types of media that are not all photographed; a photo composite keeps them
+    "algorithmicMedia",
+    "composite",  # of any elements
+    "compositeSynthetic",
+    "compositeWithTrainedAlgorithmicMedia",
+    "dataDrivenMedia",
+    "digitalArt",
+    "digitalCreation",
+    "trainedAlgorithmicMedia",
+    "virtualRecording",
+)
 JPEG_LIMIT = 65_502  # bytes that fit into the standard XMP segment of a JPEG (XMP part 3, 1.1.3)
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
@@ -70,10 +85,11 @@ def update_for_export(
     *,
     keep_gps: bool,
     authenticity: Mapping[str, float] | None = None,
+    source_type: str = PARTLY_GENERATED,
 ) -> bytes:
     """Make a packet describe a photo whose hole was filled and which was turned upright.
 
-    It declares that part of the photo is generated (IPTC DigitalSourceType) and how much of that is authentic. The
+    It declares what the photo is a composite of (IPTC DigitalSourceType) and how much of the fill is authentic. The
     orientation becomes 1 and the dimensions become those given, where the packet holds them. Embedded images are
     removed, and so is the GPS position unless it is kept.
 
@@ -85,6 +101,7 @@ def update_for_export(
         keep_gps: Whether the position stays.
         authenticity: Shares of the filled pixels, 0 to 1, by names in snake case, "score" among them. They replace
             all that the packet says of it.
+        source_type: The digital source type.
 
     Raises:
         BrokenXmpError: The packet is not XMP.
@@ -101,15 +118,39 @@ def update_for_export(
             remove(node)
         elif name in _NUMBERS:
             set_text(document, node, str(numbers[_NUMBERS[name]]))
-    add_property(document, "Iptc4xmpExt", _IPTC, "DigitalSourceType", DIGITAL_SOURCE_TYPE)
+    add_property(document, "Iptc4xmpExt", _IPTC, "DigitalSourceType", source_type)
     for key, share in (authenticity or {}).items():
         add_property(document, "realfill", _REALFILL, key.title().replace("_", ""), f"{share:.4f}")
     return serialize(document)
 
 
-def minimal_packet() -> bytes:
-    """A packet that declares that part of the photo is generated, and nothing else."""
-    return update_for_export(None, None, 0, 0, keep_gps=True)
+def minimal_packet(source_type: str = PARTLY_GENERATED) -> bytes:
+    """A packet that declares the digital source type, and nothing else."""
+    return update_for_export(None, None, 0, 0, keep_gps=True, source_type=source_type)
+
+
+def read_source_type(packet: bytes) -> str:
+    """The digital source type that a packet declares; empty if it declares none.
+
+    Raises:
+        BrokenXmpError: The packet is not XMP.
+    """
+    nodes = (node for node in iterate_nodes(parse(packet)) if qualified_name(node) == (_IPTC, "DigitalSourceType"))
+    return next((text_of(node) for node in nodes), "")
+
+
+def source_type_of_photographed(*packets: bytes | None) -> str:
+    """The digital source type of a photo that was completed with photographed pixels alone.
+
+    Args:
+        packets: Those of the photo as it was. A photo that was not all photographed stays what it was.
+    """
+    for packet in filter(None, packets):
+        with suppress(BrokenXmpError):
+            before = read_source_type(packet)
+            if before.rpartition("/")[2] in _GENERATED:
+                return before
+    return PHOTOGRAPHED
 
 
 def split_for_jpeg(packet: bytes, settings: XmpSettings = XmpSettings()) -> tuple[bytes, bytes | None, str]:

@@ -17,6 +17,7 @@ import cv2
 from realfill.album.layout import Album
 from realfill.album.schemas import AuthenticityClass, Candidate, InputPhoto, RankedCandidate
 from realfill.album.store import canvas_path, mask_path, read_inputs, read_rows, read_window
+from realfill.album.verdict import LEFT
 from realfill.core.atomic_io import atomic_write
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
@@ -34,7 +35,7 @@ from realfill.report.rendering import render
 _SCRIPTS = ("img-comparison-slider.js", "album.js", "viewer.js")
 _MEANINGS = {  # in the legend
     AuthenticityClass.REFERENCE_PIXEL: "pixels of the references",
-    AuthenticityClass.CONFIRMED: "generated and confirmed by matches",
+    AuthenticityClass.CONFIRMED: "likely: references agree less, or matches confirm it",
     AuthenticityClass.GENERATED_ONLY: "generated only",
 }
 _GALLERY_LINK = "../../../../gallery/index.html"  # from data/albums/<album>/completed/page/ to data/gallery/
@@ -132,6 +133,9 @@ def write_album_page(
         hole=read_window(album).hole,
         used=sum(row.verdict == "accepted" for row in inputs),
         photo=provenance["photo"],
+        verdict=provenance["verdict"],
+        source_type=provenance["digital_source_type"].rpartition("/")[2],
+        generated=provenance["generate"] != "never",
         document=album.provenance.name,
         views=_save_views(mask, _Layers(before, completed, overlay), page),
         legend=None if classes is None else _authenticity_legend(classes[mask > 0]),
@@ -159,11 +163,13 @@ def _is_in_library(album: Album) -> bool:
 
 
 def _authenticity_legend(classes: Pixels) -> list[dict[str, Any]]:
-    """The classes with their shares of the filled pixels [N] uint8, the most authentic first."""
-    return [
+    """The classes with their shares of the hole's pixels [N] uint8, the most authentic first, and what was left."""
+    entries = [
         {"key": entry.key, "meaning": meaning, "share": (classes == entry).mean()}
         for entry, meaning in _MEANINGS.items()
     ]
+    left = (classes == 0).mean()
+    return [*entries, {"key": LEFT, "meaning": "left as it was", "share": left}] if left else entries
 
 
 def _save_views(mask: Pixels, layers: _Layers, page: _PageFolder) -> list[_View]:
@@ -221,10 +227,12 @@ def _save_reference(album: Album, row: InputPhoto, number: int, page: _PageFolde
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
-    versions = provenance["versions"]
+    versions, model = provenance["versions"], provenance["base_model"]
+    left = provenance["authenticity"].get(LEFT)
     return [
         ("Photo", f"{provenance['photo']}, SHA-256 {provenance['digest']}"),
-        ("Base model", f"{provenance['base_model']['name']}, digest {provenance['base_model']['digest'][:16]}"),
+        *([("Left of the hole", f"{100 * left:.0f} %, {provenance['left_as']}")] if left else []),
+        ("Base model", f"{model['name']}, digest {model['digest'][:16]}" if model else "none: nothing is generated"),
         ("Candidate", f"{provenance['candidate']} ({provenance['kind']}), seed {provenance['seed']}"),
         ("Tuning", _describe_tuning(provenance)),
         ("Software", ", ".join(f"{name} {versions[name]}" for name in ("realfill", "torch", "diffusers", "peft"))),
@@ -233,6 +241,6 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _describe_tuning(provenance: dict[str, Any]) -> str:
     tuning, prompt = provenance["tuning"], provenance["params"]["finetune"]["prompt"]
-    if failure := tuning.get("failure"):
-        return f"left out, since {failure}"
+    if reason := tuning.get("left_out"):
+        return f"left out, since {reason}"
     return f"{tuning['steps']} steps, prompt “{prompt}”" if tuning["steps"] else "none"

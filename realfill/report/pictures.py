@@ -78,18 +78,18 @@ def colorize_authenticity(classes: Pixels, mask: Pixels, settings: OverlaySettin
     """Draw an authenticity map as a layer over the photo.
 
     Args:
-        classes: [H, W] uint8, an `AuthenticityClass` inside the hole.
+        classes: [H, W] uint8, an `AuthenticityClass` inside the hole, or 0 where that was left as it was.
         mask: [H, W] uint8, 255 = hole.
         settings: Opacity of the layer.
 
     Returns:
-        [H, W, 4] uint8 RGBA, transparent outside the hole.
+        [H, W, 4] uint8 RGBA, transparent outside the hole and where it was left.
     """
     palette = np.full((256, 3), AUTHENTICITY_COLORS[AuthenticityClass.GENERATED_ONLY], np.uint8)
     for entry, color in AUTHENTICITY_COLORS.items():
         palette[entry] = color
     colors = palette[classes]  # [H, W, 3]
-    opacity = np.where(mask > 0, np.uint8(settings.opacity), np.uint8(0))  # [H, W]
+    opacity = np.where((mask > 0) & (classes > 0), np.uint8(settings.opacity), np.uint8(0))  # [H, W]
     return np.dstack([colors, opacity])
 
 

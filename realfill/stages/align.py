@@ -39,7 +39,7 @@ class AlignResult:
 
 
 def run(album: Album, params: Params) -> AlignResult:
-    """Write placed.json and, where references could be placed, proposal.png and confidence.png.
+    """Write placed.json, completed.png, and proposal.png and confidence.png where references could be placed.
 
     Raises:
         StageError: `validate` or `masks` has not run, or structure from motion cannot run.
@@ -47,19 +47,23 @@ def run(album: Album, params: Params) -> AlignResult:
     """
     region = Region.around(read_png(canvas_path(album)), read_png(mask_path(album)))
     references = accepted_references(album)
-    model, mosaic = "none", None
+    placement = None
     if params.align.enabled:
         priors = [_read_target_intrinsics(album), *map(_read_intrinsics, references)]
-        model, mosaic = place_references(region, references, priors, params.align.references)
+        placement = place_references(region, references, priors, params.align.references)
+    mosaic = placement.mosaic if placement else None
     summary = PlacementSummary(
-        model=model,
+        model=placement.model if placement else "none",
         box=region.box,
         references=tuple(mosaic.references) if mosaic else (),
         covered=mosaic.hole_share(1) if mosaic else 0.0,
         certain=mosaic.hole_share(CERTAIN) if mosaic else 0.0,
+        errors=placement.errors if placement else {},
     )
     with atomic_directory(album.work("align")) as folder:
         write_json(folder / "placed.json", asdict(summary))
+        if placement:
+            write_png(folder / "completed.png", placement.completed)
         if mosaic:
             write_png(folder / "proposal.png", mosaic.colors)
             write_png(folder / "confidence.png", mosaic.confidence)

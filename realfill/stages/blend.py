@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +17,24 @@ from realfill.album.store import accepted_references, canvas_path, mask_path, re
 from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
 from realfill.compositing.blended_patch import complete_photo
 from realfill.compositing.multiband_blend import Fill, blend_fill, compute_feather_width
+from realfill.compositing.photographed_pixels import (
+    classify_photographed,
+    compute_photographed_shares,
+    find_photographed,
+    make_left_transparent,
+    place_photographed,
+)
 from realfill.core.atomic_io import atomic_directory, write_json
-from realfill.core.errors import AlbumError, ParamsError
+from realfill.core.errors import AlbumError, ParamsError, StageError
+from realfill.imaging.ops import Pixels
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import read_png, write_lossless_tiff, write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import BlendParams, Params
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class BlendResult:
     Attributes:
         candidate: Number of the candidate.
         composite: The completed photo in the target's own color space and depth.
-        feather: Width of the blend band around the hole, pixels of the canvas.
+        feather: Width of the blend band around the hole, pixels of the canvas; 0 where only placed pixels change.
         box: Left, top, right, bottom (exclusive) of all pixels that changed, pixels of the canvas.
     """
 
@@ -45,13 +57,19 @@ class BlendResult:
 def run(album: Album, params: Params) -> BlendResult:
     """Write composite.tif, authenticity.png and blend.json of the album into `work/blend`.
 
+    With `blend.generate: never` only what the references show for certain is filled, see
+    `compositing.photographed_pixels`.
+
     Raises:
-        StageError: `validate`, `masks`, `align`, `sample` or `rank` has not run.
+        StageError: `validate`, `masks`, `align`, `sample` or `rank` has not run, or `sample` ran with another
+            `blend.generate`.
         ParamsError: There is no candidate of that number.
         PhotoError: The target or a reference cannot be read any more.
         AlbumError: The target changed since `masks` ran, or a reference is gone since `validate` ran.
     """
     candidate = _choose_candidate(album, params.blend)
+    if params.blend.generate == "never":
+        return _place(album, candidate, params.blend)
     window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
     references = accepted_references(album) if params.blend.detail else None
     fill = Fill(read_png(album.work("sample") / candidate.file), candidate.kind, proposal, references)
@@ -60,18 +78,55 @@ def run(album: Album, params: Params) -> BlendResult:
     authenticity = build_authenticity_map(
         mask, proposal, candidate.kind, _read_verified_points(album, candidate.candidate), window
     )
-    feather, shares = compute_feather_width(window, params.blend), compute_authenticity_shares(authenticity)
-    summary = {"candidate": candidate.candidate, "feather": feather, "box": patch.box, "authenticity": shares}
+    result = BlendResult(
+        candidate.candidate,
+        album.work("blend") / "composite.tif",
+        compute_feather_width(window, params.blend),
+        patch.box,
+    )
+    _write(album, result, composite, authenticity, compute_authenticity_shares(authenticity))
+    return result
+
+
+def _place(album: Album, candidate: Candidate, params: BlendParams) -> BlendResult:
+    """Fill the hole with photographed pixels only."""
+    window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
+    placed = find_photographed(mask, proposal)
+    shares = compute_photographed_shares(placed, mask)
+    if not placed.any():
+        logger.warning("%s: No reference shows any of the hole for certain: it is left as it was.", album.name)
+    patch = place_photographed(read_png(canvas_path(album)), mask, window, proposal, params)
+    composite = complete_photo(_read_target(album, window), window, patch)
+    composite = make_left_transparent(composite, window, (mask > 0) & ~placed)
+    result = BlendResult(candidate.candidate, album.work("blend") / "composite.tif", 0, patch.box)
+    _write(album, result, composite, classify_photographed(placed), shares)
+    return result
+
+
+def _write(
+    album: Album, result: BlendResult, composite: Photo, authenticity: Pixels, shares: dict[str, float]
+) -> None:
+    summary = {
+        "candidate": result.candidate,
+        "feather": result.feather,
+        "box": result.box,
+        "authenticity": shares,
+    }
     with atomic_directory(album.work("blend")) as folder:
         write_lossless_tiff(folder / "composite.tif", composite)
         write_png(folder / "authenticity.png", authenticity)
         write_json(folder / "blend.json", summary)
-    return BlendResult(candidate.candidate, album.work("blend") / "composite.tif", feather, patch.box)
 
 
 def _choose_candidate(album: Album, params: BlendParams) -> Candidate:
-    """Choose the best-ranked candidate, or the one that the parameters name."""
+    """Choose the best-ranked candidate, or the one that the parameters name; the only one if nothing is generated."""
     rows = {row.candidate: row for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
+    never = params.generate == "never"
+    if never != _are_photographed(rows.values()):
+        problem = f"The candidates were not made with blend.generate: {params.generate}."
+        raise StageError(problem, "Run `realfill finetune`, `sample` and `rank` again.", album.root)
+    if never:
+        return next(iter(rows.values()))
     number = params.candidate
     if number == "best":
         number = read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)[0].candidate
@@ -79,6 +134,11 @@ def _choose_candidate(album: Album, params: BlendParams) -> Candidate:
         known = ", ".join(map(str, sorted(rows)))
         raise ParamsError(f"There is no candidate {number}.", f"Set blend.candidate to best or one of {known}.")
     return rows[number]
+
+
+def _are_photographed(rows: Collection[Candidate]) -> bool:
+    """Whether candidates are those of `blend.generate: never`: one, without a model."""
+    return len(rows) == 1 and all(row.kind in ("placed", "unchanged") and not row.model for row in rows)
 
 
 def _read_target(album: Album, window: Window) -> Photo:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from realfill import __version__
 from realfill.album.layout import Album
 from realfill.album.provenance import build_provenance
-from realfill.album.store import read_document, read_inputs
+from realfill.album.store import mask_path, read_document, read_inputs
+from realfill.album.verdict import LEFT
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import ExportError
 from realfill.core.fingerprint import library_versions
-from realfill.photo_io import metadata
-from realfill.photo_io.color_management import to_srgb
+from realfill.photo_io import metadata, xmp
+from realfill.photo_io.color_management import from_srgb, to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
 from realfill.photo_io.encode import SUFFIXES, encode
+from realfill.photo_io.metadata import Metadata
+from realfill.photo_io.photo import Photo
 from realfill.photo_io.thumbnail import encode_thumbnail
+from realfill.photo_io.working_files import read_png
 from realfill.report.album_page import write_album_page
 
 if TYPE_CHECKING:
@@ -47,7 +53,8 @@ def run(album: Album, params: Params) -> ExportResult:
 
     The photo keeps the target's format, color space, ICC profile, EXIF, XMP and IPTC. PNG, TIFF and lossless WebP
     stay lossless; PNG and TIFF keep 16 bits. `export.format` chooses another format: as JPEG, 16 bits become 8, CMYK
-    stays CMYK, and an alpha channel is dropped.
+    stays CMYK, and an alpha channel is dropped: what was transparent in a hole that `blend.generate: never` left is
+    black then.
 
     Raises:
         StageError: A stage before has not run.
@@ -56,28 +63,40 @@ def run(album: Album, params: Params) -> ExportResult:
     """
     blended = read_document(album.work("blend") / "blend.json")
     photo = read_photo(album.work("blend") / "composite.tif")
-    srgb = to_srgb(photo)
     target_format = next(row.format for row in read_inputs(album) if row.role == "target")
     file_format = target_format if params.export.format == "same" else _FORMATS[params.export.format]
+    opaque = _blacken_left(album, photo)
+    srgb, about = to_srgb(opaque), metadata.read(album.target)
+    source_type = _choose_source_type(about, params)
     updated = metadata.update_for_export(
-        metadata.read(album.target),
+        about,
         width=photo.width,
         height=photo.height,
         thumbnail=encode_thumbnail(srgb),
         keep_gps=params.export.gps == "keep",
         path=album.target,
         authenticity=blended["authenticity"],
+        source_type=source_type,
     )
+    delivered = opaque if file_format == "JPEG" else photo
     lossless = target_format == "WEBP" and is_lossless_webp(album.target)
     try:
-        data = encode(photo, file_format, updated, params.export.quality, lossless=lossless)
+        data = encode(delivered, file_format, updated, params.export.quality, lossless=lossless)
     except ExportError as error:
         raise ExportError(error.problem, error.remedy, album.target) from error
     name = album.name + SUFFIXES[file_format]
     with atomic_directory(album.completed) as folder:
         atomic_write(folder / name, data)
         versions = {"realfill": __version__, "python": platform.python_version(), **library_versions()}
-        provenance = build_provenance(album, params, folder / name, int(blended["candidate"]), versions)
+        provenance = build_provenance(
+            album,
+            params,
+            folder / name,
+            int(blended["candidate"]),
+            versions,
+            source_type=source_type,
+            left_as="" if not blended["authenticity"].get(LEFT) else _describe_left(photo, opaque, file_format),
+        )
         write_json(folder / album.provenance.name, provenance)
         atomic_write(folder / "authenticity.png", (album.work("blend") / "authenticity.png").read_bytes())
         write_album_page(album, srgb, provenance, folder / "page")
@@ -86,3 +105,29 @@ def run(album: Album, params: Params) -> ExportResult:
         provenance=album.provenance,
         page=album.completed / "page" / "index.html",
     )
+
+
+def _choose_source_type(about: Metadata, params: Params) -> str:
+    """The digital source type of the finished photo."""
+    if params.blend.generate == "never":
+        return xmp.source_type_of_photographed(about.xmp, about.xmp_extension)
+    return xmp.PARTLY_GENERATED
+
+
+def _blacken_left(album: Album, photo: Photo) -> Photo:
+    """Make transparent parts of the hole that were left black, for where they cannot be transparent."""
+    if photo.alpha is None:
+        return photo
+    left = (read_png(mask_path(album)) > 0) & (read_png(album.work("blend") / "authenticity.png") == 0)
+    hidden = left & (photo.alpha == 0)
+    if not hidden.any():
+        return photo
+    black = from_srgb(np.zeros((1, 1, 3), np.float32), photo)
+    return replace(photo, pixels=np.where(hidden[..., None], black, photo.pixels))
+
+
+def _describe_left(photo: Photo, opaque: Photo, file_format: str) -> str:
+    """What is seen where the hole was left, see `build_provenance`."""
+    if opaque is photo:
+        return "as it was"
+    return "black" if file_format == "JPEG" else "transparent"

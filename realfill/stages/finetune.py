@@ -17,6 +17,7 @@ from realfill.diffusion.lora_files import checkpoint_folder, final_loss, remove_
 from realfill.diffusion.lora_schedule import scale_steps
 from realfill.diffusion.lora_tuning import LoraTrainer
 from realfill.diffusion.training_bank import encode_training_bank
+from realfill.selection.tuning_trial import explain_needless_tuning
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
@@ -42,12 +43,13 @@ class FinetuneResult:
 def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> FinetuneResult:
     """Tune, from the last checkpoint of the same inputs if there is one, and publish the adapter.
 
-    There are fewer steps, or none, where the placed references leave little to generate: see `scale_steps`. A tuning
-    that fails numerically is left out with a warning, and metrics.json says why.
+    There are fewer steps, or none, where the placed references leave little to generate: see `scale_steps`. Tuning is
+    left out where it cannot pay, see `selection.tuning_trial`, and where it fails numerically, with a warning;
+    metrics.json says why.
 
     Args:
         album: The album, after `validate`, `masks` and `align`.
-        params: All parameters; `finetune` and `base` matter.
+        params: All parameters; `finetune`, `base` and `blend.generate` matter.
         on_progress: Called after each step.
 
     Raises:
@@ -57,11 +59,19 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     """
     folder = album.work("finetune")
     finetune = scale_steps(params.finetune, read_placement_summary(album).certain)
-    if finetune.steps == 0:
+    never = "blend.generate is never" if params.blend.generate == "never" else ""
+    if never or finetune.steps == 0:
         with atomic_directory(folder) as partial:
-            write_log(partial, [], finetune)
+            write_log(partial, [], finetune, never)
         return FinetuneResult(None, 0, None)
     model = load_base_model(params.base)
+    sampling = type(params.sample)()  # the defaults, so that only the parameters of tuning decide
+    needless = params.finetune.when == "auto" and explain_needless_tuning(album, model, sampling, finetune.prompt)
+    if needless:
+        logger.info("The tuning is left out, since %s.", needless)
+        with atomic_directory(folder) as partial:
+            write_log(partial, [], finetune, needless)
+        return FinetuneResult(None, 0, None)
     checkpoints = checkpoint_folder(album, params.model_copy(update={"finetune": finetune}), model)
     with LoraTrainer(model, encode_training_bank(album, finetune, model), finetune) as trainer:
         failure = _train(trainer, checkpoints, on_progress)

@@ -51,7 +51,7 @@ def run(album: Album, params: Params) -> RankResult:
     images = {path.name: scale_reference(read_srgb(path), window) for path in accepted_references(album)}
     references = prepare_references(view, images, matcher)
     candidates = read_rows(album.work("sample") / "candidates.parquet", Candidate)
-    proposal = read_proposal(album)
+    proposal = None if params.blend.generate == "never" else read_proposal(album)  # the picture shows what is certain
     if proposal is not None:
         proposal = view.crop_proposal(proposal)
     completed = {

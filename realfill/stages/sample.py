@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
+from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate
-from realfill.album.store import read_document, write_rows
+from realfill.album.store import canvas_path, mask_path, read_document, read_window, write_rows
+from realfill.compositing.photographed_pixels import picture_photographed
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.errors import ModelError
 from realfill.core.fingerprint import code_fingerprint, library_versions
@@ -21,10 +23,14 @@ from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.guide import Guide, read_guide
 from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
-from realfill.photo_io.working_files import write_png
+from realfill.imaging.ops import Pixels
+from realfill.photo_io.working_files import read_png, write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
+
+
+_GENERATED = ("noise", "guided")  # the kinds of candidates that the model samples
 
 
 @dataclass(frozen=True)
@@ -43,17 +49,20 @@ class SampleResult:
 def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> SampleResult:
     """Sample candidates with the album's adapter, and write them and the placed pixels.
 
-    A candidate whose pixels are not finite is left out with a warning.
+    A candidate whose pixels are not finite is left out with a warning. With `blend.generate: never` no model is
+    loaded: the only candidate shows what the references show for certain.
 
     Args:
         album: The album, after `masks`, `align` and `finetune`.
-        params: All parameters; `sample`, `base` and `finetune.prompt` matter.
+        params: All parameters; `sample`, `base`, `finetune.prompt` and `blend.generate` matter.
         on_progress: Called after each denoising step.
 
     Raises:
         StageError: `masks`, `align` or `finetune` has not run.
         ModelError: The base model cannot be loaded, not even one candidate fits into memory, or none is left.
     """
+    if params.blend.generate == "never":
+        return _write_photographed(album)
     model = load_base_model(params.base)
     guide = read_guide(album, model.resolution, params.sample.strength)
     adapter = _read_adapter_folder(album)
@@ -64,13 +73,44 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
         problem = "The model made no usable picture: no candidate has finite pixels."
         remedy = "Set base.precision to no, lower finetune.lr_unet and finetune.lr_text, or choose another model."
         raise ModelError(problem, remedy, album.root)
-    images = (image for batch in sampled.values() for image in batch.images)
+    return _write(album, rows, (image for batch in sampled.values() for image in batch.images))
+
+
+def _write(album: Album, rows: tuple[Candidate, ...], images: Iterable[Pixels]) -> SampleResult:
     folder = album.work("sample")
     with atomic_directory(folder) as partial:
         for row, image in zip(rows, images, strict=True):
             write_png(partial / row.file, image)
         write_rows(partial / "candidates.parquet", Candidate, rows)
     return SampleResult(rows, folder)
+
+
+def _write_photographed(album: Album) -> SampleResult:
+    """Write the only candidate that no model has a part in."""
+    canvas, mask, proposal = read_png(canvas_path(album)), read_png(mask_path(album)), read_proposal(album)
+    picture = picture_photographed(canvas, mask, read_window(album), proposal)
+    row = Candidate(
+        candidate=0,
+        file="000.png",
+        kind="unchanged" if proposal is None else "placed",
+        draw=0,
+        seed=0,
+        scheduler="",
+        steps=0,
+        guidance=1.0,
+        batch_size=1,
+        count=0,
+        resolution=len(picture),
+        model="",
+        model_digest="",
+        adapter_digest="",
+        versions=_describe_versions(),
+    )
+    return _write(album, (row,), [picture])
+
+
+def _describe_versions() -> str:
+    return json.dumps({"code": code_fingerprint(__name__)} | library_versions())
 
 
 def _sample_kinds(
@@ -89,7 +129,8 @@ def _sample_kinds(
 
     sampled = {"noise": sample(params.sample.candidates, None)}
     if guide is not None:
-        sampled["placed"] = SampledImages(guide.init_image[None], draws=(0,), count=1, batch_size=1)
+        kind = "placed" if guide.placed_mask.any() else "patches"
+        sampled[kind] = SampledImages(guide.init_image[None], draws=(0,), count=1, batch_size=1)
     if guided:
         sampled["guided"] = sample(guided, guide)
     return sampled
@@ -101,9 +142,9 @@ def _describe(
     """One row per candidate, from which it can be sampled again."""
     kinds = [(kind, batch, draw) for kind, batch in sampled.items() for draw in batch.draws]
     adapter_digest = digest(adapter) if adapter else ""
-    versions = json.dumps({"code": code_fingerprint(__name__)} | library_versions())
+    versions = _describe_versions()
     for number, (kind, batch, draw) in enumerate(kinds):
-        is_generated = kind != "placed"
+        is_generated = kind in _GENERATED
         yield Candidate(
             candidate=number,
             file=f"{number:03d}.png",
@@ -114,7 +155,7 @@ def _describe(
             steps=params.sample.steps if is_generated else 0,
             guidance=params.sample.guidance,
             batch_size=batch.batch_size,
-            count=sum(each.count for name, each in sampled.items() if name != "placed"),
+            count=sum(each.count for name, each in sampled.items() if name in _GENERATED),
             resolution=model.resolution,
             model=model.name,
             model_digest=model.digest,

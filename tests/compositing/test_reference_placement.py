@@ -1,6 +1,7 @@
-"""Which model of a scene the references are placed by, on scenes whose geometry is known."""
+"""Which way a hole is filled, on scenes whose geometry is known."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ import skimage.data
 from realfill.album.placement import CERTAIN
 from realfill.compositing import reference_placement
 from realfill.compositing.mosaic import Mosaic, build_mosaic
-from realfill.compositing.reference_placement import PlacementSettings, place_references
+from realfill.compositing.patch_completion import complete_by_patches
+from realfill.compositing.pseudo_holes import PseudoHoleSettings
+from realfill.compositing.reference_placement import Placement, PlacementSettings, place_references
 from realfill.compositing.warped_reference import WarpedReference, warp_and_match_color
 from realfill.core.errors import PhotoError
 from realfill.evaluation.metrics import psnr
-from realfill.geometry.camera import IntrinsicsPrior
 from realfill.imaging.region import Region
 from realfill.photo_io.working_files import write_png
-from support.scenes import middle_mask, turned_view
+from support.scenes import middle_mask, turned_view, unknown_camera
 
 COFFEE = cv2.resize(skimage.data.coffee(), (900, 600))
+NO_TRIAL = PlacementSettings(pseudo_holes=PseudoHoleSettings(max_count=0))
 VIEWS = [turned_view(COFFEE, *angles) for angles in ((0, 0), (6, 1), (-5, -2))]
 
 
@@ -31,15 +34,14 @@ def place(
     mask: np.ndarray,
     references: list[np.ndarray],
     settings: PlacementSettings = PlacementSettings(),
-) -> tuple[str, Mosaic | None, Region]:
+) -> tuple[Placement, Region]:
     paths = []
     for number, reference in enumerate(references):
         paths.append(folder / f"{number}.png")
         write_png(paths[-1], reference)
     region = Region.around(np.where(mask[..., None] > 0, np.uint8(128), truth), mask)
-    sizes = [photo.shape[1::-1] for photo in (truth, *references)]
-    priors = [IntrinsicsPrior(width, height, (width / 2, height / 2)) for width, height in sizes]
-    return *place_references(region, paths, priors, 2, settings), region
+    priors = [unknown_camera(photo) for photo in (truth, *references)]
+    return place_references(region, paths, priors, 2, settings), region
 
 
 def psnr_where_filled(mosaic: Mosaic, region: Region, truth: np.ndarray) -> float:
@@ -49,28 +51,39 @@ def psnr_where_filled(mosaic: Mosaic, region: Region, truth: np.ndarray) -> floa
 def test_a_camera_that_only_turned_is_placed_by_a_homography(tmp_path: Path) -> None:
     truth = turned_view(COFFEE, 0, 0)
     references = [turned_view(COFFEE, 6, 1), turned_view(COFFEE, -5, -2)]
-    model, mosaic, region = place(tmp_path, truth, middle_mask(truth.shape), references)
-    assert model == "plane"
+    placement, region = place(tmp_path, truth, middle_mask(truth.shape), references)
+    assert placement.model == "plane"
+    mosaic = placement.mosaic
     assert mosaic is not None
     assert mosaic.hole_share(1) > 0.95
     assert psnr_where_filled(mosaic, region, truth) > 26
+    assert placement.errors["geometry"] == min(placement.errors.values())
+    assert placement.errors.keys() == {"geometry", "approximate", "patches"}
+    np.testing.assert_array_equal(placement.completed[~region.hole], region.crop(truth)[~region.hole])
+    np.testing.assert_array_equal(placement.completed[mosaic.filled], mosaic.colors[mosaic.filled])
+    assert psnr(placement.completed[region.hole], region.crop(truth)[region.hole]) > 25
 
 
-def test_photos_of_something_else_are_not_placed(tmp_path: Path) -> None:
+def test_photos_of_something_else_are_not_placed_and_nothing_of_them_is_shown(tmp_path: Path) -> None:
     truth, *references = (
         image()[::2, ::2] for image in (skimage.data.coffee, skimage.data.astronaut, skimage.data.rocket)
     )
-    model, mosaic, _ = place(tmp_path, truth, middle_mask(truth.shape), references)
-    assert (model, mosaic) == ("none", None)
+    placement, region = place(tmp_path, truth, middle_mask(truth.shape), references)
+    assert (placement.model, placement.mosaic) == ("none", None)
+    own_patches = complete_by_patches(region.crop_rescaled(region.canvas), region.hole, [])
+    np.testing.assert_array_equal(placement.completed, own_patches)
 
 
-def test_a_model_that_makes_too_little_of_the_hole_certain_is_not_accepted(tmp_path: Path) -> None:
+def test_without_pseudo_holes_a_model_that_makes_too_little_of_the_hole_certain_is_not_accepted(
+    tmp_path: Path,
+) -> None:
     truth = turned_view(COFFEE, 0, 0)
-    strict = PlacementSettings(min_certain=1.1)
-    model, mosaic, _ = place(tmp_path, truth, middle_mask(truth.shape), [turned_view(COFFEE, 6, 1)], strict)
-    assert model == "approximate"
-    assert mosaic is not None
-    assert mosaic.hole_share(CERTAIN) == 0
+    strict = replace(NO_TRIAL, min_certain=1.1)
+    placement, _ = place(tmp_path, truth, middle_mask(truth.shape), [turned_view(COFFEE, 6, 1)], strict)
+    assert placement.model == "approximate"
+    assert placement.mosaic is not None
+    assert placement.mosaic.hole_share(CERTAIN) == 0
+    assert placement.errors == {}
 
 
 @pytest.fixture(scope="module")
@@ -83,22 +96,23 @@ def estimated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return lambda *arguments: results.setdefault(name, estimate(*arguments))
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("match_album", "estimate_reference_warps"):
+        for name in ("match_album", "reconstruct_scene", "estimate_reference_warps"):
             patch.setattr(reference_placement, name, keep(name))
-        place(tmp_path_factory.mktemp("views"), VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:])
+        place(tmp_path_factory.mktemp("views"), VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:], NO_TRIAL)
     return results
 
 
 @pytest.fixture
 def place_turned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, estimated: dict[str, Any]
-) -> Callable[[], tuple[str, Mosaic | None]]:
-    """Places the turned views, as if there were cameras and depth as well as homographies."""
+) -> Callable[[], Placement]:
+    """Places the turned views without pseudo-holes, as if there were cameras and depth as well as homographies."""
     ((_, warps),) = estimated["estimate_reference_warps"]
     models = [("depth", warps), ("plane", warps)]
-    monkeypatch.setattr(reference_placement, "match_album", lambda *_: estimated["match_album"])
+    for name in ("match_album", "reconstruct_scene"):
+        monkeypatch.setattr(reference_placement, name, lambda *_, name=name: estimated[name])
     monkeypatch.setattr(reference_placement, "estimate_reference_warps", lambda *_: models)
-    return lambda: place(tmp_path, VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:])[:2]
+    return lambda: place(tmp_path, VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:], NO_TRIAL)[0]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +124,7 @@ def place_turned(
     ],
 )
 def test_where_a_model_fails_the_next_one_is_tried(
-    place_turned: Callable[[], tuple[str, Mosaic | None]],
+    place_turned: Callable[[], Placement],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     failures: int,
@@ -125,15 +139,15 @@ def test_where_a_model_fails_the_next_one_is_tried(
         return build_mosaic(*arguments)
 
     monkeypatch.setattr(reference_placement, "build_mosaic", fail_at_first)
-    placed, mosaic = place_turned()
-    assert placed == model
-    assert (mosaic is None) == (model == "none")
+    placement = place_turned()
+    assert placement.model == model
+    assert (placement.mosaic is None) == (model == "none")
     assert str(error) in caplog.text
     assert caplog.text.count("failed and is left out (") == failures
 
 
 def test_a_reference_that_fails_is_left_out(
-    place_turned: Callable[[], tuple[str, Mosaic | None]],
+    place_turned: Callable[[], Placement],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -143,14 +157,14 @@ def test_a_reference_that_fails_is_left_out(
         return warp_and_match_color(region, path, *arguments)
 
     monkeypatch.setattr(reference_placement, "warp_and_match_color", fail_on_first)
-    _, mosaic = place_turned()
+    mosaic = place_turned().mosaic
     assert mosaic is not None
     assert mosaic.references == ["1.png"]
     assert "The placement of 0.png failed and is left out" in caplog.text
 
 
 def test_an_error_that_the_user_can_mend_is_not_a_failure(
-    place_turned: Callable[[], tuple[str, Mosaic | None]], monkeypatch: pytest.MonkeyPatch
+    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise PhotoError("It is damaged.", "Replace it.")
@@ -158,3 +172,44 @@ def test_an_error_that_the_user_can_mend_is_not_a_failure(
     monkeypatch.setattr(reference_placement, "warp_and_match_color", fail)
     with pytest.raises(PhotoError):
         place_turned()
+
+
+@pytest.mark.parametrize(
+    ("errors", "model"),
+    [
+        ({"geometry": 9.0, "approximate": 30.0, "patches": 20.0}, "depth"),
+        ({"geometry": 30.0, "approximate": 9.0, "patches": 20.0}, "approximate"),
+        ({"geometry": 20.0, "approximate": 30.0, "patches": 9.0}, "none"),
+        ({"approximate": 30.0}, "approximate"),
+        ({"patches": 60.0}, "none"),
+    ],
+)
+def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
+    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch, errors: dict[str, float], model: str
+) -> None:
+    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    placement = place_turned()
+    assert (placement.model, placement.errors) == (model, errors)
+    assert (placement.mosaic is None) == (model == "none")
+
+
+def test_a_way_that_cannot_fill_the_hole_itself_makes_place_for_the_next_best(
+    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {"geometry": 9.0, "approximate": 15.0, "patches": 20.0}
+    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    monkeypatch.setattr(reference_placement, "estimate_reference_warps", lambda *_: [("plane", {})])
+    assert place_turned().model == "approximate"
+
+
+def test_where_patches_fail_the_nearest_colors_fill_the_hole(
+    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("patchmatch failed")
+
+    monkeypatch.setattr(reference_placement, "complete_by_patches", fail)
+    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: {"patches": 9.0})
+    completed = place_turned().completed
+    assert (completed != 128).any(axis=2).mean() > 0.99, "the gray of the hole is gone"
+    assert "The completion by patches failed and is left out (RuntimeError patchmatch failed)" in caplog.text

@@ -1,22 +1,36 @@
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
-from realfill.album.placement import CERTAIN
+from realfill.album.placement import CERTAIN, read_completed_canvas
 from realfill.album.schemas import PlacementSummary
 from realfill.core.atomic_io import write_json
 from realfill.diffusion.guide import Guide, read_guide, restore_detail
 from realfill.photo_io.working_files import read_png, write_png
 
 SIDE = 64
+BLUE = (10, 10, 250)
 
 
 @pytest.fixture
-def placed(album: Album) -> Album:
-    """The album with red pixels placed all over its canvas, certain in the left half, and a gap in the hole."""
+def completed(album: Album) -> Album:
+    """The album where nothing is placed and patches complete the hole in blue, at half the size."""
+    height, width = read_png(album.work("masks") / "mask.png").shape
+    write_json(
+        album.work("align") / "placed.json", asdict(PlacementSummary("none", (0, 0, width, height), (), 0.0, 0.0))
+    )
+    write_png(album.work("align") / "completed.png", np.full((height // 2, width // 2, 3), BLUE, np.uint8))
+    return album
+
+
+@pytest.fixture
+def placed(completed: Album) -> Album:
+    """The same with red pixels placed all over its canvas, certain in the left half, and a gap in the hole."""
+    album = completed
     mask = read_png(album.work("masks") / "mask.png")
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
@@ -30,11 +44,32 @@ def placed(album: Album) -> Album:
     return album
 
 
-def test_there_is_no_guide_where_nothing_is_placed(album: Album) -> None:
+def test_there_is_no_guide_where_nothing_is_completed(album: Album) -> None:
     assert read_guide(album, SIDE, 0.5) is None
 
 
-def test_the_guide_shows_what_is_placed_and_closes_the_gaps(placed: Album) -> None:
+def test_where_nothing_is_placed_the_guide_shows_patches_and_keeps_nothing(completed: Album) -> None:
+    guide = read_guide(completed, SIDE, 0.5)
+    assert guide is not None
+    image, mask = read_model_window(completed, SIDE)
+    inside = cv2.erode(mask.astype(np.uint8), np.ones((5, 5))) > 0
+    outside = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))) == 0
+    assert inside.any()
+    assert (guide.init_image[inside] == BLUE).all()
+    np.testing.assert_array_equal(guide.init_image[outside], image[outside])
+    assert not guide.placed_mask.any()
+    assert not guide.keep_weight.any()
+
+
+def test_a_completed_canvas_changes_inside_its_hole_only(completed: Album) -> None:
+    canvas = read_completed_canvas(completed)
+    assert canvas is not None
+    hole = read_png(completed.work("masks") / "mask.png") > 0
+    assert (canvas[hole] == BLUE).all()
+    np.testing.assert_array_equal(canvas[~hole], read_png(completed.work("masks") / "canvas.png")[~hole])
+
+
+def test_the_guide_shows_what_is_placed_and_patches_in_the_gaps(placed: Album) -> None:
     guide = read_guide(placed, SIDE, 0.25)
     assert guide is not None
     image, mask = read_model_window(placed, SIDE)
@@ -50,7 +85,7 @@ def test_the_guide_shows_what_is_placed_and_closes_the_gaps(placed: Album) -> No
     np.testing.assert_array_equal(guide.init_image[known], image[known])
     gap = ~guide.placed_mask & mask
     assert gap.any()
-    assert not (guide.init_image[gap] == image[gap]).all()
+    assert (guide.init_image[gap & (cv2.erode(mask.astype(np.uint8), np.ones((5, 5))) > 0)] == BLUE).all()
 
 
 def test_only_what_is_certain_is_kept_and_only_inside_the_hole(placed: Album) -> None:

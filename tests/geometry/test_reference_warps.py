@@ -11,7 +11,7 @@ from realfill.geometry import reference_warps
 from realfill.geometry.camera import Camera, IntrinsicsPrior
 from realfill.geometry.plane_sweep import PlaneSweepSettings
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps
+from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps, reconstruct_scene
 from realfill.geometry.warp import Warp
 from realfill.imaging.region import Region, RegionSettings
 from realfill.matching.correspondences import Matches
@@ -43,21 +43,22 @@ def shifted(count: int = 100) -> dict[tuple[int, int], Matches]:
 
 
 def estimate(
-    monkeypatch: pytest.MonkeyPatch, reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
+    reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
 ) -> tuple[dict[int, Warp], str]:
     """Warps by the preferred model, and its name."""
-    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: reconstruction)
-    model, warps = models(matches)[0]
+    model, warps = models(reconstruction, matches)[0]
     return warps, model
 
 
-def models(matches: dict[tuple[int, int], Matches]) -> list[tuple[str, dict[int, Warp]]]:
+def models(
+    reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
+) -> list[tuple[str, dict[int, Warp]]]:
     other = np.roll(PHOTO, 5, axis=1)
-    return estimate_reference_warps(REGION, matches, [PHOTO, other], PRIORS, SETTINGS)
+    return estimate_reference_warps(REGION, reconstruction, matches, [PHOTO, other], PRIORS, SETTINGS)
 
 
-def test_cameras_and_depth_give_the_warp_where_there_are_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    warps, model = estimate(monkeypatch, wall(), {})
+def test_cameras_and_depth_give_the_warp_where_there_are_points() -> None:
+    warps, model = estimate(wall(), {})
     assert model == "depth"
     assert warps[1].parallax == pytest.approx(np.arctan(0.1 / 5), rel=0.01)
     assert warps[1].visible is not None
@@ -71,8 +72,8 @@ def test_cameras_and_depth_give_the_warp_where_there_are_points(monkeypatch: pyt
         assert np.abs(y - rows).max() < 0.1
 
 
-def test_homographies_do_where_nothing_was_reconstructed(monkeypatch: pytest.MonkeyPatch) -> None:
-    warps, model = estimate(monkeypatch, None, shifted())
+def test_homographies_do_where_nothing_was_reconstructed() -> None:
+    warps, model = estimate(None, shifted())
     assert model == "plane"
     columns, rows = REGION.grid()
     x, y, _ = warps[1].maps(columns, rows)
@@ -82,44 +83,57 @@ def test_homographies_do_where_nothing_was_reconstructed(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("reconstruction", [wall(count=20), wall(error=2)], ids=["few points", "inaccurate points"])
-def test_without_enough_accurate_points_there_is_no_depth(
-    monkeypatch: pytest.MonkeyPatch, reconstruction: Reconstruction
-) -> None:
-    assert estimate(monkeypatch, reconstruction, shifted())[1] == "plane"
+def test_without_enough_accurate_points_there_is_no_depth(reconstruction: Reconstruction) -> None:
+    assert estimate(reconstruction, shifted())[1] == "plane"
 
 
-def test_with_unresolved_focal_lengths_homographies_that_explain_all_are_preferred(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_with_unresolved_focal_lengths_homographies_that_explain_all_are_preferred() -> None:
     unresolved = replace(wall(), focal_unresolved=True)
-    assert estimate(monkeypatch, unresolved, shifted())[1] == "plane"
-    assert estimate(monkeypatch, unresolved, {})[1] == "depth"
+    assert estimate(unresolved, shifted())[1] == "plane"
+    assert estimate(unresolved, {})[1] == "depth"
 
 
-def test_few_matches_make_no_homography(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert estimate(monkeypatch, None, shifted(39)) == ({}, "plane")
+def test_few_matches_make_no_homography() -> None:
+    assert estimate(None, shifted(39)) == ({}, "plane")
 
 
-@pytest.mark.parametrize("step", ["reconstruct", "estimate_inverse_depth"])
 @pytest.mark.parametrize("error", [np.linalg.LinAlgError("Singular matrix"), MemoryError("95.4 GiB")])
 def test_where_depth_fails_homographies_are_left(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str, error: Exception
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: wall())
-    monkeypatch.setattr(reference_warps, step, fail)
-    ((model, warps),) = models(shifted())
+    monkeypatch.setattr(reference_warps, "estimate_inverse_depth", fail)
+    ((model, warps),) = models(wall(), shifted())
     assert (model, list(warps)) == ("plane", [1])
     assert f"The depth of the scene failed and is left out ({type(error).__name__} {error})" in caplog.text
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError("Singular matrix"), MemoryError("95.4 GiB")])
+def test_where_structure_from_motion_fails_there_is_no_reconstruction(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reference_warps, "reconstruct", fail)
+    assert reconstruct_scene(shifted(), PRIORS, SETTINGS) is None
+    assert f"Structure from motion failed and is left out ({type(error).__name__} {error})" in caplog.text
+
+
+def test_errors_of_a_reconstruction_are_judged_at_the_size_of_matching(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(reference_warps, "reconstruct", lambda *arguments: calls.append(arguments))
+    reconstruct_scene(shifted(), PRIORS, replace(SETTINGS, side=150))
+    assert calls == [(PRIORS, calls[0][1], [0.5, 0.5], SETTINGS.sfm)]
 
 
 def test_depth_that_is_no_number_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(reference_warps, "estimate_inverse_depth", lambda *_: np.full(REGION.hole.shape, np.nan))
-    assert estimate(monkeypatch, wall(), shifted())[1] == "plane"
+    assert estimate(wall(), shifted())[1] == "plane"
     assert "inverse_depth is not finite" in caplog.text
 
 
@@ -131,8 +145,7 @@ def test_what_fails_in_one_reference_costs_that_reference(
 
     monkeypatch.setattr(reference_warps, "compute_visibility", fail)
     monkeypatch.setattr(reference_warps, "estimate_two_view_geometry", fail)
-    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: wall())
-    assert models(shifted()) == [("depth", {}), ("plane", {})]
+    assert models(wall(), shifted()) == [("depth", {}), ("plane", {})]
     assert "The visibility in reference 1 failed" in caplog.text
     assert "The homography to reference 1 failed" in caplog.text
 
@@ -143,19 +156,18 @@ def test_a_missing_installation_is_no_failure_of_the_scene(monkeypatch: pytest.M
 
     monkeypatch.setattr(reference_warps, "reconstruct", fail)
     with pytest.raises(StageError):
-        models(shifted())
+        reconstruct_scene(shifted(), PRIORS, SETTINGS)
 
 
-def test_both_models_are_offered_where_both_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference_warps, "reconstruct", lambda *_: wall())
-    assert [(model, list(warps)) for model, warps in models(shifted())] == [("depth", [1]), ("plane", [1])]
+def test_both_models_are_offered_where_both_fit() -> None:
+    assert [(model, list(warps)) for model, warps in models(wall(), shifted())] == [("depth", [1]), ("plane", [1])]
 
 
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf, 1e-320])
-def test_a_point_that_runs_away_costs_that_point(monkeypatch: pytest.MonkeyPatch, nonsense: float) -> None:
+def test_a_point_that_runs_away_costs_that_point(nonsense: float) -> None:
     scene = wall()
     scene.points[7] = [0, 0, nonsense]
-    warps, model = estimate(monkeypatch, scene, shifted())
+    warps, model = estimate(scene, shifted())
     assert model == "depth"
     columns, rows = REGION.grid()
     assert np.median(warps[1].maps(columns, rows)[0] - columns) == pytest.approx(5, abs=0.3)

@@ -52,6 +52,29 @@ def test_the_gallery_links_to_every_album_those_that_need_attention_first(album:
     assert (metrics["failed"], metrics["unfinished"]) == (["gone", "zoo"], ["a & b"])
 
 
+def test_a_photo_whose_fill_is_mostly_generated_is_to_be_looked_at(album: Album, tmp_path: Path) -> None:
+    believed = open_album(shutil.copytree(album.root, tmp_path / "attic"))
+    shares = {"reference_pixel": 1.0, "confirmed": 0.0, "generated_only": 0.0, "score": 1.0}
+    document = believed.work("blend") / "blend.json"
+    document.write_text(json.dumps(json.loads(document.read_text()) | {"authenticity": shares}))
+    export.run(believed, load_params())
+    (believed.completed / "motorcycle.json").unlink(missing_ok=True)
+    page = write_gallery([believed, album], tmp_path / "gallery")
+    text = PageReader(page).text
+    places = (
+        "2 of 2 finished",
+        "To be looked at",
+        "motorcycle",
+        "Mostly generated: 100 %",
+        "attic",
+        "Every filled pixel",
+    )
+    positions = [text.rindex(name) for name in places]
+    assert positions == sorted(positions)
+    metrics = read_metrics(page)
+    assert (metrics["to_be_looked_at"], metrics["finished"]) == (["motorcycle"], 2)
+
+
 def test_an_empty_library_has_a_gallery_too(tmp_path: Path) -> None:
     page = write_gallery([], tmp_path / "gallery")
     assert "0 of 0 finished" in PageReader(page).text

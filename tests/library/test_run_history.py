@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from realfill.core.hashing import digest
 from realfill.library import run_history
@@ -25,6 +26,15 @@ def test_the_latest_row_of_every_album_and_its_changes_are_told(library: Library
         ("2026-05-01", []),
         ("2026-05-03", ["photo: aa -> bb", "rank.score: 1 -> 2"]),
     ]
+
+
+def test_a_file_of_an_earlier_version_lacks_the_verdict(library: Library) -> None:
+    path = run_history.write_rows(
+        library, "2026-05-01", "a", [HistoryRow("first", "completed", verdict="photographed")]
+    )
+    assert run_history.latest_rows(library)["first"].verdict == "photographed"
+    pq.write_table(pq.read_table(path).drop_columns(["verdict"]), path)
+    assert run_history.latest_rows(library)["first"] == HistoryRow("first", "completed", night="2026-05-01")
 
 
 def test_later_runs_of_a_night_come_later(library: Library) -> None:

@@ -11,6 +11,25 @@ def test_albums_that_need_a_person_come_first() -> None:
     assert [row.album for row in sort_by_outcome(rows)] == ["c", "a", "b"]
 
 
+def test_photos_that_are_to_be_looked_at_come_before_the_other_finished_ones() -> None:
+    doubtful = "mostly generated: look closely"
+    rows = [
+        HistoryRow("a", "completed", verdict="photographed"),
+        HistoryRow("b", "unchanged", verdict=doubtful),
+        HistoryRow("c", "completed", verdict=doubtful),
+        HistoryRow("d", "failed", verdict=doubtful),
+        HistoryRow("e", "unchanged"),
+    ]
+    assert [row.album for row in sort_by_outcome(rows)] == ["d", "c", "b", "a", "e"]
+    console = Console(record=True, width=160)
+    console.print(status_table(rows))
+    lines = console.export_text().splitlines()
+    marked = [line for line in lines if "to be looked at" in line]
+    assert len(marked) == 2
+    assert all(doubtful in line for line in marked)
+    assert any("photographed" in line for line in lines)
+
+
 def test_the_table_shows_scores_time_and_reasons_as_they_are() -> None:
     scores = {"rank.score": 2.5, "evaluate.psnr": 21.25, "rank.inliers": 40.0}
     rows = [

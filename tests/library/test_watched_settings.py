@@ -5,10 +5,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from realfill.cli.options import AlbumOptions
 from realfill.core.errors import ParamsError
+from realfill.core.params import load_params
 from realfill.library.repository import Library
 from realfill.library.staleness import FreshnessCache
-from realfill.library.watched_settings import WATCHED_KEYS, complete_settings, read_settings_values
+from realfill.library.watched_settings import (
+    WATCHED_KEYS,
+    complete_params,
+    complete_settings,
+    read_settings_values,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,33 @@ def test_keys_that_are_missing_are_added_and_nothing_else_changes(tmp_path: Path
     before = path.stat().st_ino
     complete_settings(tmp_path)
     assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize("text", ["", "blend:\n", "blend:\n  feather: 3  # wide\n", "blend: {feather: 3}\n"])
+def test_values_of_params_that_are_missing_are_added(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"# Ours.\n{text}rank: {{matcher: sift}}\n")
+    complete_params(tmp_path)
+    params = load_params(path)
+    assert yaml.safe_load(path.read_text())["blend"]["generate"] == params.blend.generate == "auto"
+    assert params.blend.feather == (3 if "feather" in text else 1)
+    assert params.rank.matcher == "sift"
+    before = path.read_text()
+    assert "# Ours." in before
+    assert ("# wide" in before) == ("# wide" in text)
+    complete_params(tmp_path)
+    assert path.read_text() == before
+
+
+def test_what_holds_for_the_library_is_refused_in_an_album(library: Library) -> None:
+    path = library.folder("first") / "album.yaml"
+    path.write_text("blend: {generate: never}\n")
+    album = library.album("first")
+    for read in (lambda: library.params(album), lambda: AlbumOptions().open(album.root)):
+        with pytest.raises(ParamsError, match=r"blend\.generate holds for all albums.*params\.yaml"):
+            read()
+    path.write_text("blend: {feather: 2}\n")
+    assert library.params(library.album("first")).blend.feather == 2
 
 
 @pytest.mark.parametrize(

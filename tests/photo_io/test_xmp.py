@@ -42,6 +42,18 @@ def test_the_authenticity_replaces_an_earlier_one() -> None:
     assert b">0.6500<" in packet
 
 
+def test_a_photo_composite_says_so_unless_a_part_of_it_was_generated_before() -> None:
+    photographed = xmp.source_type_of_photographed(PACKET, None)
+    assert photographed == "http://cv.iptc.org/newscodes/digitalsourcetype/compositeCapture"
+    packet = xmp.update_for_export(PACKET, None, 9, 9, keep_gps=True, source_type=photographed)
+    assert xmp.read_source_type(packet) == photographed
+    assert xmp.source_type_of_photographed(packet) == photographed
+    generated = xmp.update_for_export(PACKET, None, 9, 9, keep_gps=True)
+    assert xmp.source_type_of_photographed(generated) == SOURCE_TYPE.decode()
+    assert xmp.source_type_of_photographed(None, b"no XMP", generated) == SOURCE_TYPE.decode()
+    assert xmp.read_source_type(xmp.minimal_packet(photographed)) == photographed
+
+
 @pytest.mark.parametrize("keep_gps", [True, False])
 def test_a_position_is_kept_or_removed_in_either_form(keep_gps: bool) -> None:
     packet = updated(keep_gps=keep_gps)

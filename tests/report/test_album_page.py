@@ -55,12 +55,19 @@ def test_the_page_shows_all_candidates_and_marks_the_best_and_the_delivered_one(
     assert "compositeWithTrainedAlgorithmicMedia" in text
 
 
+def test_the_page_says_in_words_how_far_the_fill_can_be_believed(album: Album) -> None:
+    result = export.run(album, load_params())
+    verdict = read_document(result.provenance)["verdict"]
+    assert verdict["level"] == "mostly generated: look closely"
+    assert verdict["sentence"] in " ".join(PageReader(result.page).text.split())
+
+
 @pytest.mark.parametrize(
     ("metrics", "told"),
     [
         ({"steps": 400, "final_loss": 0.1}, "400 steps, prompt"),
         ({"steps": 0, "final_loss": None}, "none"),
-        ({"steps": 0, "final_loss": None, "failure": "the loss of step 7 is nan"}, "left out, since the loss"),
+        ({"steps": 0, "final_loss": None, "left_out": "the loss of step 7 is nan"}, "left out, since the loss"),
     ],
 )
 def test_the_page_tells_how_the_model_was_tuned(album: Album, metrics: dict[str, object], told: str) -> None:

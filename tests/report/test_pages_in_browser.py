@@ -123,11 +123,11 @@ def test_the_gallery_shows_failures_first_with_their_reasons(chrome: Chrome, sit
     open_gallery(chrome, site)
     assert visible_albums(chrome) == ["burnt", "harbor", "begun", NASTY, "motorcycle"]
     titles = [title.text for title in chrome.find_elements(By.CSS_SELECTOR, "h2")]
-    assert titles == ["Failed", "Not finished", "Finished"]
+    assert titles == ["Failed", "Not finished", "To be looked at"]
     failed = find_one(chrome, "#failed").text
     assert "quarantined target/target.tif: <b>It is damaged.</b>" in failed
     assert "Not even one sample fits the memory." in failed
-    assert "authenticity 0.875" in find_one(chrome, "#finished").text
+    assert "authenticity 0.875" in find_one(chrome, "#look").text
 
 
 def test_the_filter_filters_and_the_way_back_leads_to_the_same_list(chrome: Chrome, site: str) -> None:
@@ -147,14 +147,14 @@ def test_the_filter_filters_and_the_way_back_leads_to_the_same_list(chrome: Chro
     assert len(visible_albums(chrome)) == 5
     choose(chrome, "Failed")
     assert visible_albums(chrome) == ["burnt", "harbor"]
-    choose(chrome, "Finished")
+    choose(chrome, "To be looked at")
     find_one(chrome, "#search").send_keys("damaged")
     assert visible_albums(chrome) == []
 
 
 def test_albums_are_sorted_by_a_score(chrome: Chrome, site: str) -> None:
     open_gallery(chrome, site)
-    choose(chrome, "Finished")
+    choose(chrome, "To be looked at")
     assert visible_albums(chrome) == [NASTY, "motorcycle"]
     labels = [option.text for option in chrome.find_elements(By.CSS_SELECTOR, "#sort option")]
     assert "by authenticity, lowest first" in labels

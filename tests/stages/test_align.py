@@ -8,13 +8,15 @@ import skimage.data
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.placement import CERTAIN, read_proposal
+from realfill.album.placement import CERTAIN, read_completed_canvas, read_proposal
 from realfill.album.schemas import Candidate, PlacementSummary
-from realfill.album.store import mask_path, read_rows
+from realfill.album.store import canvas_path, mask_path, read_placement_summary, read_rows
+from realfill.compositing.patch_completion import complete_by_patches
 from realfill.core.hashing import digest
 from realfill.core.params import load_params
 from realfill.demo_album import write_demo_album
 from realfill.evaluation.metrics import psnr
+from realfill.imaging.region import Region
 from realfill.photo_io.working_files import read_png
 from realfill.pipeline import run_stage
 from realfill.stages import align, masks, validate
@@ -48,6 +50,8 @@ def test_with_depth_the_references_pixels_lie_where_they_belong(tmp_path: Path) 
     assert placed.certain > 0.4
     ours, truth = in_hole(album, read_png(root / "target" / "gt.png"))
     assert psnr(ours, truth) > 20.5
+    assert placed.errors["geometry"] == min(placed.errors.values())
+    assert read_placement_summary(album) == placed
     first = digest(album.work("align"))
     align.run(album, PARAMS)
     assert digest(album.work("align")) == first
@@ -71,8 +75,32 @@ def test_nothing_is_placed_where_that_is_switched_off(tmp_path: Path) -> None:
     album = open_album(write_scene(tmp_path / "off", photo, middle_mask(photo.shape), [photo]))
     validate.run(album, PARAMS)
     masks.run(album, PARAMS)
-    assert align.run(album, load_params(assignments=["align.enabled=false"])).placed.model == "none"
+    placed = align.run(album, load_params(assignments=["align.enabled=false"])).placed
+    assert (placed.model, placed.errors) == ("none", {})
     assert read_proposal(album) is None
+    assert read_completed_canvas(album) is None
+
+
+def test_where_nothing_is_placed_the_targets_own_patches_complete_the_hole(tmp_path: Path) -> None:
+    photo, stranger = (
+        np.ascontiguousarray(image()[::3, ::3]) for image in (skimage.data.coffee, skimage.data.rocket)
+    )
+    mask = middle_mask(photo.shape)
+    album = open_album(write_scene(tmp_path / "strangers", photo, mask, [stranger]))
+    params = load_params(assignments=["finetune.steps=0", "sample.candidates=1", "sample.steps=2"])
+    for stage in ("validate", "masks", "align", "finetune", "sample"):
+        run_stage(stage, album, params)
+    assert read_placement_summary(album).model == "none"
+    assert read_proposal(album) is None
+    region = Region.around(read_png(canvas_path(album)), mask)
+    patches = complete_by_patches(region.crop_rescaled(region.canvas), region.hole, [])
+    np.testing.assert_array_equal(read_png(album.work("align") / "completed.png"), patches)
+    completed = read_completed_canvas(album)
+    assert completed is not None
+    np.testing.assert_array_equal(completed[mask == 0], photo[mask == 0])
+    np.testing.assert_array_equal(region.crop(completed)[region.hole], patches[region.hole])
+    rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
+    assert [row.kind for row in rows] == ["noise", "patches"]
 
 
 def test_a_scene_that_moved_is_aligned_approximately_and_no_candidate_holds_any_of_it(tmp_path: Path) -> None:
@@ -86,6 +114,7 @@ def test_a_scene_that_moved_is_aligned_approximately_and_no_candidate_holds_any_
     assert placed.model == "approximate"
     assert placed.covered == 1
     assert placed.certain == 0
+    assert placed.errors["approximate"] == min(placed.errors.values())
     proposal = read_proposal(album)
     assert proposal is not None
     assert proposal.confidence.max() < CERTAIN

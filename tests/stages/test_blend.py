@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from skimage import data
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, InputPhoto, RankedCandidate, VerifiedMatch
-from realfill.album.store import write_rows
+from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, VerifiedMatch
+from realfill.album.store import read_rows, write_rows
 from realfill.core.atomic_io import write_json
 from realfill.core.errors import AlbumError, ParamsError, StageError
 from realfill.core.hashing import digest
@@ -151,6 +151,50 @@ def test_a_target_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     tifffile.imwrite(album.target, data.astronaut(), photometric="rgb")
     with pytest.raises(AlbumError, match="changed"):
         blend.run(album, load_params())
+
+
+def place(album: Album, certain: np.ndarray, kind: str = "placed") -> None:
+    """Place the truth all over the canvas, certain only where told: the only candidate, and without a model."""
+    confidence = np.where(certain, np.uint8(255), np.uint8(100))
+    height, width = MASK.shape
+    summary = PlacementSummary("depth", (0, 0, width, height), ("0.png",), 1.0, 0.5)
+    write_json(album.work("align") / "placed.json", asdict(summary))
+    write_png(album.work("align") / "proposal.png", data.coffee())
+    write_png(album.work("align") / "confidence.png", confidence)
+    row = read_rows(album.work("sample") / "candidates.parquet", Candidate)[0]
+    write_rows(album.work("sample") / "candidates.parquet", Candidate, [replace(row, kind=kind)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_is_generated_only_certain_pixels_change(tmp_path: Path, kind: str) -> None:
+    album = prepare(tmp_path / "album", photo_like(kind))
+    certain = rectangle_mask(MASK.shape, slice(0, 400), slice(0, 250)) > 0
+    place(album, certain)
+    result = blend.run(
+        album, load_params(assignments=["blend.generate=never", "blend.candidate=1", "blend.feather=5"])
+    )
+    composite, target = read_photo(result.composite), read_photo(album.target)
+    filled = certain & (MASK > 0)
+    assert composite.pixels.dtype == target.pixels.dtype
+    assert np.array_equal(composite.pixels[~filled], target.pixels[~filled])
+    error = to_srgb(composite)[filled].astype(float) - to_srgb(photo_like(kind))[filled]
+    assert np.sqrt((error**2).mean()) < 14
+    if target.alpha is not None:
+        assert composite.alpha is not None
+        assert (composite.alpha[filled] == 255).all()
+        assert np.array_equal(composite.alpha[~filled], target.alpha[~filled])
+    assert np.array_equal(read_png(album.work("blend") / "authenticity.png"), np.where(filled, 255, 0))
+    shares = json.loads((album.work("blend") / "blend.json").read_text())["authenticity"]
+    assert (shares["reference_pixel"], shares["left"], shares["generated_only"]) == (0.5, 0.5, 0)
+    assert result.feather == 0
+
+
+@pytest.mark.parametrize(("generate", "kind"), [("never", "noise"), ("auto", "placed")])
+def test_candidates_that_were_made_for_the_other_value_are_refused(tmp_path: Path, generate: str, kind: str) -> None:
+    album = prepare(tmp_path / "album", photo_like("rgb 8"))
+    place(album, MASK > 0, kind)
+    with pytest.raises(StageError, match=f"blend.generate: {generate}.*realfill finetune"):
+        blend.run(album, load_params(assignments=[f"blend.generate={generate}"]))
 
 
 def test_same_inputs_same_bytes(tmp_path: Path) -> None:

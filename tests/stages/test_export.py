@@ -4,19 +4,24 @@ import io
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from realfill.album.layout import Album
-from realfill.core.atomic_io import MARK
+from realfill.core.atomic_io import MARK, write_json
 from realfill.core.errors import ExportError, StageError
 from realfill.core.hashing import digest
 from realfill.core.params import load_params
-from realfill.photo_io import metadata
+from realfill.photo_io import metadata, xmp
+from realfill.photo_io.color_management import to_srgb
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.working_files import read_png, write_lossless_tiff, write_png
+from realfill.photo_io.xmp_xml import BrokenXmpError
 from realfill.stages import export
 from support.camera_photos import (
     COFFEE,
@@ -86,6 +91,52 @@ def test_another_format_keeps_what_it_can_hold(
         delivered.pixels / np.iinfo(delivered.pixels.dtype).max - blended.pixels / np.iinfo(blended.pixels.dtype).max
     )
     assert np.abs(levels).mean() < 2.5 / 255
+
+
+def leave_transparent(album: Album) -> np.ndarray:
+    """Leave the whole hole, [H, W] bool, transparent over hidden pixels, as `blend.generate: never` does."""
+    left = read_png(album.work("masks") / "mask.png") > 0
+    blended = read_photo(album.work("blend") / "composite.tif")
+    alpha = np.where(left, 0, np.iinfo(blended.pixels.dtype).max).astype(blended.pixels.dtype)
+    write_lossless_tiff(album.work("blend") / "composite.tif", replace(blended, alpha=alpha))
+    write_png(album.work("blend") / "authenticity.png", np.zeros(left.shape, np.uint8))
+    shares = {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 0.0, "left": 1.0, "score": 0.0}
+    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 0, "authenticity": shares})
+    return left
+
+
+@pytest.mark.parametrize("kind", ["tiff-16", "tiff-cmyk", "jpeg", "jpeg-cmyk", "png", "webp-lossless", "heic"])
+def test_what_was_left_transparent_is_black_where_the_format_has_no_transparency(kind: str, tmp_path: Path) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS[kind])
+    left = leave_transparent(album)
+    result = export.run(album, load_params(assignments=["blend.generate=never"]))
+    delivered, blended = read_photo(result.photo), read_photo(album.work("blend") / "composite.tif")
+    told = json.loads(result.provenance.read_text())
+    inside = cv2.erode(left.astype(np.uint8), np.ones((17, 17))) > 0  # beyond the blocks of lossy formats at the rim
+    if kind.startswith("jpeg"):
+        assert told["left_as"] == "black"
+        assert delivered.alpha is None
+        assert to_srgb(delivered)[inside].max() < 8
+    else:
+        assert told["left_as"] == "transparent"
+        assert delivered.alpha is not None
+        assert not delivered.alpha[inside if kind == "heic" else left].any()
+        assert delivered.alpha[~left].all()
+    if kind not in ("jpeg", "jpeg-cmyk", "heic"):
+        assert np.array_equal(delivered.pixels, blended.pixels)
+    assert xmp.read_source_type(metadata.read(result.photo).xmp or b"").endswith("compositeCapture")
+
+
+def test_metadata_that_is_too_long_for_a_jpeg_keeps_the_source_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BrokenXmpError("its properties do not fit into a JPEG")
+
+    monkeypatch.setattr(xmp, "split_for_jpeg", refuse)
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    photo = export.run(album, load_params(assignments=["blend.generate=never"])).photo
+    assert xmp.read_source_type(metadata.read(photo).xmp or b"").endswith("compositeCapture")
 
 
 def test_a_format_that_cannot_hold_the_photo_is_refused_and_nothing_is_delivered(tmp_path: Path) -> None:

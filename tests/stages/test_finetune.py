@@ -55,13 +55,21 @@ def test_no_steps_leave_the_base_model_as_it_is(prepared: Album, quick_params: P
     assert not (prepared.work("finetune") / "unet").exists()
 
 
+def test_nothing_is_tuned_where_nothing_is_generated(prepared: Album) -> None:
+    params = load_params(assignments=["blend.generate=never", "base.model=/nowhere", "finetune.when=always"])
+    assert finetune.run(prepared, params).steps == 0
+    metrics = json.loads((prepared.work("finetune") / "metrics.json").read_text())
+    assert metrics == {"steps": 0, "final_loss": None, "left_out": "blend.generate is never"}
+    assert not (prepared.work("finetune") / "unet").exists()
+
+
 def test_a_tuning_that_fails_numerically_is_left_out(
     prepared: Album, quick_params: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
     result = finetune.run(prepared, changed(quick_params, lr_unet=1e30, warmup=0))
     assert (result.adapter, result.steps, result.final_loss) == (None, 0, None)
     metrics = json.loads((prepared.work("finetune") / "metrics.json").read_text())
-    assert metrics == {"steps": 0, "final_loss": None, "failure": "the loss of step 1 is nan"}
+    assert metrics == {"steps": 0, "final_loss": None, "left_out": "the loss of step 1 is nan"}
     assert not (prepared.work("finetune") / "unet").exists()
     assert not list((prepared.out / "work" / ".checkpoints").rglob("*.safetensors"))
     assert "the loss of step 1 is nan" in caplog.text

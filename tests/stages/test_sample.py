@@ -5,6 +5,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -33,8 +34,17 @@ def album(album_folder: Path) -> Album:
     return album
 
 
+def complete(album: Album) -> None:
+    """Place nothing, and complete the hole in blue."""
+    mask = read_png(album.work("masks") / "mask.png")
+    summary = PlacementSummary("none", (0, 0, *mask.shape[::-1]), (), 0.0, 0.0, {"patches": 9.0})
+    write_json(album.work("align") / "placed.json", asdict(summary))
+    write_png(album.work("align") / "completed.png", np.full((*mask.shape, 3), (10, 10, 250), np.uint8))
+
+
 def place(album: Album, confidence: int) -> None:
     """Place the same confidence all over the canvas."""
+    complete(album)
     mask = read_png(album.work("masks") / "mask.png")
     summary = PlacementSummary("depth", (0, 0, *mask.shape[::-1]), ("a.png",), 1.0, float(confidence >= CERTAIN))
     write_json(album.work("align") / "placed.json", asdict(summary))
@@ -49,6 +59,8 @@ def kinds(album: Album, params: Params) -> list[tuple[str, int]]:
 def test_what_is_sampled_depends_on_what_is_placed(album: Album, quick_params: Params) -> None:
     noise = [("noise", 0), ("noise", 1)]
     assert kinds(album, quick_params) == noise
+    complete(album)
+    assert kinds(album, quick_params) == [*noise, ("patches", 0)]
     place(album, CERTAIN - 1)
     assert kinds(album, quick_params) == [*noise, ("placed", 0)]
     place(album, CERTAIN)
@@ -68,6 +80,17 @@ def test_a_row_describes_its_picture(album: Album, quick_params: Params) -> None
     generated = result.candidates[0]
     assert (generated.scheduler, generated.steps, generated.count) == ("dpmsolver++", 2, 4)
     assert {row.adapter_digest for row in result.candidates} == {""}, "the model is not tuned"
+
+
+def test_patches_are_a_candidate_that_no_model_has_sampled(album: Album, quick_params: Params) -> None:
+    complete(album)
+    result = sample.run(album, quick_params)
+    patches = result.candidates[-1]
+    assert (patches.kind, patches.scheduler, patches.steps, patches.adapter_digest) == ("patches", "", 0, "")
+    assert {row.count for row in result.candidates} == {2}
+    _, mask = read_model_window(album, patches.resolution)
+    inside = cv2.erode(mask.astype(np.uint8), np.ones((5, 5))) > 0
+    assert (read_png(result.folder / patches.file)[inside] == (10, 10, 250)).all()
 
 
 def fail_decoding(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:

@@ -1,10 +1,16 @@
 """Photos of made-up scenes whose geometry is known, and albums of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from realfill.compositing.scene import Scene
+from realfill.geometry.camera import IntrinsicsPrior
+from realfill.geometry.reconstruction import Reconstruction
+from realfill.imaging.region import Region
+from realfill.matching.correspondences import Matches
 from realfill.photo_io.working_files import write_png
 
 SIZE = (480, 320)
@@ -53,3 +59,26 @@ def write_scene(root: Path, truth: np.ndarray, mask: np.ndarray, references: lis
     for number, reference in enumerate(references):
         write_png(root / "ref" / f"{number}.png", reference)
     return root
+
+
+def make_scene(
+    photos: Sequence[np.ndarray],
+    mask: np.ndarray,
+    matches: dict[tuple[int, int], Matches] | None = None,
+    reconstruction: Reconstruction | None = None,
+) -> Scene:
+    """The scene of a target and references that are in no files; nothing is known of their cameras."""
+    return Scene(
+        Region.around(photos[0], mask),
+        [Path(f"{number}.png") for number in range(1, len(photos))],
+        [unknown_camera(photo) for photo in photos],
+        photos,
+        matches or {},
+        reconstruction,
+    )
+
+
+def unknown_camera(photo: np.ndarray) -> IntrinsicsPrior:
+    """What is known of the camera of a photo without metadata."""
+    height, width = photo.shape[:2]
+    return IntrinsicsPrior(width, height, (width / 2, height / 2))
