@@ -92,7 +92,7 @@ def test_too_few_matches_start_no_process(monkeypatch: pytest.MonkeyPatch, count
         ("raise RuntimeError('Check failed: it is degenerate')", NumericalError, "it is degenerate"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", NumericalError, "exit status -11"),
     ],
-    ids=["not installed", "full disk", "left_out", "crash"],
+    ids=["not installed", "full disk", "failure", "crash"],
 )
 def test_a_process_that_fails_is_told_from_one_that_cannot_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pycolmap: str, error: type[Exception], message: str
