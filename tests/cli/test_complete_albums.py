@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from realfill import pipeline
 from realfill.album.layout import Album
+from realfill.cli import console
 from realfill.cli.application import app
 from realfill.core.hashing import digest
 from realfill.core.params import Params, load_params
@@ -17,6 +18,12 @@ from realfill.stages import export
 from support.finished_album import finish
 
 STRANGE = "[red]summer :pear: 2019"  # markup and an emoji of rich
+
+
+@pytest.fixture(autouse=True)
+def wide_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps every row of a table in one line, whatever terminal the tests run in."""
+    monkeypatch.setattr(console.out_console, "_width", 1000)
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def settings(quick_params: Params) -> list[str]:
 
 
 def complete(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["complete", *map(str, arguments)], env={"COLUMNS": "1000"})
+    return CliRunner().invoke(app, ["complete", *map(str, arguments)])
 
 
 def test_one_album_is_told_by_its_photo_and_its_page(album_folder: Path, settings: list[str]) -> None:
@@ -121,7 +128,7 @@ def test_of_many_albums_each_is_evaluated_whatever_becomes_of_the_others(album_f
         path.unlink()
     export.run(finish(album_folder), load_params())
     arguments = ["evaluate", str(tmp_path / "nowhere"), str(bare), str(album_folder)]
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "1000"})
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     page = album_folder / "work" / "evaluate" / "index.html"
     assert page.is_file()
