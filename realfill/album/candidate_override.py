@@ -36,6 +36,9 @@ def override_candidate(album: Album, candidate: str) -> None:
     with album_lock(album):
         _check_candidate(album, candidate)
         path = album.root / "album.yaml"
+        if path.is_symlink():
+            problem = "The file is a link, which the choice would replace."
+            raise ParamsError(problem, f"Set blend.candidate to {candidate} in the file that it points to.", path)
         values = read_yaml(path) if path.exists() else {}
         text = path.read_bytes().decode() if path.exists() else ""
         edited = _edit_settings(text, values, candidate)
@@ -47,7 +50,7 @@ def override_candidate(album: Album, candidate: str) -> None:
 
 
 def _check_candidate(album: Album, candidate: str) -> None:
-    ranking = read_document(find_provenance(album))["ranking"]
+    ranking = read_document(find_provenance(album)).get("ranking", [])
     numbers = [str(number) for number in sorted(row["candidate"] for row in ranking)]
     if candidate not in (*numbers, "best"):
         problem = f"There is no candidate {candidate[:20]!r}."

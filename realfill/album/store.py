@@ -93,10 +93,17 @@ def read_document(path: Path) -> dict[str, Any]:
     """Read a JSON object that a stage wrote.
 
     Raises:
-        StageError: The file is missing: the stage that writes it has not run.
+        StageError: The file is missing: the stage that writes it has not run; or it is damaged.
     """
     _require_file(path)
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise StageError(
+            "It is damaged: it holds no JSON object.", "Delete it and run `realfill complete` again.", path
+        )
     return document
 
 

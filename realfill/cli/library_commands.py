@@ -91,7 +91,12 @@ def history(
     from realfill.library import run_history
     from realfill.library.repository import Library
 
-    for row, changes in run_history.album_history(Library.find(library), album):
+    opened = Library.find(library)
+    rows = run_history.album_history(opened, album)
+    if not rows:
+        opened.album(album)
+        print_line("No night has recorded this album yet.")
+    for row, changes in rows:
         print_line(f"{row.night} {row.outcome} {row.worker}".rstrip())
         for line in changes:
             print_line(f"  {line}")

@@ -213,10 +213,10 @@ def _hidden_sibling(path: Path, purpose: str) -> Path:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files and links in a folder, except the mark and what file managers write by themselves."""
+    """The files, links and empty folders in a folder, except the mark and what file managers write by themselves."""
     for path in folder.rglob("*"):
         ignored = path.name.lower() in _SYSTEM_FILES or path == folder / MARK
-        if not ignored and (path.is_symlink() or not path.is_dir()):
+        if not ignored and (path.is_symlink() or not path.is_dir() or not any(path.iterdir())):
             yield path
 
 

@@ -15,7 +15,7 @@ from realfill.album.layout import Album
 from realfill.album.store import find_provenance, read_document
 from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
-from realfill.core.errors import LibraryError, OutputError, printable
+from realfill.core.errors import LibraryError, OutputError, RealFillError, printable
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library, open_albums
 from realfill.pipeline import STAGES
@@ -220,7 +220,7 @@ def _make_card(album: Album, problem: str, run: Mapping[str, Any], out: Path) ->
     try:
         provenance = read_document(find_provenance(album))
         scores, verdict = _read_scores(album, provenance), read_verdict(provenance)
-    except (ValueError, LookupError, TypeError):
+    except (RealFillError, ValueError, LookupError, TypeError):
         unreadable = "The provenance of the finished photo cannot be read. Export it again."
         return Card(album.name, relative, outcome, problem or unreadable, "", ())
     shown = _make_scores(scores | dict(run.get("scores") or {}))

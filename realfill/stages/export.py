@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ from realfill.album.provenance import build_provenance
 from realfill.album.store import mask_path, read_document, read_inputs
 from realfill.album.verdict import LEFT
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
-from realfill.core.errors import ExportError
+from realfill.core.errors import ExportError, OutputError, StageError
 from realfill.core.fingerprint import library_versions
+from realfill.core.hashing import digest
 from realfill.photo_io import metadata, xmp
 from realfill.photo_io.color_management import from_srgb, to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
@@ -58,9 +60,11 @@ def run(album: Album, params: Params) -> ExportResult:
 
     Raises:
         StageError: A stage before has not run.
+        OutputError: The finished photo that is there was changed by somebody else.
         ExportError: The format cannot hold the photo.
         PhotoError: The blended photo, or a photo of the album, can no longer be read.
     """
+    _require_unchanged(album)
     blended = read_document(album.work("blend") / "blend.json")
     photo = read_photo(album.work("blend") / "composite.tif")
     target_format = next(row.format for row in read_inputs(album) if row.role == "target")
@@ -105,6 +109,18 @@ def run(album: Album, params: Params) -> ExportResult:
         provenance=album.provenance,
         page=album.completed / "page" / "index.html",
     )
+
+
+def _require_unchanged(album: Album) -> None:
+    """Check that the finished photo, which is to be replaced, is as it was written."""
+    if not album.provenance.is_file():
+        return
+    with suppress(StageError):  # a damaged provenance proves nothing
+        written = read_document(album.provenance)
+        photo = album.completed / str(written.get("photo"))
+        if photo.is_file() and digest(photo) != written.get("digest"):
+            problem = "The finished photo was changed since realfill wrote it, and is not replaced."
+            raise OutputError(problem, "Move it to another place, then run again.", photo)
 
 
 def _choose_source_type(about: Metadata, params: Params) -> str:

@@ -147,3 +147,11 @@ def test_settings_that_cannot_be_understood_are_left_alone(album: Album, text: b
         override_candidate(album, "2")
     assert caught.value.path == path
     assert path.read_bytes() == text
+
+
+def test_settings_that_are_a_link_are_not_replaced(album: Album) -> None:
+    (album.root / "shared.yaml").write_text("profile: quick\n")
+    (album.root / "album.yaml").symlink_to("shared.yaml")
+    with pytest.raises(ParamsError, match="is a link"):
+        override_candidate(album, "2")
+    assert (album.root / "album.yaml").is_symlink()

@@ -100,3 +100,12 @@ def test_a_missing_file_names_the_stage_that_writes_it(album_folder: Path, stage
     }
     with pytest.raises(StageError, match=f"Run `realfill {stage}` first"):
         readers[stage](album)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", ""])
+def test_a_damaged_document_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "blend.json"
+    path.write_text(text)
+    with pytest.raises(StageError, match="damaged") as caught:
+        read_document(path)
+    assert caught.value.path == path

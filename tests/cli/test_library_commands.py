@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from realfill.cli.application import app
+from realfill.core.errors import LibraryError
 from realfill.library import run_history
 from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
@@ -57,7 +58,9 @@ def test_commands_work_from_any_folder_of_a_library(library: Library, monkeypatc
     assert invoke("engine") == "engine.yaml is up to date\n"
     for command in ("status", "gc"):
         invoke(command)
-    invoke("history", "first")
+    assert invoke("history", "first") == "No night has recorded this album yet.\n"
+    result = CliRunner().invoke(app, ["history", "frist"])
+    assert isinstance(result.exception, LibraryError) and "no album 'frist'" in result.exception.problem
 
 
 def test_init_makes_a_library_and_prints_where(tmp_path: Path) -> None:

@@ -205,3 +205,13 @@ def test_a_partial_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / ".album.yaml.partial").symlink_to(victim)
     atomic_write(tmp_path / "album.yaml", "new")
     assert (victim.read_text(), (tmp_path / "album.yaml").read_text()) == ("precious", "new")
+
+
+def test_an_empty_folder_of_the_users_is_not_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "completed"
+    (folder / "holidays").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(OutputError, match="holidays"), atomic_directory(folder) as partial:
+            (partial / "photo.png").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["completed"]
+    assert (folder / "holidays").is_dir()

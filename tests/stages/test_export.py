@@ -14,7 +14,7 @@ from PIL import Image
 
 from realfill.album.layout import Album
 from realfill.core.atomic_io import MARK, write_json
-from realfill.core.errors import ExportError, StageError
+from realfill.core.errors import ExportError, OutputError, StageError
 from realfill.core.hashing import digest
 from realfill.core.params import load_params
 from realfill.photo_io import metadata, xmp
@@ -255,3 +255,16 @@ def test_an_album_that_was_not_blended_is_told_so(tmp_path: Path) -> None:
     (album.work("blend") / "blend.json").unlink()
     with pytest.raises(StageError, match="realfill blend"):
         export.run(album, load_params())
+
+
+def test_a_finished_photo_that_somebody_changed_is_not_replaced(album_folder: Path) -> None:
+    album = finish(album_folder)
+    photo = export.run(album, load_params()).photo
+    export.run(album, load_params())
+    photo.write_bytes(b"retouched")
+    with pytest.raises(OutputError, match="changed since") as caught:
+        export.run(album, load_params())
+    assert caught.value.path == photo
+    assert photo.read_bytes() == b"retouched"
+    photo.rename(album.root / "retouched.png")
+    assert export.run(album, load_params()).photo.is_file()
