@@ -133,7 +133,8 @@ def _fit_deformation(matches: Matches, side: float, settings: MovingLeastSquares
     """Fit a deformation to matches that agree on one similarity, then to those that agree with the deformation."""
     if len(matches) < settings.min_matches:
         return None
-    matches = matches[np.argsort(-matches.confidence, kind="stable")[: settings.max_matches]]
+    if len(matches) > settings.max_matches:
+        matches = matches[np.argsort(-matches.confidence, kind="stable")[: settings.max_matches]]
     similarity, inliers = cv2.estimateAffinePartial2D(
         matches.points1, matches.points0, method=cv2.RANSAC, ransacReprojThreshold=settings.tolerance * side
     )

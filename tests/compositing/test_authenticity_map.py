@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from realfill.album.placement import CERTAIN, Proposal
+from realfill.album.placement import CERTAIN, LIKELY, Proposal
 from realfill.album.schemas import AuthenticityClass, Window
 from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
 
@@ -25,9 +25,22 @@ def test_pixels_that_show_a_certain_proposal_are_reference_pixels(kind: str) -> 
     assert not classes[MASK == 0].any()
 
 
-def test_what_is_proposed_but_not_certain_or_not_shown_is_generated_only() -> None:
-    for kind, confidence in (("placed", CERTAIN - 1), ("noise", 255)):
+def test_what_is_proposed_but_not_likely_or_not_shown_is_generated_only() -> None:
+    for kind, confidence in (("placed", LIKELY - 1), ("guided", CERTAIN - 1), ("noise", 255)):
         classes = build_authenticity_map(MASK, proposal(confidence), kind, NO_MATCHES, WINDOW)
+        assert (classes[MASK > 0] == GENERATED).all()
+
+
+def test_what_is_placed_and_likely_is_confirmed() -> None:
+    classes = build_authenticity_map(MASK, proposal(LIKELY), "placed", NO_MATCHES, WINDOW)
+    assert CONFIRMED in classes[MASK > 0]
+    assert REFERENCE not in classes
+
+
+def test_matches_of_pasted_pixels_with_their_own_source_confirm_nothing() -> None:
+    matches = np.array([[100.0, 50.0]])
+    for kind in ("placed", "patches"):
+        classes = build_authenticity_map(MASK, None, kind, matches, WINDOW)
         assert (classes[MASK > 0] == GENERATED).all()
 
 

@@ -230,7 +230,7 @@ def test_the_authenticity_map_covers_the_filled_part_when_it_is_switched_on(chro
     legend = find_one(chrome, ".legend").text
     assert [line.split(" % ")[1] for line in legend.splitlines()] == [
         "pixels of the references",
-        "generated and confirmed by matches",
+        "likely: references agree less, or matches confirm it",
         "generated only",
     ]
     assert sum(int(line.split(" % ")[0]) for line in legend.splitlines()) == pytest.approx(100, abs=1)
