@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from realfill.compositing.mosaic_confidence import ConfidenceSettings, estimate_confidence
-from realfill.compositing.reference_labeling import LabelingSettings, label_references
+from realfill.compositing.reference_labeling import Labeling, LabelingSettings, label_references
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
@@ -85,33 +85,33 @@ def build_mosaic(
     Raises:
         NumericalError: Colors or confidence are not finite.
     """
-    labels, disagreement = label_references(references, settings.labeling)  # [h, w], [K, h, w]
-    confidence = estimate_confidence(references, labels, disagreement, settings.confidence)
+    labeling = label_references(references, settings.labeling)
+    confidence = estimate_confidence(references, labeling.labels, labeling.disagreement, settings.confidence)
     size = region.full_size
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
-    colors = _blend(region, references, labels, settings)
+    colors = _blend(region, references, labeling, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
         colors=to_uint8(colors),
         confidence=np.where(covered, np.rint(cv2.resize(confidence, size) * 255).clip(1, 255), 0).astype(np.uint8),
-        references=[r.path.name for number, r in enumerate(references) if (labels == number).any()],
+        references=[r.path.name for number, r in enumerate(references) if (labeling.labels == number).any()],
         hole=region.crop(region.mask) > 0,
     )
 
 
 def _blend(
-    region: Region, references: Sequence[WarpedReference], labels: np.ndarray, settings: MosaicSettings
+    region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
 ) -> np.ndarray:
-    """Blend the references that the labels [h, w] choose at full size, [H, W, 3] float32.
+    """Blend the references that the labels choose at full size, [H, W, 3] float32.
 
-    Where a reference shows nothing beside its seams, the unblended mosaic continues it.
+    Where a reference shows nothing beside its seams, or what the others do not, the unblended mosaic continues it.
     """
     size = region.full_size
-    full_labels = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    full_labels = cv2.resize(labeling.labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     unblended = np.zeros((size[1], size[0], 3), np.float32)
     layers = []
-    for number, colors, valid in _full_size_references(region, references, labels, settings):
+    for number, colors, valid in _full_size_references(region, references, labeling, settings):
         unblended[full_labels == number] = colors[full_labels == number]
         layers.append((number, colors, valid))
     if len(layers) == 1:
@@ -127,21 +127,21 @@ def _blend(
 
 
 def _full_size_references(
-    region: Region, references: Sequence[WarpedReference], labels: np.ndarray, settings: MosaicSettings
+    region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Warp the chosen references at full size and match color, sharpness and their seams.
 
-    Yields number, colors [H, W, 3] float32 and validity bool [H, W] of each.
+    Yields number, colors [H, W, 3] float32, and bool [H, W] of each: where it shows what the others show.
     """
     size = region.full_size
+    shared = [r.valid & ~outlier for r, outlier in zip(references, labeling.outliers, strict=True)]
     offsets = [np.zeros((1, 1, 3), np.float32)] * len(references)
     with skip_failing("The leveling of the seams"):
-        offsets = estimate_seam_offsets(
-            [r.colors for r in references], [r.valid for r in references], labels, settings.leveling
-        )
-    for number in np.unique(labels).tolist():
+        offsets = estimate_seam_offsets([r.colors for r in references], shared, labeling.labels, settings.leveling)
+    for number in np.unique(labeling.labels).tolist():
         reference = references[number]
         columns, rows, defined = reference.warp.maps(*region.grid(full=True))
         colors, valid = remap_prefiltered(read_srgb(reference.path), columns, rows, defined, settings.warp)
         colors = reference.band_gains.apply(reference.color_transform.apply(colors))
-        yield number, colors + cv2.resize(offsets[number], size), valid
+        inlier = cv2.resize(labeling.outliers[number].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0
+        yield number, colors + cv2.resize(offsets[number], size), valid & inlier

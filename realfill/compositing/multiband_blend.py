@@ -133,8 +133,6 @@ def blend_fill(
     area = _grow_bounding_box(mask, settings.margin * feather + settings.extra_margin)
     hole = mask[area] > 0  # [h, w]
     distance = distance_transform(hole)
-    photo_weight = (distance > settings.blend_start * feather).astype(np.float32)
-    levels = int(math.log2(max(feather, 1)))
     weight = _feather_weight(distance, feather)
     candidate = to_float(fill.candidate)  # [R, R, 3]
     matched = candidate
@@ -151,8 +149,26 @@ def blend_fill(
     with skip_failing("The blending in frequency bands"):
         for channel in range(3):  # one at a time, to save memory
             difference = np.where(hole, 0, to_float(canvas[area][..., channel]) - colors[..., channel])
-            colors[..., channel] += blend_pyramids([(difference, photo_weight)], levels)
+            colors[..., channel] += spread_difference(difference, distance, feather, settings)
     return BlendedPatch(area, np.clip(colors, 0, 1), weight)
+
+
+def spread_difference(
+    difference: np.ndarray, distance: np.ndarray, feather: int, settings: BlendSettings = BlendSettings()
+) -> np.ndarray:
+    """Spread the difference of photo and fill around the hole into it, in frequency bands.
+
+    Args:
+        difference: [h, w] or [h, w, 3] float32; 0 where it is not known.
+        distance: From the hole, pixels, [h, w] float32.
+        feather: Width of the coarsest band, pixels.
+        settings: Where the photo's bands replace those of the fill.
+
+    Returns:
+        What is to be added to the fill, like `difference`.
+    """
+    photo_weight = (distance > settings.blend_start * feather).astype(np.float32)
+    return blend_pyramids([(difference, photo_weight)], int(math.log2(max(feather, 1))))
 
 
 def _feather_weight(distance: np.ndarray, feather: int) -> np.ndarray:

@@ -6,7 +6,6 @@ those that are placed is touched, so that there is no feather around the hole.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,11 +17,10 @@ from realfill.album.schemas import AuthenticityClass, Window
 from realfill.album.verdict import LEFT
 from realfill.compositing.authenticity_map import find_reference_pixels
 from realfill.compositing.blended_patch import BlendedPatch
-from realfill.compositing.multiband_blend import compute_feather_width
+from realfill.compositing.multiband_blend import compute_feather_width, spread_difference
 from realfill.compositing.ring_color_matching import RingColorSettings, match_ring_colors
 from realfill.core.failures import skip_failing
 from realfill.imaging.ops import Pixels, distance_transform, resize, to_float
-from realfill.imaging.pyramid import blend_pyramids
 from realfill.photo_io.photo import Photo
 
 if TYPE_CHECKING:
@@ -35,13 +33,10 @@ class PhotographedSettings:
 
     Attributes:
         picture_side: Side of the picture of the window, pixels, at most. Set by hand.
-        blend_start: Distance from the hole at which the bands of the photo replace those of the references, in widths
-            of the feather. Set by hand.
         ring_colors: Settings of the color matching.
     """
 
     picture_side: int = 1024
-    blend_start: float = 0.5
     ring_colors: RingColorSettings = RingColorSettings()
 
 
@@ -116,10 +111,8 @@ def place_photographed(
     with skip_failing("The blending in frequency bands"):
         known = (mask[area] == 0) & (cropped.confidence > 0)  # shown by both
         distance = distance_transform(mask[area] > 0)
-        feather = compute_feather_width(window, params)
-        photo_weight = (distance > settings.blend_start * feather).astype(np.float32)
         difference = np.where(known[..., None], to_float(canvas[area]) - colors, 0)
-        colors = colors + blend_pyramids([(difference, photo_weight)], int(math.log2(max(feather, 1))))
+        colors = colors + spread_difference(difference, distance, compute_feather_width(window, params))
     return BlendedPatch(area, np.clip(colors, 0, 1), weight)
 
 

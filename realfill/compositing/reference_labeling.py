@@ -39,6 +39,8 @@ class LabelingSettings:
             on it; set by hand.
         min_voters: References that have to show a place to outvote another one; set by hand.
         blur: Standard deviation of the Gaussian that smooths the disagreement, pixels; set by hand.
+        outlier_margin: Around an outlier its reference is avoided too, this far, pixels: the rim of a person who
+            walked through one photo is half the person's. Set by hand.
     """
 
     parallax_cost: float = 2.0
@@ -53,26 +55,42 @@ class LabelingSettings:
     max_relative_parallax: float = 1.5
     min_voters: int = 2
     blur: float = 2.0
+    outlier_margin: int = 5
+
+
+@dataclass(frozen=True)
+class Labeling:
+    """Which reference is taken where.
+
+    Attributes:
+        labels: Number of the reference, int [h, w].
+        disagreement: Photometric disagreement of each reference with the others, float32 [K, h, w]: 0 = none, 1 = an
+            outlier.
+        outliers: Where a reference shows what the others do not, and beside it, bool [K, h, w].
+    """
+
+    labels: np.ndarray
+    disagreement: np.ndarray
+    outliers: np.ndarray
 
 
 def label_references(
     references: Sequence[WarpedReference], settings: LabelingSettings = LabelingSettings()
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Labeling:
     """Choose the reference to take at every pixel.
 
     Args:
         references: K warped references of one region; at least one.
         settings: The costs.
-
-    Returns:
-        The labels, int [h, w]: numbers of references; and the photometric disagreement of each reference with the
-        others, float32 [K, h, w]: 0 = none, 1 = an outlier.
     """
     disagreement = np.stack(
         [photometric_disagreement(references, number, settings) for number in range(len(references))]
     )
-    costs = _costs(references, disagreement, settings)
-    return aggregate_costs(costs, settings.switch_cost, settings.switch_cost).argmin(axis=-1), disagreement
+    window = np.ones((2 * settings.outlier_margin + 1,) * 2, np.uint8)
+    nearby = np.stack([cv2.dilate(values, window) for values in disagreement])  # [K, h, w]
+    costs = _costs(references, nearby, settings)
+    labels = aggregate_costs(costs, settings.switch_cost, settings.switch_cost).argmin(axis=-1)
+    return Labeling(labels, disagreement, nearby >= 1)
 
 
 def photometric_disagreement(

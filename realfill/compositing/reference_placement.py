@@ -189,8 +189,12 @@ def _complete_by_patches(scene: Scene, mosaic: Mosaic | None, settings: Placemen
     picture, hole = region.crop_rescaled(region.canvas), region.hole
     if not hole.any():
         return picture
+    sources = []
+    for number in range(1, len(scene.photos)):
+        with skip_failing(f"The alignment of {scene.references[number - 1].name} for patches"):
+            source = _patch_source(scene, number, settings)
+            sources += [source] if source else []
     with skip_failing("The completion by patches"):
-        sources = [source for n in range(1, len(scene.photos)) if (source := _patch_source(scene, n, settings))]
         return complete_by_patches(picture, hole, sources, settings.patches)
     return fill_from_nearest(picture, ~hole)
 

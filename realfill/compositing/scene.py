@@ -11,11 +11,9 @@ import numpy as np
 
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.imaging.ops import Pixels, resize
+from realfill.imaging.ops import UNKNOWN_LEVEL, Pixels, resize, resize_mask
 from realfill.imaging.region import Region
 from realfill.matching.correspondences import Matches
-
-_BLANK = 128  # 8-bit level of pixels that are not known
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Scene:
         height, width = self.region.mask.shape
         scale = min(1.0, side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        mask = np.where(resize((self.region.mask > 0).astype(np.float32), *size) > 0, np.uint8(255), np.uint8(0))
+        mask = resize_mask(self.region.mask > 0, *size).astype(np.uint8) * 255
         reconstruction = self.reconstruction
         if reconstruction is not None:
             cameras = {n: camera if n else camera.rescale(scale) for n, camera in reconstruction.cameras.items()}
@@ -74,13 +72,8 @@ class Scene:
             margin: Matches this near to it are dropped too, pixels.
         """
         canvas, mask = self.region.canvas.copy(), self.region.mask.copy()
-        canvas[extra], mask[extra] = _BLANK, 255
+        canvas[extra], mask[extra] = UNKNOWN_LEVEL, 255
         near = cv2.dilate(extra.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1))) > 0
-
-        def keep(matches: Matches) -> Matches:
-            columns, rows = np.rint(matches.points0).astype(int).T
-            return matches[~near[rows.clip(0, near.shape[0] - 1), columns.clip(0, near.shape[1] - 1)]]
-
-        matches = {pair: value if pair[0] else keep(value) for pair, value in self.matches.items()}
+        matches = {pair: m if pair[0] else m[~m.start_in(near)] for pair, m in self.matches.items()}
         target = resize(canvas, *self.photos[0].shape[1::-1])
         return replace(self, region=Region.around(canvas, mask), photos=[target, *self.photos[1:]], matches=matches)

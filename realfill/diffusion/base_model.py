@@ -20,11 +20,11 @@ from transformers.utils import logging as transformers_logging
 
 from realfill.core.errors import ModelError
 from realfill.diffusion.model_registry import get_model_spec, locate_model, model_digest
+from realfill.imaging.ops import UNKNOWN_LEVEL
 
 if TYPE_CHECKING:
     from realfill.core.params import BaseParams
 
-MASKED_LEVEL = np.uint8(128)  # of masked pixels: about 0 in the autoencoder's range of -1 to 1, as in diffusers
 UNET_CHANNELS = 9  # of Stable Diffusion's inpainting UNet: noisy latents 4, mask 1, latents of the masked image 4
 
 
@@ -157,7 +157,7 @@ def mask_image(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Returns:
         [..., H, W, 3] uint8 sRGB, middle gray where it is masked.
     """
-    return np.where(mask[..., None], MASKED_LEVEL, image)
+    return np.where(mask[..., None], np.uint8(UNKNOWN_LEVEL), image)
 
 
 def load_base_model(params: BaseParams) -> BaseModel:

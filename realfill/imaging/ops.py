@@ -11,6 +11,10 @@ from scipy.ndimage import distance_transform_edt
 
 Pixels = npt.NDArray[Any]
 
+UNKNOWN_LEVEL = (
+    128  # of pixels that are not known: middle gray, about 0 in an autoencoder's range of -1 to 1, as in diffusers
+)
+
 
 def resize(image: Pixels, width: int, height: int) -> Pixels:
     """Scale a picture: by area averaging where both sides shrink, else by cubic interpolation.
@@ -29,6 +33,20 @@ def resize(image: Pixels, width: int, height: int) -> Pixels:
     shrinks = width <= image.shape[1] and height <= image.shape[0]
     scaled: Pixels = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return scaled.reshape(height, width, *image.shape[2:])
+
+
+def resize_mask(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Scale a mask down; a pixel belongs to it where any of what it covers does.
+
+    Args:
+        mask: [H, W] bool.
+        width: Pixels, at most the mask's own.
+        height: Pixels, at most the mask's own.
+
+    Returns:
+        [height, width] bool.
+    """
+    return np.asarray(resize(mask.astype(np.float32), width, height) > 0)
 
 
 def shrink_to(image: Pixels, side: int) -> Pixels:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from realfill.imaging.ops import Pixels, resize
+from realfill.imaging.ops import Pixels, resize, resize_mask
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Region:
     @property
     def hole(self) -> np.ndarray:
         """Whether a working pixel touches the hole, bool [h, w]."""
-        return np.asarray(resize((self.crop(self.mask) > 0).astype(np.float32), *self.size) > 0)
+        return resize_mask(self.crop(self.mask) > 0, *self.size)
 
     def crop(self, image: Pixels) -> Pixels:
         """Return the box of a picture of the canvas's size, at full size, as a view."""

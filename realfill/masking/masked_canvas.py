@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realfill.album.schemas import Window
-from realfill.imaging.ops import Pixels
+from realfill.imaging.ops import UNKNOWN_LEVEL, Pixels
 from realfill.masking.hole_mask import check_hole_share, grow_mask
 from realfill.masking.model_window import ModelWindowSettings, choose_window
 from realfill.masking.outpainting import Extension, extend_image
 
 if TYPE_CHECKING:
     from realfill.core.params import MasksParams
-
-_BLANK = 128  # middle gray
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ def build_masked_canvas(
     mask = grow_mask(extend_image(hole, extension, 255), params.grow)
     share = float(np.count_nonzero(mask) / mask.size)
     check_hole_share(share, params.max_hole)
-    pixels = extend_image(picture, extension, _BLANK)
-    pixels[mask > 0] = _BLANK
+    pixels = extend_image(picture, extension, UNKNOWN_LEVEL)
+    pixels[mask > 0] = UNKNOWN_LEVEL
     left, top, side = choose_window(mask, params.context, settings)
     window = Window(
         source=source,

@@ -77,7 +77,7 @@ def match_album(
 
     def match(i: int, j: int) -> Matches:
         matches = Matches.concatenate([view.match(i, j) for view in views])
-        return matches[_is_known(hole, matches.points0)] if i == 0 else matches
+        return matches[~matches.start_in(hole > 0)] if i == 0 else matches
 
     references = range(1, len(photos))
     with_target = {(0, number): match(0, number) for number in references}
@@ -112,10 +112,3 @@ class _MatcherAtSize:
 
 def _name(number: int) -> str:
     return f"reference {number}" if number else "the target"
-
-
-def _is_known(hole: Pixels, points: np.ndarray) -> np.ndarray:
-    """Tell which points [N, 2] lie outside the hole [H, W] uint8, bool [N]."""
-    columns, rows = np.rint(points).astype(int).T
-    known: np.ndarray = hole[rows.clip(0, hole.shape[0] - 1), columns.clip(0, hole.shape[1] - 1)] == 0
-    return known

@@ -45,6 +45,18 @@ class Matches:
             np.concatenate([part.confidence for part in parts]),
         )
 
+    def start_in(self, region: np.ndarray) -> np.ndarray:
+        """Whether the first photo's points lie in a region of it.
+
+        Args:
+            region: bool [H, W]; points beyond its edges count as on them.
+
+        Returns:
+            bool [N].
+        """
+        columns, rows = np.rint(self.points0).astype(int).T
+        return np.asarray(region[rows.clip(0, region.shape[0] - 1), columns.clip(0, region.shape[1] - 1)])
+
     def swap(self) -> Matches:
         """Exchange the first and the second photo."""
         return Matches(self.points1, self.points0, self.confidence)

@@ -163,7 +163,7 @@ def prepare_references(
         features, geometry, warped = _extract_features(image, name, matcher), None, None
         with skip_failing(f"The geometry of {name} in the ranking"):
             matches = _match(matcher, view_features, features)
-            geometry = estimate_two_view_geometry(matches[~_are_inside(unknown, matches.points0)], settings.two_view)
+            geometry = estimate_two_view_geometry(matches[~matches.start_in(unknown)], settings.two_view)
             if geometry is not None:
                 warped = warp_reference(image, geometry.homography, view.known, unknown, settings.reference_error)
         references.append(PreparedReference(name, image, features, geometry, warped))
@@ -222,12 +222,6 @@ def _collect_evidence(
     with skip_failing(f"The matching of a candidate with {reference.name}"):
         matches, geometry = _match(matcher, features, reference.features), reference.geometry
         verified = verify_matches(matches, settings.two_view) if geometry is None else geometry.inlier_mask(matches)
-        kept = _are_inside(inside, matches.points0)
+        kept = matches.start_in(inside)
         return Evidence(matches[kept], verified[kept])
     return Evidence(Matches.empty(), np.zeros(0, bool))
-
-
-def _are_inside(region: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Whether points [N, 2] xy lie in a region [h, w] bool; [N] bool."""
-    columns, rows = np.rint(points).astype(int).T
-    return np.asarray(region[rows.clip(0, region.shape[0] - 1), columns.clip(0, region.shape[1] - 1)])

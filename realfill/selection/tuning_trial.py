@@ -13,7 +13,7 @@ from realfill.album.store import canvas_path, mask_path, read_placement_summary,
 from realfill.compositing.pseudo_holes import PseudoHoleSettings, make_pseudo_holes
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.inpainting_sampler import sample_candidates
-from realfill.imaging.ops import resize, shrink_to
+from realfill.imaging.ops import resize, resize_mask, shrink_to
 from realfill.masking.model_window import choose_window
 from realfill.photo_io.working_files import read_png
 
@@ -75,8 +75,7 @@ def _measure_model_error(
     """Root mean square error of the model's picture in the pseudo-holes, 8-bit levels; None where there are none."""
     canvas = shrink_to(read_png(canvas_path(album)), settings.pseudo_holes.side)
     height, width = canvas.shape[:2]
-    shares = resize((read_png(mask_path(album)) > 0).astype(np.float32), width, height)
-    mask = np.where(shares > 0, np.uint8(255), np.uint8(0))
+    mask = resize_mask(read_png(mask_path(album)) > 0, width, height).astype(np.uint8) * 255
     pseudo_holes = make_pseudo_holes(mask, settings.pseudo_holes)
     if not pseudo_holes:
         return None

@@ -20,7 +20,7 @@ from realfill.diffusion.training_bank import encode_training_bank
 from realfill.selection.tuning_trial import explain_needless_tuning
 
 if TYPE_CHECKING:
-    from realfill.core.params import Params
+    from realfill.core.params import FinetuneParams, Params
 
 logger = logging.getLogger(__name__)
 
@@ -59,19 +59,16 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     """
     folder = album.work("finetune")
     finetune = scale_steps(params.finetune, read_placement_summary(album).certain)
-    never = "blend.generate is never" if params.blend.generate == "never" else ""
-    if never or finetune.steps == 0:
-        with atomic_directory(folder) as partial:
-            write_log(partial, [], finetune, never)
-        return FinetuneResult(None, 0, None)
+    if params.blend.generate == "never":
+        return _leave_out(folder, finetune, "blend.generate is never")
+    if finetune.steps == 0:
+        return _leave_out(folder, finetune, "")
     model = load_base_model(params.base)
     sampling = type(params.sample)()  # the defaults, so that only the parameters of tuning decide
     needless = params.finetune.when == "auto" and explain_needless_tuning(album, model, sampling, finetune.prompt)
     if needless:
         logger.info("The tuning is left out, since %s.", needless)
-        with atomic_directory(folder) as partial:
-            write_log(partial, [], finetune, needless)
-        return FinetuneResult(None, 0, None)
+        return _leave_out(folder, finetune, needless)
     checkpoints = checkpoint_folder(album, params.model_copy(update={"finetune": finetune}), model)
     with LoraTrainer(model, encode_training_bank(album, finetune, model), finetune) as trainer:
         failure = _train(trainer, checkpoints, on_progress)
@@ -82,6 +79,13 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
             write_log(partial, losses, finetune, failure)
     remove_checkpoint(checkpoints)
     return FinetuneResult(None if failure else folder, len(losses), final_loss(losses))
+
+
+def _leave_out(folder: Path, params: FinetuneParams, reason: str) -> FinetuneResult:
+    """Publish that nothing was tuned, and why."""
+    with atomic_directory(folder) as partial:
+        write_log(partial, [], params, reason)
+    return FinetuneResult(None, 0, None)
 
 
 def _train(trainer: LoraTrainer, checkpoints: Path, on_progress: ProgressCallback | None) -> str:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,22 @@ def test_references_that_show_a_side_each_make_one_picture_without_a_seam(tmp_pa
     assert np.abs(error)[mosaic.hole].mean() < 4
     seam = 150 - REGION.box[0]
     assert abs(error[:, seam - 20 : seam].mean() - error[:, seam : seam + 20].mean()) < 1
+
+
+def test_a_person_who_walked_through_one_photo_leaves_no_haze(tmp_path: Path) -> None:
+    opacity = np.zeros(PHOTO.shape, np.float32)
+    opacity[75:125, 140:160] = 1
+    crossed = np.rint(PHOTO + cv2.GaussianBlur(opacity, (0, 0), 1.5) * (60.0 - PHOTO)).astype(np.uint8)
+    references = [warp(tmp_path / f"{n}.png", photo=photo) for n, photo in enumerate((crossed, PHOTO, PHOTO))]
+    transform = references[1].color_transform
+    preferred = replace(references[0], similarity=1.0, color_transform=transform)
+    others = [replace(reference, similarity=0.6) for reference in references[1:]]
+    mosaic = build_mosaic(REGION, [preferred, *others])
+    left, top, _, _ = REGION.box
+    around = np.s_[60 - top : 140 - top, 130 - left : 170 - left]
+    difference = mosaic.colors[around].astype(int) - PHOTO[60:140, 130:170]
+    assert mosaic.references[0] == "0.png"
+    assert np.abs(cv2.GaussianBlur(difference.astype(np.float32), (0, 0), 4)).max() < 6
 
 
 def test_what_no_reference_shows_has_no_confidence(tmp_path: Path) -> None:

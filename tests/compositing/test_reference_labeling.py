@@ -20,15 +20,15 @@ def spotted(color: float) -> np.ndarray:
 
 def test_what_only_one_of_three_shows_is_not_taken_from_it() -> None:
     references = [warped_reference(colors) for colors in (spotted(1.0), PHOTO, PHOTO)]
-    labels, disagreement = label_references(references)
-    assert (labels[SPOT] != 0).all()
-    assert np.median(disagreement[0][SPOT]) > 1
-    assert not disagreement[1:].any()
+    labeling = label_references(references)
+    assert (labeling.labels[SPOT] != 0).all()
+    assert np.median(labeling.disagreement[0][SPOT]) > 1
+    assert not labeling.disagreement[1:].any()
 
 
 def test_two_references_do_not_outvote_each_other() -> None:
     references = [warped_reference(colors) for colors in (spotted(1.0), PHOTO)]
-    assert not label_references(references)[1].any()
+    assert not label_references(references).disagreement.any()
 
 
 def test_references_with_a_much_larger_parallax_do_not_vote() -> None:
@@ -44,7 +44,7 @@ def test_a_hidden_reference_is_taken_only_where_no_other_shows_anything() -> Non
     valid[:, 45:] = False
     hidden = warped_reference(PHOTO, visible=visible, parallax=0.05)
     other = warped_reference(PHOTO, valid=valid, parallax=0.1)
-    labels, _ = label_references([hidden, other])
+    labels = label_references([hidden, other]).labels
     assert (labels[:, :45] == 1).all()
     assert (labels[:, 45:] == 0).all()
 
@@ -53,7 +53,7 @@ def test_the_reference_that_shows_a_place_finer_is_taken() -> None:
     stretch = np.zeros((60, 90), np.float32)
     stretch[:, 45:] = 2
     coarse = replace(warped_reference(PHOTO, similarity=0.9), stretch=stretch)
-    labels, _ = label_references([coarse, warped_reference(PHOTO, similarity=0.8)])
+    labels = label_references([coarse, warped_reference(PHOTO, similarity=0.8)]).labels
     assert (labels[:, :45] == 0).all()
     assert (labels[:, 45:] == 1).all()
 
@@ -62,13 +62,13 @@ def test_a_small_advantage_does_not_interrupt_a_reference() -> None:
     stretch = np.zeros((60, 90), np.float32)
     stretch[30, 40] = 0.3  # one pixel
     coarse = replace(warped_reference(PHOTO), stretch=stretch)
-    labels, _ = label_references([coarse, warped_reference(PHOTO, similarity=0.88)])
+    labels = label_references([coarse, warped_reference(PHOTO, similarity=0.88)]).labels
     assert not labels.any()
 
 
 def test_a_reference_whose_colors_are_exactly_the_targets_is_no_division_by_zero() -> None:
     exact = warped_reference(PHOTO)
     exact = replace(exact, color_transform=replace(exact.color_transform, residual=0.0))
-    labels, disagreement = label_references([warped_reference(PHOTO), exact])
-    assert (labels == 1).all()
-    assert np.isfinite(disagreement).all()
+    labeling = label_references([warped_reference(PHOTO), exact])
+    assert (labeling.labels == 1).all()
+    assert np.isfinite(labeling.disagreement).all()
