@@ -12,8 +12,8 @@ What a model leaves open is completed by patches. Where the computation of one f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -47,16 +47,19 @@ class PlacementSettings:
     """When a way of filling is accepted, and how references are placed.
 
     Attributes:
-        min_certain: Share of the hole that has to be certain for depth or plane to be accepted where there is no room
-            for pseudo-holes. Set by hand.
+        min_certain: Share of the hole of which depth or plane has to be certain to be preferred to the other ways.
+            Set by hand.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
         deformation: How references are aligned approximately.
         warped: When a warped reference is used.
         mosaic: How references are composed.
         pseudo_holes: By which the ways are compared.
-        min_gain: Share by which the error of patches alone has to lie below that of placed references, which are kept
-            where both are about as good; set by hand.
+        min_gains: Share by which the error of a way has to lie below that of depth or plane where these are
+            preferred. Measured on 21 views of 13 albums: approximate alignment with .9 of the error or less was
+            better in the hole too on all three views, by .9 to 2.1 dB, and with about the same error worse by 3 dB.
+            Patches with .9 to .95 of the error were better on one view of four, and worse by up to 5.7 dB: what
+            surrounds a hole is easier for them than the hole.
         patches: How patches are searched.
     """
 
@@ -67,7 +70,7 @@ class PlacementSettings:
     warped: WarpedReferenceSettings = WarpedReferenceSettings()
     mosaic: MosaicSettings = MosaicSettings()
     pseudo_holes: PseudoHoleSettings = PseudoHoleSettings()
-    min_gain: float = 0.03
+    min_gains: Mapping[str, float] = field(default_factory=lambda: {"approximate": 0.08, "patches": 0.33})
     patches: PatchCompletionSettings = PatchCompletionSettings()
 
 
@@ -118,20 +121,36 @@ def place_references(
 
 
 def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) -> Placement:
-    """Fill the region by the way that restores the pseudo-holes best."""
+    """Fill the region by the way that restores the pseudo-holes best.
+
+    Depth or plane is preferred where it is certain of some of the hole. Where there is no room for pseudo-holes it is
+    taken there, and the approximate alignment elsewhere.
+    """
     errors = measure_errors(scene, _trials(settings), settings.pseudo_holes)
-    for way in sorted(_WAYS, key=lambda way: errors.get(way, math.inf)):
-        if errors.get("patches", math.inf) < (1 - settings.min_gain) * errors.get(way, math.inf):
+    model, mosaic = _place_by_geometry(scene, settings)
+    certain = mosaic is not None and mosaic.hole_share(CERTAIN) >= settings.min_certain
+    for way in _rank_ways(errors, certain, settings):
+        if way == "patches":
             break
-        model, mosaic = _WAYS[way](scene, settings)
-        if mosaic is not None and (errors or _is_accepted(way, mosaic, settings)):
+        if way == "approximate":
+            model, mosaic = _align_approximately(scene, settings)
+        if mosaic is not None:
             return Placement(model, mosaic, _complete_by_patches(scene, mosaic, settings), errors)
     return Placement("none", None, _complete_by_patches(scene, None, settings), errors)
 
 
-def _is_accepted(way: str, mosaic: Mosaic, settings: PlacementSettings) -> bool:
-    """Whether a mosaic can be trusted that was not tried on pseudo-holes."""
-    return way != "geometry" or mosaic.hole_share(CERTAIN) >= settings.min_certain
+def _rank_ways(errors: Mapping[str, float], certain: bool, settings: PlacementSettings) -> list[str]:
+    """Rank the ways of filling, the best one first.
+
+    Args:
+        errors: Of the ways in the pseudo-holes; empty where there are none.
+        certain: Whether depth or plane is certain of enough of the hole to be preferred.
+        settings: By how much others have to be better then.
+    """
+    if not errors:
+        return ["geometry", "approximate"] if certain else ["approximate"]
+    gains = settings.min_gains if certain else {}
+    return sorted([*_WAYS, "patches"], key=lambda way: errors.get(way, math.inf) / (1 - gains.get(way, 0)))
 
 
 def _trials(settings: PlacementSettings) -> dict[str, Callable[[Scene], Pixels | None]]:

@@ -16,8 +16,9 @@ from realfill.compositing.color_transfer import (
     fit_color_transform,
     match_color_statistics,
 )
+from realfill.compositing.rim_registration import RimRegistrationSettings, register_around_hole
 from realfill.compositing.sharpness_matching import BandGains, SharpnessSettings, estimate_band_gains
-from realfill.core.failures import require_finite
+from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered
 from realfill.imaging.ncc import ncc
 from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
@@ -46,6 +47,7 @@ class WarpedReferenceSettings:
         warp: How references are sampled, and how their stretch is measured.
         color: How colors are transferred.
         sharpness: How sharpness is matched.
+        registration: How a reference is registered with the target around the hole.
     """
 
     min_similarity: float = 0.15
@@ -59,6 +61,7 @@ class WarpedReferenceSettings:
     warp: WarpSettings = WarpSettings()
     color: ColorTransferSettings = ColorTransferSettings()
     sharpness: SharpnessSettings = SharpnessSettings()
+    registration: RimRegistrationSettings = RimRegistrationSettings()
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ def warp_and_match_color(
         NumericalError: Its colors, or their correlation with the target, are not finite.
     """
     image = read_srgb(path)
+    with skip_failing(f"The registration of {path.name} around the hole"):
+        warp = register_around_hole(region, image, warp, settings.registration)
     columns, rows, defined = warp.maps(*region.grid())
     colors, valid = remap_prefiltered(image, columns, rows, defined, settings.warp)
     visible = valid if warp.visible is None else valid & warp.visible

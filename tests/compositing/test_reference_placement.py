@@ -180,6 +180,8 @@ def test_an_error_that_the_user_can_mend_is_not_a_failure(
         ({"geometry": 9.0, "approximate": 30.0, "patches": 20.0}, "depth"),
         ({"geometry": 30.0, "approximate": 9.0, "patches": 20.0}, "approximate"),
         ({"geometry": 20.0, "approximate": 30.0, "patches": 9.0}, "none"),
+        ({"geometry": 20.0, "approximate": 19.0, "patches": 30.0}, "depth"),
+        ({"geometry": 20.0, "approximate": 30.0, "patches": 15.0}, "depth"),
         ({"approximate": 30.0}, "approximate"),
         ({"patches": 60.0}, "none"),
     ],
@@ -191,6 +193,15 @@ def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
     placement = place_turned()
     assert (placement.model, placement.errors) == (model, errors)
     assert (placement.mosaic is None) == (model == "none")
+
+
+def test_where_geometry_is_certain_of_nothing_the_least_error_decides(
+    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {"geometry": 20.0, "approximate": 30.0, "patches": 19.0}
+    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    monkeypatch.setattr(Mosaic, "hole_share", lambda *_: 0.0)
+    assert place_turned().model == "none"
 
 
 def test_a_way_that_cannot_fill_the_hole_itself_makes_place_for_the_next_best(
