@@ -27,12 +27,22 @@ from realfill.compositing.patch_completion import complete_by_patches
 from realfill.core.params import Params, load_params
 from realfill.evaluation.baselines import fill_mean_color, fill_one_homography, fill_telea
 from realfill.evaluation.metrics import Scorer, shrink_to_protocol, squared_error
+from realfill.evaluation.rim import rim_contrast
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
 from realfill.pipeline import run_stage
 
-HEADINGS = ("album", "model", "PSNR / SSIM / recall", "certain", "error there / elsewhere", "best simple", "align")
+HEADINGS = (
+    "album",
+    "model",
+    "PSNR / SSIM / recall",
+    "certain",
+    "error there / elsewhere",
+    "best simple",
+    "rim",
+    "align",
+)
 REPORTING_SHARE, SPLIT_SEED = 1 / 3, 0
 
 
@@ -49,6 +59,8 @@ class Measurement:
         error_ratio: Squared error where they are certain, divided by that elsewhere in the hole; None where there is
             only one of the two.
         simple: PSNR of the best simple baseline: mean color, Telea, one homography, the target's own patches; dB.
+        rim: Contrast across the rim of the hole beside that along it, divided by that of the truth; see
+            `evaluation.rim`. None where nothing varies along it.
         seconds: Time that `align` took.
     """
 
@@ -59,6 +71,7 @@ class Measurement:
     certain: float
     error_ratio: float | None
     simple: float
+    rim: float | None
     seconds: float
 
 
@@ -152,6 +165,7 @@ def measure(album: Album, params: Params, picture: Path) -> Measurement:
         recall=score.recall or 0.0,
         certain=summary.certain,
         error_ratio=compare_errors(scorer, filled, confidence >= CERTAIN),
+        rim=compare_rims(scorer, filled),
         simple=max(scorer.score(fill).psnr for fill in fill_simply(album, scorer)),
         seconds=seconds,
     )
@@ -175,6 +189,12 @@ def compare_errors(scorer: Scorer, filled: Pixels, is_certain: Pixels) -> float 
     return errors[0] / errors[1] if len(errors) == 2 else None
 
 
+def compare_rims(scorer: Scorer, filled: Pixels) -> float | None:
+    """Contrast of the rim, divided by that of the truth."""
+    contrasts = [rim_contrast(picture, scorer.hole) for picture in (filled, scorer.ground_truth)]
+    return contrasts[0] / contrasts[1] if contrasts[0] and contrasts[1] else None
+
+
 def draw_comparison(scorer: Scorer, filled: Pixels, confidence: Pixels) -> Pixels:
     """The hole and some of its surroundings: filled, ground truth, and the confidence inside the hole."""
     left, top, width, height = cv2.boundingRect(scorer.hole.astype(np.uint8))
@@ -192,8 +212,9 @@ def format_row(name: str, measurements: Sequence[Measurement]) -> str:
 
     model = measurements[0].model if len(measurements) == 1 else ""
     quality = f"{mean('psnr'):.2f} / {mean('ssim'):.2f} / {mean('recall'):.2f}"
-    rest = f"{mean('certain'):.0%} | {mean('error_ratio'):.2f} | {mean('simple'):.2f} | {mean('seconds'):.0f} s"
-    return f"| {name} | {model} | {quality} | {rest} |"
+    trust = f"{mean('certain'):.0%} | {mean('error_ratio'):.2f}"
+    rest = f"{mean('simple'):.2f} | {mean('rim'):.2f} | {mean('seconds'):.0f} s"
+    return f"| {name} | {model} | {quality} | {trust} | {rest} |"
 
 
 if __name__ == "__main__":
