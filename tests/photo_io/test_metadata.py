@@ -11,6 +11,9 @@ from PIL import Image
 from realfill.photo_io import metadata
 from realfill.photo_io.encode import encode
 from realfill.photo_io.metadata import Metadata, MetadataSettings
+from realfill.photo_io.metadata_update import Delivery, update_for_export
+from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.xmp import update_for_export as update_xmp
 from support.camera_photos import (
     COFFEE,
@@ -31,10 +34,11 @@ from support.camera_photos import (
 WHOLE = camera_block(small_jpeg(COFFEE, 40))
 
 
-def updated(about: Metadata, thumbnail: bytes = b"", *, keep_gps: bool = True) -> Metadata:
-    return metadata.update_for_export(
-        about, width=24, height=16, thumbnail=thumbnail, keep_gps=keep_gps, path=Path("a.jpg")
-    )
+FRAME = Reframing(24, 16)
+
+
+def updated(about: Metadata, thumbnail: bytes = b"", privacy: Privacy = Privacy()) -> Metadata:
+    return update_for_export(about, Delivery(FRAME, thumbnail, privacy), Path("a.jpg"))
 
 
 def test_all_kinds_of_metadata_are_read(tmp_path: Path) -> None:
@@ -125,8 +129,8 @@ def test_damaged_exif_never_stops_the_export(changes: list[tuple[int, int]], cut
         block[place] = value
     block = block[: len(block) - cut]
     pixels = COFFEE[:16, :24]
-    for keep_gps in (True, False):
-        about = updated(Metadata(exif=bytes(block)), b"abc", keep_gps=keep_gps)
+    for keep_position in (True, False):
+        about = updated(Metadata(exif=bytes(block)), b"abc", Privacy(keep_position))
         for file_format in ("JPEG", "TIFF", "PNG"):
             with Image.open(io.BytesIO(encode(make_photo(pixels), file_format, about, 96))) as image:
                 assert image.size == (24, 16)
@@ -153,14 +157,14 @@ def test_xmp_longer_than_a_jpeg_segment_is_kept_whole(as_attribute: bool, tmp_pa
     if not as_attribute:
         packet = PACKET.replace(b"<dc:creator>", f"<my:note>{history}</my:note><dc:creator>".encode())
         packet = packet.replace(b' my:note="kept"', b"")
-    about = Metadata(xmp=update_xmp(packet, None, 240, 160, keep_gps=True))
+    about = Metadata(xmp=update_xmp(packet, None, FRAME))
     path = tmp_path / "photo.jpg"
     path.write_bytes(encode(make_photo(COFFEE), "JPEG", about, 96))
     with Image.open(path) as image:
         assert SOURCE_TYPE in image.info["xmp"]
         assert b"Ann &amp; Bob" in image.info["xmp"]
     again = metadata.read(path)
-    merged = update_xmp(again.xmp, again.xmp_extension, 240, 160, keep_gps=True)
+    merged = update_xmp(again.xmp, again.xmp_extension, FRAME)
     assert history.encode() in merged
     assert b"HasExtendedXMP" not in merged
     assert metadata.read(path, MetadataSettings(max_xmp_extension_bytes=1000)).xmp_extension is None

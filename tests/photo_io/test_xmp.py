@@ -1,12 +1,17 @@
 import pytest
 
 from realfill.photo_io import xmp
+from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.xmp_xml import BrokenXmpError
 from support.camera_photos import PACKET, SOURCE_TYPE
 
+FRAME = Reframing(640, 480)
+TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
-def updated(packet: bytes | None = PACKET, *, keep_gps: bool = True) -> str:
-    return xmp.update_for_export(packet, None, 640, 480, keep_gps=keep_gps).decode()
+
+def updated(packet: bytes | None = PACKET, privacy: Privacy = Privacy(), reframing: Reframing = FRAME) -> str:
+    return xmp.update_for_export(packet, None, reframing, privacy).decode()
 
 
 def test_a_packet_is_brought_up_to_date_and_else_stays_as_it_is() -> None:
@@ -26,8 +31,8 @@ def test_a_photo_without_a_packet_gets_one() -> None:
 
 
 def test_exporting_an_exported_photo_again_says_once_that_it_is_generated() -> None:
-    once = xmp.update_for_export(PACKET, None, 240, 160, keep_gps=True)
-    assert xmp.update_for_export(once, None, 240, 160, keep_gps=True).count(SOURCE_TYPE) == 1
+    once = xmp.update_for_export(PACKET, None, FRAME)
+    assert xmp.update_for_export(once, None, FRAME).count(SOURCE_TYPE) == 1
 
 
 def test_the_authenticity_replaces_an_earlier_one() -> None:
@@ -35,28 +40,41 @@ def test_the_authenticity_replaces_an_earlier_one() -> None:
     packet: bytes | None = None
     for value in (0.1, 0.7):
         told = shares | {"score": value}
-        packet = xmp.update_for_export(packet, None, 9, 9, keep_gps=True, authenticity=told)
+        packet = xmp.update_for_export(packet, None, FRAME, authenticity=told)
     assert packet is not None
     assert packet.count(b"realfill:Score") == 2, "an opening and a closing tag"
     assert b">0.7000<" in packet
     assert b">0.6500<" in packet
 
 
-def test_a_photo_composite_says_so_unless_a_part_of_it_was_generated_before() -> None:
-    photographed = xmp.source_type_of_photographed(PACKET, None)
-    assert photographed == "http://cv.iptc.org/newscodes/digitalsourcetype/compositeCapture"
-    packet = xmp.update_for_export(PACKET, None, 9, 9, keep_gps=True, source_type=photographed)
-    assert xmp.read_source_type(packet) == photographed
-    assert xmp.source_type_of_photographed(packet) == photographed
-    generated = xmp.update_for_export(PACKET, None, 9, 9, keep_gps=True)
-    assert xmp.source_type_of_photographed(generated) == SOURCE_TYPE.decode()
-    assert xmp.source_type_of_photographed(None, b"no XMP", generated) == SOURCE_TYPE.decode()
-    assert xmp.read_source_type(xmp.minimal_packet(photographed)) == photographed
+def typed(source_type: str) -> bytes:
+    return xmp.minimal_packet(TYPES + source_type)
+
+
+@pytest.mark.parametrize(
+    ("is_generated", "target", "reference", "chosen"),
+    [
+        (False, None, None, "compositeCapture"),
+        (False, "digitalCapture", "negativeFilm", "compositeCapture"),
+        (False, "compositeCapture", None, "compositeCapture"),
+        (False, "trainedAlgorithmicMedia", None, "trainedAlgorithmicMedia"),
+        (False, "compositeWithTrainedAlgorithmicMedia", None, "compositeWithTrainedAlgorithmicMedia"),
+        (False, "digitalCapture", "trainedAlgorithmicMedia", "compositeSynthetic"),
+        (True, "digitalCapture", None, "compositeWithTrainedAlgorithmicMedia"),
+    ],
+)
+def test_the_source_type_is_that_of_the_parts(
+    is_generated: bool, target: str | None, reference: str | None, chosen: str
+) -> None:
+    packets = [[None, b"no XMP", *([typed(each)] if each else [])] for each in (target, reference)]
+    source_type = xmp.choose_source_type(generated=is_generated, target=packets[0], references=packets[1])
+    assert source_type == TYPES + chosen
+    assert xmp.read_source_type(xmp.update_for_export(PACKET, None, FRAME, source_type=source_type)) == source_type
 
 
 @pytest.mark.parametrize("keep_gps", [True, False])
 def test_a_position_is_kept_or_removed_in_either_form(keep_gps: bool) -> None:
-    packet = updated(keep_gps=keep_gps)
+    packet = updated(privacy=Privacy(keep_position=keep_gps))
     assert ("48,8.2N" in packet) == keep_gps
     assert ("11,34E" in packet) == keep_gps
 
@@ -77,7 +95,7 @@ def test_a_long_packet_is_split_and_merged_again(as_attribute: bool) -> None:
     assert xmp.extension_identifier(standard) == identifier
     assert extension is not None
     assert history.encode() in extension
-    merged = xmp.update_for_export(standard, extension, 240, 160, keep_gps=True)
+    merged = xmp.update_for_export(standard, extension, FRAME)
     assert history.encode() in merged
     assert xmp.extension_identifier(merged) == ""
 
