@@ -62,7 +62,7 @@ def _update_details(block: TiffBlock, details: int, reframing: Reframing) -> Non
     block.set_number(details, _TAG.ExifImageHeight, reframing.height)
     for entry in block.find(details, _TAG.CompositeImage):
         block.pack("HIHH", entry.offset + 2, DataType.SHORT, 1, _GENERAL_COMPOSITE, 0)
-    outdated = set(_CAPTURES_OF_COMPOSITE)
+    outdated: set[int] = set(_CAPTURES_OF_COMPOSITE)
     if not reframing.is_identity:
         for tag in (_SUBJECT_AREA, _TAG.SubjectLocation):
             for entry in block.find(details, tag):

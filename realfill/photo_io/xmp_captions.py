@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.dom import minidom
 
-from realfill.photo_io.xmp_xml import RDF, add_property, iterate_nodes, qualified_name
+from realfill.photo_io.xmp_xml import RDF, add_property, iterate_nodes, qualified_name, set_text
 
 _DC = "http://purl.org/dc/elements/1.1/"
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
@@ -74,7 +74,7 @@ def add_captions(document: minidom.Document, captions: Mapping[str, tuple[str, .
             continue
         element = add_property(document, entry.prefix, entry.namespace, entry.name, values[0])
         if entry.container:
-            element.removeChild(element.firstChild)  # type: ignore[arg-type]
+            set_text(document, element, "")
             _fill(document, element, entry.container, values)
 
 

@@ -132,12 +132,12 @@ def set_text(document: minidom.Document, node: Node, text: str) -> None:
     node.appendChild(document.createTextNode(text))
 
 
-def remove_comments(node: minidom.Node) -> None:
+def remove_comments(node: minidom.Document | minidom.Element) -> None:
     """Remove the comments below a node."""
     for child in list(node.childNodes):
         if isinstance(child, minidom.Comment):
             node.removeChild(child)
-        else:
+        elif isinstance(child, minidom.Element):
             remove_comments(child)
 
 

@@ -1,10 +1,23 @@
+import struct
+
 import pytest
 
 from realfill.photo_io.exif import update_for_export
 from realfill.photo_io.privacy import Privacy
 from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.tiff_block import BrokenTiffError, TiffBlock
-from support.camera_photos import COFFEE, POSITION, SECRET, camera_block, second_directory, small_jpeg
+from support.camera_photos import (
+    COFFEE,
+    POSITION,
+    SECRET,
+    Tag,
+    camera_block,
+    directory,
+    long,
+    second_directory,
+    short,
+    small_jpeg,
+)
 
 THUMBNAIL = small_jpeg(COFFEE)
 MAIN = 8
@@ -68,3 +81,34 @@ def test_a_block_without_a_thumbnail_gets_none() -> None:
 def test_a_block_that_cannot_be_followed_is_an_error(block: bytes) -> None:
     with pytest.raises(BrokenTiffError):
         update_for_export(block, FRAME, b"")
+
+
+def with_details(*tags: Tag) -> bytes:
+    """A block with these tags alone in its EXIF directory."""
+    return b"II*\0" + struct.pack("<I", 8) + directory(8, [long(0x8769, 26)]) + directory(26, list(tags))
+
+
+def test_the_area_of_the_subject_goes_where_the_subject_is() -> None:
+    data = with_details(Tag(0x9214, 3, 4, struct.pack("<4H", 30, 40, 10, 20)))
+    block = updated(data, reframing=Reframing(640, 480, 6))
+    (entry,) = block.find(26, 0x9214)
+    assert block.unpack("4H", entry.start) == (640 - 40, 30, 20, 10)
+    text = with_details(Tag(0x9214, 2, 6, b"center"))
+    assert updated(text, reframing=Reframing(640, 480, 6)).find(26, 0x9214) == []
+    assert updated(text).find(26, 0x9214) != []
+
+
+def test_a_composite_that_the_camera_made_is_a_general_one_now() -> None:
+    block = updated(with_details(short(0xA460, 3), Tag(0xA461, 3, 2, struct.pack("<2H", 5, 5))))
+    assert number(block, 26, 0xA460) == 2
+    assert block.find(26, 0xA461) == []
+
+
+def test_a_block_without_what_is_private_has_a_thumbnail_of_the_finished_photo() -> None:
+    block = updated(camera_block(THUMBNAIL), b"finished", Privacy(keep_identity=False))
+    second = block.unpack("I", block.link_offset(MAIN))[0]
+    start, size = number(block, second, 0x0201), number(block, second, 0x0202)
+    assert bytes(block.data[start : start + size]) == b"finished"
+    assert THUMBNAIL[200:300] not in block.data
+    assert SECRET not in block.data
+    assert POSITION in block.data

@@ -104,3 +104,67 @@ def test_a_packet_that_stays_too_long_is_an_error() -> None:
     about = b"x" * xmp.JPEG_LIMIT
     with pytest.raises(BrokenXmpError, match="do not fit"):
         xmp.split_for_jpeg(PACKET.replace(b'r:about=""', b'r:about="' + about + b'"'))
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-16"?>'])
+def test_a_packet_in_another_encoding_is_read(codec: str, declaration: str) -> None:
+    assert "Ann &amp; Bob" in updated((declaration + PACKET.decode()).encode(codec))
+
+
+def with_properties(properties: str) -> bytes:
+    return PACKET.replace(b"<dc:creator>", properties.encode() + b"<dc:creator>")
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        '<n:MotionPhoto xmlns:n="http://ns.google.com/photos/1.0/camera/">1</n:MotionPhoto>',
+        '<n:MicroVideoOffset xmlns:n="http://ns.google.com/photos/1.0/camera/">gone</n:MicroVideoOffset>',
+        '<n:Version xmlns:n="http://ns.adobe.com/hdr-gain-map/1.0/">gone</n:Version>',
+        '<n:Directory xmlns:n="http://ns.google.com/photos/1.0/container/"><r:Seq><r:li>gone</r:li></r:Seq></n:Directory>',
+        '<n:Data xmlns:n="http://ns.google.com/photos/1.0/depthmap/">gone</n:Data>',
+        '<n:HDRGainMapVersion xmlns:n="http://ns.apple.com/HDRGainMap/1.0/">gone</n:HDRGainMapVersion>',
+    ],
+)
+def test_what_the_file_no_longer_has_is_no_longer_told(properties: str) -> None:
+    packet = updated(with_properties(properties))
+    assert "gone" not in packet
+    assert "MotionPhoto" not in packet
+    assert 'my:note="kept"' in packet
+
+
+def face(width: int, height: int, x: str, y: str) -> str:
+    return (
+        '<n:Regions xmlns:n="http://www.metadataworkinggroup.com/schemas/regions/" r:parseType="Resource">'
+        '<n:AppliedToDimensions xmlns:d="http://ns.adobe.com/xap/1.0/sType/Dimensions#" '
+        f'd:w="{width}" d:h="{height}"/>'
+        '<n:RegionList><r:Bag><r:li><r:Description n:Name="Ann"><n:Area '
+        f'xmlns:a="http://ns.adobe.com/xmp/sType/Area#" a:x="{x}" a:y="{y}" a:w="0.1" a:h="0.2"/>'
+        "</r:Description></r:li></r:Bag></n:RegionList></n:Regions>"
+        '<m:Rectangle xmlns:m="http://ns.microsoft.com/photo/1.2/t/Region#">0.15, 0.2, 0.1, 0.2</m:Rectangle>'
+        "<exif:SubjectArea><r:Seq><r:li>32</r:li><r:li>192</r:li></r:Seq></exif:SubjectArea>"
+    )
+
+
+def test_regions_of_a_stored_picture_turn_with_it() -> None:
+    packet = updated(with_properties(face(160, 640, "0.2", "0.3")), reframing=Reframing(640, 160, 6))
+    assert 'a:x="0.7" a:y="0.2" a:w="0.2" a:h="0.1"' in packet
+    assert 'd:w="640" d:h="160"' in packet
+    assert ">0.6, 0.15, 0.2, 0.1<" in packet
+    assert "<r:li>448</r:li><r:li>32</r:li>" in packet
+
+
+def test_regions_that_were_upright_already_stay() -> None:
+    packet = updated(with_properties(face(640, 160, "0.2", "0.3")), reframing=Reframing(640, 160, 6))
+    assert 'a:x="0.2" a:y="0.3" a:w="0.1" a:h="0.2"' in packet
+
+
+def test_regions_move_with_a_photo_that_is_extended() -> None:
+    packet = updated(with_properties(face(640, 160, "0.2", "0.3")), reframing=Reframing(1280, 160, 1, (0.5, 0, 1, 1)))
+    assert 'a:x="0.6" a:y="0.3" a:w="0.05" a:h="0.2"' in packet
+
+
+def test_regions_that_cannot_be_understood_are_removed() -> None:
+    packet = updated(with_properties(face(160, 640, "nan", "left")), reframing=Reframing(640, 160, 6))
+    assert "a:x" not in packet
