@@ -41,10 +41,12 @@ class ExifSettings:
 
     Attributes:
         max_value_bytes: Tags with larger values are left out; set by hand.
+        max_searched_bytes: The same where values are searched for coordinates; set by hand: an EXIF segment's size.
         max_block_bytes: Metadata of which one directory's values are larger is refused; set by hand.
     """
 
     max_value_bytes: int = 1 << 22
+    max_searched_bytes: int = 1 << 16
     max_block_bytes: int = 1 << 24
 
 
@@ -128,7 +130,8 @@ class _DirectoryCopy:
             pointers: Tags that may point to directories inside this one.
             is_gps: Whether it is the GPS directory, whose tags have numbers of their own.
         """
-        block, limit = self.block, self.settings.max_value_bytes
+        block, settings = self.block, self.settings
+        limit = settings.max_value_bytes if self.privacy.keep_position else settings.max_searched_bytes
         entries = [
             entry
             for entry in block.entries(directory)
@@ -153,7 +156,7 @@ class _DirectoryCopy:
             if len(value) > 4:
                 values += value + bytes(len(value) % 2)
                 value = struct.pack(block.byte_order + "I", place)
-            if len(values) > self.settings.max_block_bytes:
+            if len(values) > settings.max_block_bytes:
                 raise BrokenTiffError("the metadata is too large")
             table += struct.pack(block.byte_order + "HHI", entry.tag, data_type, count) + value.ljust(4, b"\0")
         return table + bytes(4) + values

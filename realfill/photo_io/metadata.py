@@ -12,7 +12,7 @@ import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -232,7 +232,7 @@ def _keep(resources: tuple[photoshop.Resource, ...]) -> tuple[photoshop.Resource
     return tuple(resource for resource in resources if resource[0] in _KEPT_RESOURCES)
 
 
-def _read_dpi(info: Mapping[object, object]) -> tuple[float, float] | None:
+def _read_dpi(info: Mapping[Any, Any]) -> tuple[float, float] | None:
     dpi = info.get("dpi")
     return _check_dpi(*dpi) if isinstance(dpi, tuple) and len(dpi) == 2 else None
 

@@ -68,7 +68,7 @@ def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Met
         exif.update_for_export, reframing=delivery.reframing, thumbnail=delivery.thumbnail, privacy=privacy
     )
     records, block = metadata.iptc, metadata.exif
-    records = attempt("IPTC", path, lambda: iptc.update_for_export(records, privacy)) if records else None
+    records = attempt("IPTC", path, partial(iptc.update_for_export, records, privacy)) if records else None
     block = attempt("EXIF", path, partial(update_exif, block)) if block else None
     texts = _update_texts(metadata.texts, privacy)
     update_xmp = partial(

@@ -47,15 +47,15 @@ _NUMBER = r"[-+]?\d{1,3}(?:[.,]\d+)?"
 _QUOTE = "[\"'\u2019\u2032\u2033]"
 _DEGREES = r"(?:\u00c2?\u00b0|deg\b)"  # also the bytes of UTF-8, read as Latin-1
 _COORDINATES = re.compile(
-    rf"geo:(?:lat|lon|lng|long)\w*\s*=\s*{_NUMBER}"  # machine tags
+    rf"geo:(?:lat|lon|lng|long)\w*\s{{0,3}}=\s{{0,3}}{_NUMBER}"  # machine tags
     rf"|geo:{_NUMBER},{_NUMBER}(?:,{_NUMBER})?"  # RFC 5870
-    rf"|(?:gps)?(?:latitude|longitude){_QUOTE}?(?:ref)?\s*[:=]?\s*{_QUOTE}?{_NUMBER}"
-    rf"|\b(?:lat|lon|lng|long){_QUOTE}?\s*[:=]\s*{_QUOTE}?[-+]?\d{{1,3}}\.\d+"
-    rf"|{_NUMBER}\s*{_DEGREES}\s*{_NUMBER}\s*\S{{1,3}}(?:\s*{_NUMBER}\s*\S{{1,6}})?\s*(?-i:[NSEWO])\b"
-    rf"|\d{{1,3}}\.\d{{2,}}\s*{_DEGREES}?\s*(?-i:[NSEWO])\b"
+    rf"|(?:gps)?(?:latitude|longitude){_QUOTE}?(?:ref)?\s{{0,3}}[:=]?\s{{0,3}}{_QUOTE}?{_NUMBER}"
+    rf"|\b(?:lat|lon|lng|long){_QUOTE}?\s{{0,3}}[:=]\s{{0,3}}{_QUOTE}?[-+]?\d{{1,3}}\.\d+"
+    rf"|{_NUMBER}\s{{0,3}}{_DEGREES}\s{{0,3}}{_NUMBER}\s{{0,3}}\S{{1,3}}(?:\s{{0,3}}{_NUMBER}\s{{0,3}}\S{{1,6}})?\s{{0,3}}(?-i:[NSEWO])\b"
+    rf"|\d{{1,3}}\.\d{{2,}}\s{{0,3}}{_DEGREES}?\s{{0,3}}(?-i:[NSEWO])\b"
     r"|[-+]\d{2}\.\d{3,}[-+]\d{3}\.\d{3,}(?:[-+][\d.]+)?/?"  # ISO 6709
-    r"|[@=]-?\d{1,2}\.\d{3,},\s*-?\d{1,3}\.\d{3,}"  # links to maps
-    r"|(?<![\d.,])(?<!, )-?\d{1,2}\.\d{4,}\s*[,;/ ]\s*-?\d{1,3}\.\d{4,}(?![\d.])(?!\s*,\s*-?[\d.])",
+    r"|[@=]-?\d{1,2}\.\d{3,},\s{0,3}-?\d{1,3}\.\d{3,}"  # links to maps
+    r"|(?<![\d.,])(?<!, )-?\d{1,2}\.\d{4,}\s{0,3}[,;/ ]\s{0,3}-?\d{1,3}\.\d{4,}(?![\d.])(?!\s{0,3},\s{0,3}-?[\d.])",
     re.IGNORECASE,
 )
 

@@ -60,6 +60,8 @@ _OUTDATED = {  # embedded images of the photo as it was, and what is written ane
     ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
     (_NOTE, "HasExtendedXMP"),
     (_IPTC, "DigitalSourceType"),
+    (_IPTC, "DigitalSourcefileType"),  # its older name
+    ("http://purl.org/dc/terms/", "provenance"),  # where the C2PA manifest is, which belongs to the original's bytes
 }
 _OUTDATED_NAMESPACES = (  # of what is in the original's file besides its picture: depth, gain maps, sound, videos
     "http://ns.google.com/photos/1.0/image/",
@@ -202,7 +204,7 @@ def read_source_type(packet: bytes) -> str:
 
 
 def choose_source_type(*, generated: bool, target: Iterable[bytes | None], references: Iterable[bytes | None]) -> str:
-    """Choose the digital source type of a finished photo; docs/digital_source_type.md has the reasons.
+    """Choose the digital source type of a finished photo; docs/metadata.md has the reasons.
 
     Args:
         generated: Whether a trained model made any of its pixels.
