@@ -45,7 +45,7 @@ def build_provenance(
     Raises:
         StageError: A stage has not run, or the candidate no longer exists.
     """
-    row = _read_candidate(album, candidate)
+    row = read_candidate(album, candidate)
     model = Path(row.model or params.base.model).name
     authenticity = read_document(album.work("blend") / "blend.json")["authenticity"]
     values = params.model_dump(mode="json", by_alias=True)
@@ -77,7 +77,12 @@ def build_provenance(
     }
 
 
-def _read_candidate(album: Album, number: int) -> Candidate:
+def read_candidate(album: Album, number: int) -> Candidate:
+    """The row of the candidate that was blended.
+
+    Raises:
+        StageError: It no longer exists.
+    """
     rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     row = next((row for row in rows if row.candidate == number), None)
     if row is None:

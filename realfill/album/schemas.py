@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+GENERATED_KINDS = ("noise", "guided")  # kinds of candidates that the model samples
+
 
 class AuthenticityClass(IntEnum):
     """Classes of the filled pixels, the most authentic first; their values are those of authenticity.png.

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from realfill.core.errors import ParamsError
 from realfill.core.validation import Section, parse_yaml, read_yaml, validate_section
@@ -132,12 +132,38 @@ class BlendParams(Section):
     )
 
 
+class PrivacyParams(Section):
+    """What is delivered of the target's metadata."""
+
+    position: Literal["keep", "strip"] = Field(
+        "keep", description="Where the photo was taken; strip also removes place names and maker notes."
+    )
+    identity: Literal["keep", "strip"] = Field(
+        "keep", description="Serial numbers, the camera owner's name, unique identifiers, maker notes."
+    )
+
+
 class ExportParams(Section):
     """The delivered file."""
 
     format: Literal["same", "jpeg", "png", "tiff"] = Field("same", description="File format; same: the target's.")
     quality: int = Field(96, ge=95, le=100, description="JPEG, WebP and HEIC quality (4:4:4).")
-    gps: Literal["keep", "strip"] = Field("keep", description="Whether the GPS position stays in the metadata.")
+    privacy: PrivacyParams = PrivacyParams()
+    gps: Literal["keep", "strip"] = Field("keep", exclude=True, description="Older name of privacy.position.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_name(cls, values: Any) -> Any:
+        """Give `gps` and `privacy.position` the same value where one of them is written."""
+        privacy = values.get("privacy", {}) if isinstance(values, dict) else None
+        if not isinstance(privacy, dict):
+            return values
+        given = [source[key] for source, key in ((values, "gps"), (privacy, "position")) if key in source]
+        if not all(value in ("keep", "strip") for value in given) or not given:
+            return values  # which its field refuses
+        if given[0] != given[-1]:
+            raise ValueError("gps is the older name of privacy.position: write only one of them")
+        return values | {"gps": given[0], "privacy": privacy | {"position": given[0]}}
 
 
 class Params(Section):

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from realfill.imaging.ops import Pixels
+from realfill.photo_io.reframing import FLIPPED, QUARTER_TURNS
 
 COLOR_MODES = {1: "gray", 3: "rgb", 4: "cmyk"}  # by the number of channels without alpha
 
@@ -110,7 +111,6 @@ def valid_orientation(value: object) -> int:
 
 def _apply_orientation(samples: Pixels, orientation: int) -> Pixels:
     """Turn samples [H, W, C] upright (EXIF 2.3, tag 0x0112)."""
-    if orientation in (2, 4, 5, 7):
+    if orientation in FLIPPED:
         samples = samples[:, ::-1]
-    quarter_turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]  # counterclockwise
-    return np.rot90(samples, quarter_turns)
+    return np.rot90(samples, QUARTER_TURNS[orientation])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from realfill.album.layout import Album
-from realfill.album.schemas import AuthenticityClass, Candidate, InputPhoto, RankedCandidate
+from realfill.album.schemas import GENERATED_KINDS, AuthenticityClass, Candidate, InputPhoto, RankedCandidate
 from realfill.album.store import canvas_path, mask_path, read_inputs, read_rows, read_window
 from realfill.album.verdict import LEFT
 from realfill.core.atomic_io import atomic_write
@@ -135,7 +135,8 @@ def write_album_page(
         photo=provenance["photo"],
         verdict=provenance["verdict"],
         source_type=provenance["digital_source_type"].rpartition("/")[2],
-        generated=provenance["generate"] != "never",
+        is_generated=provenance["kind"] in GENERATED_KINDS,
+        is_completed=provenance["generate"] != "never",
         document=album.provenance.name,
         views=_save_views(mask, _Layers(before, completed, overlay), page),
         legend=None if classes is None else _authenticity_legend(classes[mask > 0]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
-from realfill.album.schemas import Candidate
+from realfill.album.schemas import GENERATED_KINDS, Candidate
 from realfill.album.store import canvas_path, mask_path, read_document, read_window, write_rows
 from realfill.compositing.photographed_pixels import picture_photographed
 from realfill.core.atomic_io import atomic_directory
@@ -28,9 +28,6 @@ from realfill.photo_io.working_files import read_png, write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
-
-
-_GENERATED = ("noise", "guided")  # the kinds of candidates that the model samples
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ def _describe(
     adapter_digest = digest(adapter) if adapter else ""
     versions = _describe_versions()
     for number, (kind, batch, draw) in enumerate(kinds):
-        is_generated = kind in _GENERATED
+        is_generated = kind in GENERATED_KINDS
         yield Candidate(
             candidate=number,
             file=f"{number:03d}.png",
@@ -155,7 +152,7 @@ def _describe(
             steps=params.sample.steps if is_generated else 0,
             guidance=params.sample.guidance,
             batch_size=batch.batch_size,
-            count=sum(each.count for name, each in sampled.items() if name in _GENERATED),
+            count=sum(each.count for name, each in sampled.items() if name in GENERATED_KINDS),
             resolution=model.resolution,
             model=model.name,
             model_digest=model.digest,

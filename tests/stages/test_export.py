@@ -34,7 +34,7 @@ from support.camera_photos import (
     small_jpeg,
     write_camera_jpeg,
 )
-from support.finished_album import finish
+from support.finished_album import choose_kind, finish
 
 
 def finished(folder: Path, suffix: str, write: Callable[[Path], object]) -> Album:
@@ -95,6 +95,7 @@ def test_another_format_keeps_what_it_can_hold(
 
 def leave_transparent(album: Album) -> np.ndarray:
     """Leave the whole hole, [H, W] bool, transparent over hidden pixels, as `blend.generate: never` does."""
+    choose_kind(album, "placed")
     left = read_png(album.work("masks") / "mask.png") > 0
     blended = read_photo(album.work("blend") / "composite.tif")
     alpha = np.where(left, 0, np.iinfo(blended.pixels.dtype).max).astype(blended.pixels.dtype)
@@ -135,6 +136,7 @@ def test_metadata_that_is_too_long_for_a_jpeg_keeps_the_source_type(
 
     monkeypatch.setattr(xmp, "split_for_jpeg", refuse)
     album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, "placed")
     photo = export.run(album, load_params(assignments=["blend.generate=never"])).photo
     assert xmp.read_source_type(metadata.read(photo).xmp or b"").endswith("compositeCapture")
 
@@ -172,6 +174,34 @@ def test_the_thumbnail_shows_the_finished_photo(tmp_path: Path) -> None:
         shown = np.asarray(thumbnail.resize((24, 16))).astype(int)
     expected = np.asarray(Image.open(io.BytesIO(small_jpeg(COFFEE))).resize((24, 16))).astype(int)
     assert np.median(np.abs(shown - expected)) < 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "source_type", "said"),
+    [
+        ("placed", "compositeCapture", "No model generated any of it"),
+        ("patches", "compositeCapture", "No model generated any of it"),
+        ("guided", "compositeWithTrainedAlgorithmicMedia", "Part of this photo is generated"),
+    ],
+)
+def test_a_photo_is_called_generated_only_where_a_model_made_a_part_of_it(
+    kind: str, source_type: str, said: str, tmp_path: Path
+) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, kind)
+    result = export.run(album, load_params())
+    assert xmp.read_source_type(metadata.read(result.photo).xmp or b"").endswith(f"/{source_type}")
+    assert json.loads(result.provenance.read_text())["digital_source_type"].endswith(f"/{source_type}")
+    assert said in result.page.read_text()
+
+
+def test_a_generated_reference_makes_a_synthetic_composite(tmp_path: Path) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, "placed")
+    packet = xmp.minimal_packet(xmp.PARTLY_GENERATED)
+    Image.fromarray(COFFEE).save(album.references[0], xmp=packet)
+    photo = export.run(album, load_params()).photo
+    assert xmp.read_source_type(metadata.read(photo).xmp or b"") == xmp.PARTLY_SYNTHETIC
 
 
 @pytest.mark.parametrize("file_format", ["same", "tiff", "png"])

@@ -13,7 +13,7 @@ from realfill.album.canvas import crop_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, Window
-from realfill.album.store import write_rows
+from realfill.album.store import read_rows, write_rows
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.hashing import digest
 from realfill.imaging.ops import resize
@@ -63,6 +63,12 @@ def place_nothing(album: Album) -> None:
     """Write what `align` writes when it cannot place any reference."""
     _folder(album, "align")
     write_json(album.work("align") / "placed.json", asdict(PlacementSummary("none", (0, 0, 1, 1), (), 0.0, 0.0)))
+
+
+def choose_kind(album: Album, kind: str) -> None:
+    """Make all candidates ones of another kind, such as "placed" or "patches"."""
+    path = album.work("sample") / "candidates.parquet"
+    write_rows(path, Candidate, [replace(row, kind=kind) for row in read_rows(path, Candidate)])
 
 
 def add_position(path: Path) -> None:
