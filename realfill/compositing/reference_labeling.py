@@ -40,7 +40,8 @@ class LabelingSettings:
         min_voters: References that have to show a place to outvote another one; set by hand.
         blur: Standard deviation of the Gaussian that smooths the disagreement, pixels; set by hand.
         outlier_margin: Around an outlier its reference is avoided too, this far, pixels: the rim of a person who
-            walked through one photo is half the person's. Set by hand.
+            walked through one photo is half the person's. Looked at on people in a square and at a table; 5 lost
+            .1 dB on castle-front against 0, 3 lost .06.
     """
 
     parallax_cost: float = 2.0
@@ -55,7 +56,7 @@ class LabelingSettings:
     max_relative_parallax: float = 1.5
     min_voters: int = 2
     blur: float = 2.0
-    outlier_margin: int = 5
+    outlier_margin: int = 3
 
 
 @dataclass(frozen=True)
