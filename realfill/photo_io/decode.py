@@ -56,8 +56,8 @@ class DecodeSettings:
 def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: DecodeSettings = DecodeSettings()) -> Photo:
     """Decode the first image of full resolution of a JPEG (MPO too), PNG, WebP, TIFF, HEIC, AVIF or camera raw file.
 
-    The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray; samples of 9 to
-    32 bits and of floating point become 16 bits. Orientation is EXIF's; see `unapplied_orientation`.
+    The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray; samples of more
+    than 8 bits and of floating point become 16 bits. Orientation is EXIF's; see `unapplied_orientation`.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Decoding of TIFF pages: of 8 to 32 bits a sample and of floating point, of which Pillow reads only a part."""
+"""Decoding of TIFF pages: of 8 to 16 or 32 bits a sample and of floating point, of which Pillow reads only a part."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def choose_page(tiff: tifffile.TiffFile, settings: TiffDecodeSettings = TiffDeco
 
 
 def is_supported_page(page: tifffile.TiffPage, settings: TiffDecodeSettings = TiffDecodeSettings()) -> bool:
-    """Whether `decode_tiff_page` reads a page: gray, RGB or CMYK, unsigned of 8 to 32 bits or floating point."""
+    """Whether `decode_tiff_page` reads a page: gray, RGB or CMYK, unsigned of 8 to 16 or 32 bits, or float."""
     channels = _COLOR_CHANNELS.get(int(page.photometric))
     if channels is None or page.dtype is None:
         return False
-    is_integer = page.dtype.kind == "u" and page.bitspersample in range(8, 33)
+    is_integer = page.dtype.kind == "u" and page.bitspersample in (*range(8, 17), 32)
     return (
         (is_integer or page.dtype.kind == "f")
         and page.axes in ("YX", "YXS", "SYX")
@@ -109,7 +109,7 @@ def is_supported_page(page: tifffile.TiffPage, settings: TiffDecodeSettings = Ti
 def decode_tiff_page(chosen: ChosenPage) -> Photo:
     """Decode a supported page; of the channels that are not colors, the first alpha channel is kept.
 
-    Samples of 9 to 32 bits and of floating point become 16 bits. 0 to 1 of floating point is black to white.
+    Samples of more than 8 bits and of floating point become 16 bits. 0 to 1 of floating point is black to white.
 
     Raises:
         PhotoError: Values of floating point are outside of 0 to 1, or no numbers.

@@ -15,7 +15,9 @@ import simplejpeg
 _EOI, _SOS, _DHT = 0xD9, 0xDA, 0xC4  # markers: end, compressed data follows, Huffman tables
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in compressed data: no stuffed byte, restart or padding
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_HARMLESS = re.compile("ICC|JFIF|Adobe|before marker 0x(e.|fe|db)")  # what libjpeg-turbo reports of other segments
+_HARMLESS = re.compile(  # reports on other segments, and on what simplejpeg does not know
+    "ICC|JFIF|Adobe|color conversion|subsampling level|before marker 0x(e.|fe|db)"
+)
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ def _decode_strictly(data: bytes) -> str:
             return ""
         except ValueError as error:
             report = str(error)
-        if report.startswith(("Corrupt", "Premature", "Inconsistent")):
-            return "" if _HARMLESS.search(report) else report
-    return ""
+        if "color conversion" not in report:
+            break
+    return "" if _HARMLESS.search(report) else report
 
 
 def _iterate_segments(data: bytes) -> Iterator[_Segment]:
