@@ -177,7 +177,7 @@ def test_what_is_no_webp_is_not_lossless_webp(tmp_path: Path, picture: Pixels) -
 
 def test_large_profiles_and_texts_of_pngs_are_read_and_bombs_refused(tmp_path: Path, picture: Pixels) -> None:
     profile = ADOBE_RGB + random.Random(0).randbytes(3 << 20)
-    deep = imagecodecs.png_encode(picture.astype(np.uint16) * 257)
+    deep = bytes(imagecodecs.png_encode(picture.astype(np.uint16) * 257))
     (tmp_path / "deep.png").write_bytes(insert_chunk(deep, b"iCCP", b"a\0\0" + zlib.compress(profile)))
     for name, options in {
         "icc.png": {"icc_profile": profile},

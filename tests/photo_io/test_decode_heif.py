@@ -62,8 +62,9 @@ def test_an_avif_with_the_brand_of_heif_is_read(tmp_path: Path, picture: Pixels)
 @pytest.mark.parametrize(("primaries", "name"), [(1, ""), (9, "BT.2020"), (12, "Display P3")])
 def test_nclx_tells_the_colors(tmp_path: Path, picture: Pixels, primaries: int, name: str) -> None:
     heic = save_heic(tmp_path / "a.heic", picture, color_primaries=primaries, transfer_characteristics=13)
-    codes = {"primaries": primaries, "transfer": 13, "matrix": 6}
-    (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(picture, level=95, **codes))
+    (tmp_path / "a.avif").write_bytes(
+        imagecodecs.avif_encode(picture, level=95, primaries=primaries, transfer=13, matrix=6)
+    )
     photos = [read_photo(heic), read_photo(tmp_path / "a.avif")]
     assert [profile_name(photo) for photo in photos] == [name, name]
     assert np.abs(to_srgb(photos[0]).astype(int) - to_srgb(photos[1])).mean() < 4
