@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from realfill.album.settings import AlbumSettings
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif")
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr")
+"""Suffixes of camera raw files, which are read as references; a target is to be developed first."""
+_JPEG_SUFFIXES, _HEIF_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif"), (".heic", ".heif", ".hif", ".avif")
+PHOTO_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".webp", ".tif", ".tiff", *_HEIF_SUFFIXES, *RAW_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class InputPhoto:
         role: "target", "mask" or "reference".
         file: Path relative to the album, with "/".
         digest: SHA-256 of the file, hex; empty if the file was refused unread.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF"; empty if the file was not decoded.
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW"; empty if the file was not decoded.
         width: Width after the orientation was applied, pixels.
         height: Height after the orientation was applied, pixels.
         mode: "gray", "rgb" or "cmyk", with "a" appended if there is an alpha channel.

@@ -1,4 +1,4 @@
-"""Encoding of finished photos: JPEG, PNG, TIFF, WebP and HEIC, with color profile and metadata.
+"""Encoding of finished photos: JPEG, PNG, TIFF, WebP, HEIC and AVIF, with color profile and metadata.
 
 The same photo and metadata give the same bytes.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import imagecodecs
 import numpy as np
 import pillow_heif
-from PIL import Image
+from PIL import Image, features
 
 from realfill.core.errors import ExportError
 from realfill.imaging.ops import Pixels
@@ -28,7 +28,7 @@ from realfill.photo_io.xmp import XmpSettings
 from realfill.photo_io.xmp_xml import BrokenXmpError
 
 logger = logging.getLogger(__name__)
-SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "HEIF": ".heic"}
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "HEIF": ".heic", "AVIF": ".avif"}
 _COMMENT_LIMIT = 65_533  # bytes: lengths of JPEG segments have 16 bits and count themselves
 _APP1, _APP13, _COM = 0xE1, 0xED, 0xFE  # JPEG markers of XMP, of Photoshop's resources, and of comments
 _PNG_HEADER_SIZE = 8 + 25  # signature and IHDR, behind which the metadata goes
@@ -69,14 +69,14 @@ def encode(
 ) -> bytes:
     """Encode a photo.
 
-    PNG and TIFF are lossless and keep 16 bits. JPEG, WebP and HEIC have 8 bits: deeper photos are rounded. JPEG keeps
-    CMYK and drops the alpha channel. Colors are not subsampled in JPEG and HEIC (4:4:4).
+    PNG and TIFF are lossless and keep 16 bits. JPEG, WebP, HEIC and AVIF have 8 bits: deeper photos are rounded. JPEG
+    keeps CMYK and drops the alpha channel. Colors are not subsampled in JPEG, HEIC and AVIF (4:4:4).
 
     Args:
         photo: The photo; its `format` does not matter.
-        file_format: "JPEG", "PNG", "TIFF", "WEBP" or "HEIF".
+        file_format: "JPEG", "PNG", "TIFF", "WEBP", "HEIF" or "AVIF".
         metadata: Written besides the pixels and the photo's own ICC profile.
-        quality: Quality of JPEG, WebP and HEIC, 0 to 100.
+        quality: Quality of JPEG, WebP, HEIC and AVIF, 0 to 100.
         lossless: Whether WebP is compressed without loss.
         settings: How the photo is compressed.
 
@@ -96,6 +96,8 @@ def encode(
             return _encode_webp(photo, metadata, quality, lossless)
         case "HEIF":
             return _encode_heif(photo, metadata, quality)
+        case "AVIF":
+            return _encode_avif(photo, metadata, quality)
     raise ExportError(f"{file_format} cannot be written.", "Set export.format to jpeg, png or tiff.")
 
 
@@ -220,5 +222,22 @@ def _encode_heif(photo: Photo, metadata: Metadata, quality: int) -> bytes:
         icc_profile=photo.icc,
         exif=EXIF_PREFIX + metadata.exif if metadata.exif else None,
         xmp=metadata.xmp,
+    )
+    return data.getvalue()
+
+
+def _encode_avif(photo: Photo, metadata: Metadata, quality: int) -> bytes:
+    if not features.check("avif"):
+        raise ExportError("AVIF cannot be written on this machine.", "Set export.format to jpeg, png or tiff.")
+    samples = photo.samples
+    data = io.BytesIO()
+    _to_image(samples, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]).save(
+        data,
+        "AVIF",
+        quality=quality,
+        subsampling="4:4:4",
+        icc_profile=photo.icc or b"",
+        exif=EXIF_PREFIX + metadata.exif if metadata.exif else b"",
+        xmp=metadata.xmp or b"",
     )
     return data.getvalue()

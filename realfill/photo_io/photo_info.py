@@ -8,9 +8,11 @@ from pathlib import Path
 
 import cv2
 
+from realfill.core.errors import PhotoError
 from realfill.imaging.ops import shrink_to
 from realfill.photo_io.color_management import profile_name, profile_problem, to_srgb
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.jpeg_damage import find_jpeg_damage
 from realfill.photo_io.photo import Photo
 
 
@@ -31,7 +33,7 @@ class PhotoInfo:
     """Description of a decoded photo.
 
     Attributes:
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF".
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW".
         width: Width after the orientation was applied, pixels.
         height: Height after the orientation was applied, pixels.
         mode: "gray", "rgb" or "cmyk", with "a" appended if there is an alpha channel.
@@ -41,7 +43,8 @@ class PhotoInfo:
         exif: Whether there is EXIF metadata.
         sharpness: See `measure_sharpness`.
         content: SHA-256 of the decoded pixels and their shape, hex.
-        warning: Why the embedded color profile cannot be used; otherwise empty.
+        warning: What was not certain in decoding it, or why the embedded color profile cannot be used; otherwise
+            empty.
     """
 
     format: str
@@ -68,9 +71,15 @@ def inspect_photo(
         settings: How it is described.
 
     Raises:
-        PhotoError: As for `read_photo`.
+        PhotoError: As for `read_photo`, or a JPEG's compressed data is damaged.
     """
     photo = read_photo(path, max_megapixels=max_megapixels)
+    damage = find_jpeg_damage(path.read_bytes()) if photo.format == "JPEG" else ""
+    if damage:
+        problem = f"The photo is damaged: a part of it shows gray or wrong pixels ({damage})."
+        raise PhotoError(
+            problem, "Take an intact copy of it, or repair it in an image editor and save it again.", path
+        )
     return PhotoInfo(
         format=photo.format,
         width=photo.width,
@@ -82,7 +91,7 @@ def inspect_photo(
         exif=photo.exif,
         sharpness=measure_sharpness(photo, settings),
         content=_digest_pixels(photo),
-        warning=profile_problem(photo),
+        warning=f"{photo.warning} {profile_problem(photo)}".strip(),
     )
 
 

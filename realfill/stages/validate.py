@@ -18,6 +18,7 @@ from realfill.album.store import write_rows
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.errors import AlbumError, PhotoError
 from realfill.core.hashing import digest
+from realfill.photo_io import decode_raw
 from realfill.photo_io.decode_sandbox import DecodeSandbox
 from realfill.photo_io.photo_info import PhotoInfo
 
@@ -61,11 +62,11 @@ def run(album: Album, params: Params) -> ValidateResult:
     """
     limits = params.validate_
     with DecodeSandbox(limits.max_megapixels, limits.timeout) as sandbox:
-        target = sandbox.inspect(album.target)
+        target = _inspect_developed(album.target, sandbox)
         _check_side(target, limits, album.target)
         rows = [_accept(album, album.target, "target", target)]
         if album.mask is not None:
-            rows.append(_accept(album, album.mask, "mask", sandbox.inspect(album.mask)))
+            rows.append(_accept(album, album.mask, "mask", _inspect_developed(album.mask, sandbox)))
         originals = {rows[0].digest: rows[0].file, target.content: rows[0].file}
         rows += _check_references(album, limits, sandbox, originals)
     result = ValidateResult(tuple(rows))
@@ -82,6 +83,15 @@ def run(album: Album, params: Params) -> ValidateResult:
     with atomic_directory(album.work("validate")) as folder:
         write_rows(folder / "inputs.parquet", InputPhoto, rows)
     return result
+
+
+def _inspect_developed(path: Path, sandbox: DecodeSandbox) -> PhotoInfo:
+    """Describe the target or the mask, which is no camera raw file: the finished photo could not be one."""
+    info = sandbox.inspect(path)
+    if info.format == decode_raw.FORMAT:
+        problem = "This is a camera raw file, which can only be a reference."
+        raise PhotoError(problem, "Develop it in a raw converter and export it as a TIFF or JPEG.", path)
+    return info
 
 
 def _check_references(

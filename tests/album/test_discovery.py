@@ -68,9 +68,13 @@ def test_other_files_among_the_references_are_listed(album_folder: Path) -> None
     assert [path.name for path in album.references] == ["0.png", "1.png", "2.png"]
 
 
-def test_suffixes_in_capitals_are_those_of_photos(album_folder: Path) -> None:
-    (album_folder / "ref" / "0.png").rename(album_folder / "ref" / "0.PNG")
-    assert open_album(album_folder).references[0].name == "0.PNG"
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".HIF", ".heif", ".AVIF", ".PNG", ".dng", ".NEF", ".CR3"])
+def test_cameras_and_programs_have_many_suffixes_for_photos(album_folder: Path, suffix: str) -> None:
+    for name in ("ref/0", "target/target", "target/mask", "target/gt"):
+        (album_folder / f"{name}.png").rename(album_folder / f"{name}{suffix}")
+    album = open_album(album_folder)
+    suffixes = [path and path.suffix for path in (album.target, album.mask, album.ground_truth, album.references[0])]
+    assert suffixes == [suffix] * 4
 
 
 @pytest.mark.parametrize("name", [b"M\xf6bel", b"\xff", b"a\x1b[2Jb", b"a\nb"])

@@ -14,6 +14,7 @@ from realfill.album.store import accepted_references, read_inputs
 from realfill.core.errors import AlbumError, PhotoError
 from realfill.core.params import load_params
 from realfill.stages import validate
+from support.camera_photos import save_raw
 
 
 @pytest.fixture
@@ -88,6 +89,37 @@ def test_a_target_that_cannot_be_used_is_an_error(album: Path, content: bytes) -
     with pytest.raises(PhotoError) as caught:
         validate.run(open_album(album), load_params())
     assert caught.value.path == album / "target" / "target.png"
+
+
+@pytest.mark.parametrize("name", ["target", "mask"])
+def test_a_raw_file_is_a_reference_only(album: Path, name: str) -> None:
+    save_raw(album / "ref" / "sensor.dng", data.rocket())
+    accepted = validate.run(open_album(album), load_params()).accepted
+    assert [(row.file, row.format) for row in accepted[2:]] == [("ref/sensor.dng", "RAW")]
+    (album / "target" / f"{name}.png").unlink(missing_ok=True)
+    (album / "ref" / "sensor.dng").rename(album / "target" / f"{name}.dng")
+    with pytest.raises(PhotoError, match=rf"{name}\.dng.*Develop it in a raw converter"):
+        validate.run(open_album(album), load_params())
+
+
+@pytest.mark.parametrize("name", ["target", "mask"])
+def test_a_jpeg_that_lost_data_is_refused(album: Path, name: str) -> None:
+    whole = (album / "ref" / "coffee.jpg").read_bytes()
+    damaged = whole[:9000] + b"\xff\xd9" + whole[9002:]
+    (album / "ref" / "damaged.jpg").write_bytes(damaged)
+    assert "The photo is damaged" in refused(album)["ref/damaged.jpg"]
+    (album / "target" / f"{name}.png").unlink(missing_ok=True)
+    (album / "ref" / "damaged.jpg").rename(album / "target" / f"{name}.jpg")
+    with pytest.raises(PhotoError, match=rf"{name}\.jpg: The photo is damaged"):
+        validate.run(open_album(album), load_params())
+
+
+def test_what_was_not_certain_in_decoding_is_told(album: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pages = [Image.fromarray(data.rocket()), Image.fromarray(data.coffee())]
+    pages[0].save(album / "ref" / "scan.tif", save_all=True, append_images=pages[1:])
+    rows = {row.file: row for row in validate.run(open_album(album), load_params()).accepted}
+    assert rows["ref/scan.tif"].reason == "It has 2 pages; the first is read."
+    assert "ref/scan.tif: accepted: It has 2 pages" in caplog.text
 
 
 def test_the_truth_is_not_opened(album: Path) -> None:
