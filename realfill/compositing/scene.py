@@ -56,7 +56,7 @@ class Scene:
         canvas = resize(self.region.canvas, *size)
         return replace(
             self,
-            region=Region.around(canvas, mask),
+            region=Region.around(canvas, mask, profile=self.region.profile),
             photos=[canvas, *self.photos[1:]],
             priors=[self.priors[0].rescale(scale), *self.priors[1:]],
             matches={
@@ -83,4 +83,5 @@ class Scene:
 
         matches = {pair: value if pair[0] else keep(value) for pair, value in self.matches.items()}
         target = resize(canvas, *self.photos[0].shape[1::-1])
-        return replace(self, region=Region.around(canvas, mask), photos=[target, *self.photos[1:]], matches=matches)
+        region = Region.around(canvas, mask, profile=self.region.profile)
+        return replace(self, region=region, photos=[target, *self.photos[1:]], matches=matches)
