@@ -49,7 +49,7 @@ def saturated_photo() -> np.ndarray:
     colors[GRAY_ROWS] = np.linspace(0.3, 0.6, 300, dtype=np.float32)[:, None]
     for number, primary in enumerate(((0.9, 0, 0), (0, 0.9, 0), (0, 0, 0.9), (0, 0.8, 0.8))):
         colors[SATURATED_ROWS.start + 5 * number : SATURATED_ROWS.start + 5 * number + 5] = primary
-    return np.rint(colors * 65535).astype(np.uint16)
+    return np.rint((0.96 * colors + 0.04) * 65535).astype(np.uint16)  # near 0 a gamma magnifies every rounding
 
 
 def write_album(root: Path, icc: bytes, reference_icc: bytes) -> Album:
@@ -127,7 +127,6 @@ def test_a_gray_gradient_of_16_bits_has_no_bands(tmp_path: Path, icc: bytes) -> 
         pixels[GRAY_ROWS][3:-3, 114:186].astype(float).mean(axis=0)
         for pixels in (completed.pixels, saturated_photo())
     )
-    print(np.diff(gradient[:, 1]), np.diff(truth[:, 1]))
     steps, even = np.diff(gradient, axis=0), np.diff(truth, axis=0)
     assert (np.abs(steps - even) < even / 2).all()
 

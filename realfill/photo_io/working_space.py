@@ -1,7 +1,7 @@
 """The color space that an album is computed in: the smallest of a few RGB spaces that holds the target's colors.
 
 It is sRGB wherever the target's profile is within it. The wider spaces have the primaries of their standards and the
-transfer curve of sRGB: a gray has the same value in all of them, and a threshold in 8-bit levels the same meaning.
+transfer curve of sRGB or a gamma, whichever is nearer to the target's, so that its values hardly change.
 """
 
 from __future__ import annotations
@@ -49,11 +49,14 @@ class WorkingSpaceSettings:
         grid: Colors along each side of the profile's RGB cube that are tried; set by hand. The gamut of a profile
             with tables may bulge between the corners.
         curve_points: Entries of the table of the transfer curve; set by hand.
+        gammas: Least and greatest gamma of a space; set by hand. The gamma of 1 of a linear scan would leave too few
+            dark values to 8 bits.
     """
 
     tolerance: float = 0.02
     grid: int = 9
     curve_points: int = 1024
+    gammas: tuple[float, float] = (1.5, 3.0)
 
 
 def choose_working_profile(photo: Photo, settings: WorkingSpaceSettings = WorkingSpaceSettings()) -> bytes | None:
@@ -77,26 +80,36 @@ def _choose_for_profile(icc: bytes, settings: WorkingSpaceSettings) -> bytes | N
     if _holds(_SRGB, icc, settings):
         return None
     space = next((space for space in _WIDER if _holds(space, icc, settings)), _WIDER[-1])
-    values = np.linspace(0, 1, settings.curve_points)
-    curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
-    return _build_profile(space, transferfunction=np.stack([curve] * 3).astype(np.float32))
+    values = np.linspace(0, 1, settings.curve_points, dtype=np.float32)
+    srgb = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
+    own = _to_linear(np.repeat(values[:, None], 3, axis=1), icc, space)[:, 1].clip(1e-6, 1)
+    gamma = float(np.log(np.interp(0.5, values, own)) / np.log(0.5))
+    least, greatest = settings.gammas
+    if least < gamma < greatest and np.abs(own - values**gamma).max() < np.abs(own - srgb).max():
+        return _build_profile(space, gamma=gamma)
+    return _build_profile(space, transferfunction=np.stack([srgb] * 3).astype(np.float32))
 
 
 def _holds(space: RgbSpace, icc: bytes, settings: WorkingSpaceSettings) -> bool:
     """Whether an RGB space holds all colors of an RGB profile."""
     steps = np.linspace(0, 1, settings.grid, dtype=np.float32)
-    colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
-    linear = imagecodecs.cms_transform(
-        colors,
+    linear = _to_linear(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3), icc, space)
+    return bool(linear.min() >= -settings.tolerance and linear.max() <= 1 + settings.tolerance)
+
+
+def _to_linear(colors: np.ndarray, icc: bytes, space: RgbSpace) -> np.ndarray:
+    """Convert colors [N, 3] float32 of a profile to linear light in an RGB space; values outside are not clipped."""
+    linear: np.ndarray = imagecodecs.cms_transform(
+        colors[None],
         icc,
         _build_profile(space, gamma=1.0),
         colorspace="rgb",
         outcolorspace="rgb",
-        outdtype="float32",  # values outside of the space are not clipped
+        outdtype="float32",
         intent=int(ImageCms.Intent.RELATIVE_COLORIMETRIC),
         flags=int(ImageCms.Flags.NOOPTIMIZE),
     )
-    return bool(linear.min() >= -settings.tolerance and linear.max() <= 1 + settings.tolerance)
+    return linear[0]
 
 
 def _build_profile(space: RgbSpace, **curve: object) -> bytes:
