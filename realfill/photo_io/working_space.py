@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -112,7 +113,7 @@ def _to_linear(colors: np.ndarray, icc: bytes, space: RgbSpace) -> np.ndarray:
     return linear[0]
 
 
-def _build_profile(space: RgbSpace, **curve: object) -> bytes:
+def _build_profile(space: RgbSpace, **curve: Any) -> bytes:
     """Build the ICC profile of an RGB space; `curve` is an argument of `imagecodecs.cms_profile`."""
     white, *primaries = ((*chromaticity, 1.0) for chromaticity in (space.white, space.red, space.green, space.blue))
     profile = imagecodecs.cms_profile("rgb", whitepoint=white, primaries=np.ravel(primaries).tolist(), **curve)
