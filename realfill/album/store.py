@@ -7,23 +7,26 @@ canvas's native resolution unless another one is given; `schemas` describes the 
 stage     file                        content
 ========  ==========================  ========================================================================
 validate  inputs.parquet              one `InputPhoto` for each file of the album
-masks     canvas.png                  the canvas, 8-bit sRGB
+masks     canvas.png                  the canvas, 8-bit, in the working space (see below)
           mask.png                    the mask of the canvas, 8-bit: 0 = keep, 255 = fill
           window.json                 `Window`
 align     placed.json                 `PlacementSummary`
-          completed.png               the region at its working scale, its hole filled: see `Placement.completed`
-          proposal.png                the references warped into the box of the summary, 8-bit sRGB; absent if
-                                      nothing was warped
+          completed.png               the region at its working scale, its hole filled, 8-bit, in the working
+                                      space: see `Placement.completed`
+          proposal.png                the references warped into the box of the summary, in the working space, of
+                                      8 bits, or 16 where it is wider than sRGB; absent if nothing was warped
           confidence.png              the box, 8-bit: 0 = nothing is proposed, 1 to 255 = confidence; absent if
                                       nothing was warped
 finetune  unet/, text_encoder/        LoRA adapters in PEFT's format; absent if the base model was not tuned
           loss.csv                    step, loss, lr
           metrics.json                steps, final_loss; left_out (why there was no tuning), if so
 sample    candidates.parquet          one `Candidate` a row
-          000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit sRGB
+          000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit, in the
+                                      working space
 rank      ranking.parquet             one `RankedCandidate` for each candidate, best first
           verified.parquet            one `VerifiedMatch` a row
-          matches.png                 matches of the best candidate, drawn side by side with its best reference
+          matches.png                 matches of the best candidate, drawn side by side with its best reference,
+                                      8-bit sRGB
           metrics.json                score, inliers (of the best candidate), candidates (number of them)
 blend     composite.tif               the completed canvas in the target's color space and bit depth, lossless
           authenticity.png            the canvas, 8-bit: 0 = not filled, else an `AuthenticityClass`
@@ -31,6 +34,9 @@ blend     composite.tif               the completed canvas in the target's color
                                       (share of the filled pixels by class, and score; with `blend.generate:
                                       never` also the share of the hole that was left)
 ========  ==========================  ========================================================================
+
+The working space is sRGB, or a wider RGB space that holds the target's colors (`photo_io.working_space`), which the
+pictures in it have as their embedded ICC profile: `read_png` reads them as they are, `read_srgb` in sRGB.
 
 `export` writes `completed/`: the finished photo, `<album>.json` (see `provenance`), authenticity.png and page/.
 """
@@ -49,6 +55,7 @@ import pyarrow.parquet as pq
 from realfill.album.layout import Album
 from realfill.album.schemas import InputPhoto, PlacementSummary, Window
 from realfill.core.errors import AlbumError, StageError
+from realfill.photo_io.working_files import read_png_profile
 
 Row = TypeVar("Row")
 _ARROW = {
@@ -167,12 +174,21 @@ def read_placement_summary(album: Album) -> PlacementSummary:
 
 
 def canvas_path(album: Album) -> Path:
-    """Path of canvas.png, [H, W, 3] uint8 sRGB.
+    """Path of canvas.png, [H, W, 3] uint8 in the working space.
 
     Raises:
         StageError: `masks` has not run.
     """
     return _require_file(album.work("masks") / "canvas.png")
+
+
+def read_working_profile(album: Album) -> bytes | None:
+    """Read the ICC profile of the color space that the album is computed in; None for sRGB.
+
+    Raises:
+        StageError: `masks` has not run.
+    """
+    return read_png_profile(canvas_path(album))
 
 
 def mask_path(album: Album) -> Path:

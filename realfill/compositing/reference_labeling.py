@@ -28,11 +28,11 @@ class LabelingSettings:
         stretch_cost: Cost of each octave by which the reference shows a place coarser than usual. As much as the
             largest parallax: measured on placed references, that took tree-mouth from 21.12 to 22.40 dB, castle-front
             from 24.61 to 24.81 dB and castle-outpaint from 21.63 to 21.77 dB, and left other albums as they were.
-        min_residual: Smaller residuals of a color transform count as this much, sRGB in 0..1; set by hand, far below
+        min_residual: Smaller residuals of a color transform count as this much, RGB in 0..1; set by hand, far below
             those of photos that were taken or encoded apart.
         invalid_cost: Cost where the reference shows nothing; set by hand.
         switch_cost: Cost of taking another reference than the neighboring pixel; set by hand.
-        outlier_distance: Distance from the consensus of the other references, of sRGB colors in 0..1, at which a
+        outlier_distance: Distance from the consensus of the other references, of colors in 0..1, at which a
             reference is an outlier; set by hand.
         consensus_spread: The spread of the other references, times this, is not counted as disagreement; set by hand.
         max_relative_parallax: References with a larger parallax than this multiple of a reference's own do not vote

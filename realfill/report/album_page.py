@@ -118,7 +118,7 @@ def write_album_page(
     folder.mkdir(parents=True, exist_ok=True)
     page = _PageFolder(folder, settings)
     mask = read_png(mask_path(album))
-    before = draw_hatched(read_png(canvas_path(album)), mask, settings.overlay)
+    before = draw_hatched(read_srgb(canvas_path(album)), mask, settings.overlay)
     authenticity = folder.with_name("authenticity.png")
     classes = read_png(authenticity) if authenticity.is_file() else None  # [H, W] uint8
     overlay = None if classes is None else colorize_authenticity(classes, mask, settings.overlay)
@@ -208,7 +208,7 @@ def _save_candidates(album: Album, chosen: int, page: _PageFolder) -> list[dict[
     files = {row.candidate: row.file for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
     candidates = []
     for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate):
-        pixels = read_png(album.work("sample") / files[row.candidate])
+        pixels = read_srgb(album.work("sample") / files[row.candidate])
         picture = page.save(pixels, f"candidate-{row.candidate:03}.jpg", page.settings.medium_side)
         candidates.append({"row": row, "chosen": row.candidate == chosen, "picture": picture})
     return candidates

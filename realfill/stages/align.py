@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN
 from realfill.album.schemas import PlacementSummary
-from realfill.album.store import accepted_references, canvas_path, mask_path, read_window
+from realfill.album.store import accepted_references, canvas_path, mask_path, read_window, read_working_profile
 from realfill.compositing.reference_placement import place_references
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.geometry.camera import IntrinsicsPrior
@@ -45,7 +45,8 @@ def run(album: Album, params: Params) -> AlignResult:
         StageError: `validate` or `masks` has not run, or structure from motion cannot run.
         ModelError: The matcher's weights are not installed.
     """
-    region = Region.around(read_png(canvas_path(album)), read_png(mask_path(album)))
+    profile = read_working_profile(album)
+    region = Region.around(read_png(canvas_path(album)), read_png(mask_path(album)), profile=profile)
     references = accepted_references(album)
     placement = None
     if params.align.enabled:
@@ -63,9 +64,9 @@ def run(album: Album, params: Params) -> AlignResult:
     with atomic_directory(album.work("align")) as folder:
         write_json(folder / "placed.json", asdict(summary))
         if placement:
-            write_png(folder / "completed.png", placement.completed)
+            write_png(folder / "completed.png", placement.completed, profile)
         if mosaic:
-            write_png(folder / "proposal.png", mosaic.colors)
+            write_png(folder / "proposal.png", mosaic.colors, profile)
             write_png(folder / "confidence.png", mosaic.confidence)
     return AlignResult(summary, album.work("align"))
 

@@ -13,7 +13,14 @@ import numpy as np
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate, RankedCandidate, VerifiedMatch, Window
-from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window
+from realfill.album.store import (
+    accepted_references,
+    canvas_path,
+    mask_path,
+    read_rows,
+    read_window,
+    read_working_profile,
+)
 from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
 from realfill.compositing.blended_patch import complete_photo
 from realfill.compositing.multiband_blend import Fill, blend_fill, compute_feather_width
@@ -72,9 +79,10 @@ def run(album: Album, params: Params) -> BlendResult:
         return _place(album, candidate, params.blend)
     window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
     references = accepted_references(album) if params.blend.detail else None
-    fill = Fill(read_png(album.work("sample") / candidate.file), candidate.kind, proposal, references)
+    profile = read_working_profile(album)
+    fill = Fill(read_png(album.work("sample") / candidate.file), candidate.kind, proposal, references, profile)
     patch = blend_fill(read_png(canvas_path(album)), mask, window, fill, params.blend)
-    composite = complete_photo(_read_target(album, window), window, patch)
+    composite = complete_photo(_read_target(album, window), window, patch, profile)
     authenticity = build_authenticity_map(
         mask, proposal, candidate.kind, _read_verified_points(album, candidate.candidate), window
     )
@@ -96,7 +104,7 @@ def _place(album: Album, candidate: Candidate, params: BlendParams) -> BlendResu
     if not placed.any():
         logger.warning("%s: No reference shows any of the hole for certain: it is left as it was.", album.name)
     patch = place_photographed(read_png(canvas_path(album)), mask, window, proposal, params)
-    composite = complete_photo(_read_target(album, window), window, patch)
+    composite = complete_photo(_read_target(album, window), window, patch, read_working_profile(album))
     composite = make_left_transparent(composite, window, (mask > 0) & ~placed)
     result = BlendResult(candidate.candidate, album.work("blend") / "composite.tif", 0, patch.box)
     _write(album, result, composite, classify_photographed(placed), shares)

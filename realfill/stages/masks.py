@@ -23,10 +23,11 @@ from realfill.imaging.ops import Pixels
 from realfill.masking.hole_mask import mask_from_alpha, mask_from_drawing, mask_from_shapes
 from realfill.masking.masked_canvas import build_masked_canvas
 from realfill.masking.outpainting import Extension, compute_extension
-from realfill.photo_io.color_management import to_srgb
+from realfill.photo_io.color_management import to_rgb
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import write_png
+from realfill.photo_io.working_space import choose_working_profile
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
@@ -63,7 +64,8 @@ def run(album: Album, params: Params) -> MasksResult:
     """
     read_inputs(album)
     photo = read_photo(album.target)
-    picture = to_srgb(photo)
+    profile = choose_working_profile(photo)
+    picture = to_rgb(photo, profile)
     with _name_in_errors(_settings_path(album)):
         max_megapixels = params.validate_.max_megapixels
         extension = compute_extension(album.settings, photo.width, photo.height, max_megapixels)
@@ -71,7 +73,7 @@ def run(album: Album, params: Params) -> MasksResult:
     with _name_in_errors(album.target if source == "alpha" else album.mask or _settings_path(album)):
         canvas = build_masked_canvas(picture, hole, source, extension, params.masks)
     with atomic_directory(album.work("masks")) as folder:
-        write_png(folder / "canvas.png", canvas.pixels)
+        write_png(folder / "canvas.png", canvas.pixels, profile)
         write_png(folder / "mask.png", canvas.mask)
         write_json(folder / "window.json", asdict(canvas.window))
     return MasksResult(canvas.window)
