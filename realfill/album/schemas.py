@@ -36,7 +36,7 @@ class InputPhoto:
     The defaults are those of a file that was not decoded.
 
     Attributes:
-        role: "target", "mask" or "reference".
+        role: "target", "mask", "reference", or "other" (a file that no stage reads).
         file: Path relative to the album, with "/".
         digest: SHA-256 of the file, hex; empty if the file was refused unread.
         format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF"; empty if the file was not decoded.
@@ -50,7 +50,7 @@ class InputPhoto:
         sharpness: Variance of the Laplacian of the luminance at 512 px, in 8-bit levels squared.
         duplicate_of: The file whose pixels this one repeats, or empty.
         verdict: "accepted" or "refused".
-        reason: Why it was refused, or a warning; otherwise empty.
+        reason: Why it was refused, or what the user is warned of, in sentences; otherwise empty.
     """
 
     role: str

@@ -48,7 +48,7 @@ import pyarrow.parquet as pq
 
 from realfill.album.layout import Album
 from realfill.album.schemas import InputPhoto, PlacementSummary, Window
-from realfill.core.errors import AlbumError, StageError
+from realfill.core.errors import AlbumError, StageError, printable
 
 Row = TypeVar("Row")
 _ARROW = {
@@ -56,6 +56,7 @@ _ARROW = {
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
+    list[str]: pa.list_(pa.string()),
     dict[str, str]: pa.map_(pa.string(), pa.string()),
     dict[str, float]: pa.map_(pa.string(), pa.float64()),
 }
@@ -130,6 +131,19 @@ def read_inputs(album: Album) -> list[InputPhoto]:
         StageError: `validate` has not run.
     """
     return read_rows(album.work("validate") / "inputs.parquet", InputPhoto)
+
+
+def read_warnings(album: Album) -> list[str]:
+    """What `validate` refused and what it warns of, a line for each file.
+
+    These lines are printed at the end of `realfill complete`, and are in the provenance, on the album's page, in the
+    gallery and in the history of runs.
+
+    Raises:
+        StageError: `validate` has not run.
+    """
+    rows = (row for row in read_inputs(album) if row.reason)
+    return [printable(f"{row.file}: {'not used: ' * (row.verdict == 'refused')}{row.reason}") for row in rows]
 
 
 def accepted_references(album: Album) -> list[Path]:
