@@ -207,7 +207,9 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
         {
             "code": stage_fingerprint(step),
             "photos": [[path.relative_to(album.root).as_posix(), digest(path)] for path in photos],
-            "hole": album.settings.model_dump(mode="json", exclude={"overrides"}) if step.name == "masks" else None,
+            "hole": album.settings.model_dump(mode="json", exclude={"overrides"})
+            if step.name in ("validate", "masks")
+            else None,
             "name": album.name if step.name == "export" else None,  # the delivered files bear it
             "params": _values(step, params),
             "model": _model_digest(params) if step.uses_model else None,

@@ -7,6 +7,7 @@ canvas's native resolution unless another one is given; `schemas` describes the 
 stage     file                        content
 ========  ==========================  ========================================================================
 validate  inputs.parquet              one `InputPhoto` for each file of the album
+          mirrored/                   references that are used mirrored, TIFFs by the references' own names
 masks     canvas.png                  the canvas, 8-bit sRGB
           mask.png                    the mask of the canvas, 8-bit: 0 = keep, 255 = fill
           window.json                 `Window`
@@ -147,18 +148,24 @@ def read_warnings(album: Album) -> list[str]:
 
 
 def accepted_references(album: Album) -> list[Path]:
-    """Paths of the references that `validate` accepted, sorted by name.
+    """Paths of the references that `validate` accepted, sorted by name; of those that are used mirrored, so.
 
     Raises:
         StageError: `validate` has not run.
         AlbumError: A reference has been removed since.
     """
+    folder = album.work("validate")
     rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
-    paths = [album.root / row.file for row in rows]
+    paths = [mirrored_path(folder, row) if row.mirrored else album.root / row.file for row in rows]
     for path in paths:
         if not path.is_file():
             raise AlbumError("This reference has been removed since it was validated.", "Run the album again.", path)
     return paths
+
+
+def mirrored_path(folder: Path, row: InputPhoto) -> Path:
+    """The mirrored version of a reference in the folder of `validate`: a TIFF by the reference's own name."""
+    return folder / "mirrored" / Path(row.file).name
 
 
 def read_window(album: Album) -> Window:
