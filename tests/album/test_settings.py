@@ -1,15 +1,19 @@
 """The optional album.yaml: what a user may write, and what is said if it is not allowed."""
 
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realfill.album.settings import AlbumSettings, Box, Outpaint, read_settings
-from realfill.core.errors import ParamsError
+from realfill.core.errors import MaskError, ParamsError
 from realfill.core.params import load_params
+from realfill.masking.hole_mask import mask_from_shapes
+from realfill.masking.outpainting import compute_extension
 
 
 def test_an_album_without_settings_has_the_defaults(tmp_path: Path) -> None:
@@ -140,12 +144,16 @@ def test_an_aspect_ratio_needs_no_quotes(tmp_path: Path, aspect: str, quote: str
 BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n" for before, after in pairwise("abcdefgh")
 )
-SCALARS = ["2020-01-01", "2020-13-45", ".nan", "-.inf", "9" * 4000, "9" * 5000, "1e999", "0x_", "!!binary x", "!!set {a}"]
-SCALARS += ["!!timestamp 1", "!!python/object:os.system x", "&a [*a]", "{1: 2}", "{[1]: 2}", "{null: 1}", "? a", "yes", "''"]
-KEYS = ["boxes", "polygons", "outpaint", "aspect", "export", "export.gps", "finetune", "base", "blend", "profile", "x", "1"]
+SCALARS = ["2020-01-01", "2020-13-45", ".nan", "-.inf", "9" * 4000, "9" * 5000, "1e999", "0x_", "!!binary x", "? a"]
+SCALARS += ["!!set {a}", "!!timestamp 1", "!!python/object:os.system x", "&a [*a]", "{1: 2}", "{[1]: 2}", "{null: 1}"]
+SCALARS += ["yes", "''", "[", "30%", "{left: 1, top: 2, right: 3, bottom: 4}", "[[0, 0], [.inf, 1], [1e300, 9]]"]
+KEYS = ["boxes", "polygons", "outpaint", "aspect", "export", "export.gps", "finetune", "finetune.prompt", "base", "x"]
+KEYS += ["blend", "profile", "1", "left", "gps"]
 
 
-@pytest.mark.parametrize("text", [BOMB, f"{BOMB}boxes: *h", f"{BOMB}polygons: *h", "- a", "a", "1", "\ufeffexport: {}"])
+@pytest.mark.parametrize(
+    "text", [BOMB, f"{BOMB}boxes: *h", f"{BOMB}polygons: *h", "- a", "a", "1", "\ufeffexport: {}"]
+)
 def test_strange_documents_are_settings_or_one_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "album.yaml").write_text(text, encoding="utf-8")
     with suppress(ParamsError):
