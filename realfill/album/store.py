@@ -163,6 +163,12 @@ def accepted_references(album: Album) -> list[Path]:
     return paths
 
 
+def are_monochrome(album: Album) -> bool:
+    """Whether no accepted reference has colors of its own, though the target has."""
+    rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    return bool(rows) and all(row.monochrome for row in rows)
+
+
 def mirrored_path(folder: Path, row: InputPhoto) -> Path:
     """The mirrored version of a reference in the folder of `validate`: a TIFF by the reference's own name."""
     return folder / "mirrored" / Path(row.file).name

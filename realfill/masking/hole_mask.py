@@ -218,7 +218,7 @@ def _color_share(image: Pixels, settings: HoleMaskSettings) -> float:
 def _to_mask(shade: Pixels, what: str, settings: HoleMaskSettings) -> Hole:
     """Threshold [H, W] uint8; `what` names it in errors and warnings."""
     mask: Pixels = cv2.threshold(shade, _WHITE - 1, 255, cv2.THRESH_BINARY)[1]
-    fill = np.count_nonzero(mask)
+    fill = int(np.count_nonzero(mask))
     if fill == 0 and shade.max() <= settings.noise:
         raise MaskError(f"{what} marks nothing to fill.", "Paint white what is to be filled.")
     gray = (shade > settings.noise) & (shade < 255 - settings.noise)

@@ -190,7 +190,13 @@ def _compare_reference(
         row = replace(_warn(row, "It fits the target only mirrored, and is used so."), mirrored=True)
         thumbnail = thumbnail.mirror()
     if compared.lacks_color(thumbnail):
-        row = replace(_warn(row, "It has no colors of its own, though the target has."), monochrome=True)
+        row = replace(
+            _warn(
+                row,
+                "It has no colors of its own, though the target has; see on the page whether the fill looks right.",
+            ),
+            monochrome=True,
+        )
     repeated = compared.find_repeated(thumbnail)
     if repeated:
         before = next(other for other in rows if other.file == repeated)
