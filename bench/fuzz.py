@@ -4,9 +4,9 @@
     python bench/fuzz.py --tries 500
 
 The files are those of a folder, or photos of every kind that are damaged at random. Every file is tried under its
-own name and as a .jpg: first each by itself, with its time and the peak memory of the process that decodes it, then all of
-them as the references of one album. The exit code is 1 if anything crashes, takes longer than 5 s, or needs more than
-1 GB.
+own name and as a .jpg: first each by itself, with its time and the peak memory of the process that decodes it, then
+all of them as the references of one album. The exit code is 1 if anything crashes, takes longer than 5 s, or needs
+more than 1 GB.
 """
 
 from __future__ import annotations

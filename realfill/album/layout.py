@@ -40,6 +40,8 @@ class Album:
         settings: Content of `album.yaml`.
         unrecognized_files: Other files in ref/ that are neither hidden nor made by the operating system, sorted by
             name. By their suffix they are no photos.
+        stray_files: Files and folders that lie where nothing is read, though they may be meant for the album, each
+            with what to do about it.
     """
 
     root: Path
@@ -50,6 +52,7 @@ class Album:
     references: tuple[Path, ...]
     settings: AlbumSettings
     unrecognized_files: tuple[Path, ...] = ()
+    stray_files: tuple[tuple[Path, str], ...] = ()
 
     @property
     def name(self) -> str:

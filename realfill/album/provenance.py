@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from realfill.album.layout import Album
 from realfill.album.schemas import Candidate, RankedCandidate
-from realfill.album.store import read_document, read_inputs, read_placement_summary, read_rows, read_window
+from realfill.album.store import (
+    read_document,
+    read_inputs,
+    read_placement_summary,
+    read_rows,
+    read_warnings,
+    read_window,
+)
 from realfill.album.verdict import judge_authenticity
 from realfill.core.errors import StageError
 from realfill.core.hashing import digest
@@ -61,6 +68,7 @@ def build_provenance(
             {"role": row.role, "file": row.file, "digest": row.digest, "verdict": row.verdict}
             for row in read_inputs(album)
         ],
+        "warnings": read_warnings(album),
         "hole": asdict(read_window(album)),
         "base_model": {"name": model, "digest": row.model_digest} if row.model else None,
         "adapter_digest": row.adapter_digest,

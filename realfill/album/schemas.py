@@ -38,7 +38,7 @@ class InputPhoto:
     The defaults are those of a file that was not decoded.
 
     Attributes:
-        role: "target", "mask" or "reference".
+        role: "target", "mask", "reference", or "other" (a file that no stage reads).
         file: Path relative to the album, with "/".
         digest: SHA-256 of the file, hex; empty if the file was refused unread.
         format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW"; empty if the file was not decoded.
@@ -50,9 +50,11 @@ class InputPhoto:
         icc: Name of the embedded color profile, or empty.
         exif: Whether there is EXIF metadata.
         sharpness: Variance of the Laplacian of the luminance at 512 px, in 8-bit levels squared.
-        duplicate_of: The file whose pixels this one repeats, or empty.
+        duplicate_of: The file whose picture this one repeats, or empty.
+        mirrored: Whether a reference is used mirrored, left and right exchanged: it was scanned from the wrong side.
+        monochrome: Whether a reference has no colors of its own, and the target has.
         verdict: "accepted" or "refused".
-        reason: Why it was refused, or a warning; otherwise empty.
+        reason: Why it was refused, or what the user is warned of, in sentences; otherwise empty.
     """
 
     role: str
@@ -68,6 +70,8 @@ class InputPhoto:
     exif: bool = False
     sharpness: float = 0.0
     duplicate_of: str = ""
+    mirrored: bool = False
+    monochrome: bool = False
     verdict: str
     reason: str = ""
 
@@ -79,7 +83,7 @@ class Window:
     The canvas is the photo, extended if the album is outpainted. The window may reach beyond the canvas.
 
     Attributes:
-        source: What described the hole: "file", "alpha", "shapes" or "outpaint".
+        source: What described the hole: "file", "shapes", "alpha" and "outpaint", joined by "+".
         canvas_width: Width of the canvas, pixels.
         canvas_height: Height of the canvas, pixels.
         photo_left: Left edge of the photo, pixels of the canvas.

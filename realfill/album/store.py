@@ -7,6 +7,7 @@ canvas's native resolution unless another one is given; `schemas` describes the 
 stage     file                        content
 ========  ==========================  ========================================================================
 validate  inputs.parquet              one `InputPhoto` for each file of the album
+          mirrored/                   references that are used mirrored, TIFFs by the references' own names
 masks     canvas.png                  the canvas, 8-bit, in the working space (see below)
           mask.png                    the mask of the canvas, 8-bit: 0 = keep, 255 = fill
           window.json                 `Window`
@@ -54,7 +55,7 @@ import pyarrow.parquet as pq
 
 from realfill.album.layout import Album
 from realfill.album.schemas import InputPhoto, PlacementSummary, Window
-from realfill.core.errors import AlbumError, StageError
+from realfill.core.errors import AlbumError, StageError, printable
 from realfill.photo_io.working_files import read_png_profile
 
 Row = TypeVar("Row")
@@ -63,6 +64,7 @@ _ARROW = {
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
+    list[str]: pa.list_(pa.string()),
     dict[str, str]: pa.map_(pa.string(), pa.string()),
     dict[str, float]: pa.map_(pa.string(), pa.float64()),
 }
@@ -139,19 +141,44 @@ def read_inputs(album: Album) -> list[InputPhoto]:
     return read_rows(album.work("validate") / "inputs.parquet", InputPhoto)
 
 
+def read_warnings(album: Album) -> list[str]:
+    """What `validate` refused and what it warns of, a line for each file.
+
+    These lines are printed at the end of `realfill complete`, and are in the provenance, on the album's page, in the
+    gallery and in the history of runs.
+
+    Raises:
+        StageError: `validate` has not run.
+    """
+    rows = (row for row in read_inputs(album) if row.reason)
+    return [printable(f"{row.file}: {'not used: ' * (row.verdict == 'refused')}{row.reason}") for row in rows]
+
+
 def accepted_references(album: Album) -> list[Path]:
-    """Paths of the references that `validate` accepted, sorted by name.
+    """Paths of the references that `validate` accepted, sorted by name; of those that are used mirrored, so.
 
     Raises:
         StageError: `validate` has not run.
         AlbumError: A reference has been removed since.
     """
+    folder = album.work("validate")
     rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
-    paths = [album.root / row.file for row in rows]
+    paths = [mirrored_path(folder, row) if row.mirrored else album.root / row.file for row in rows]
     for path in paths:
         if not path.is_file():
             raise AlbumError("This reference has been removed since it was validated.", "Run the album again.", path)
     return paths
+
+
+def are_monochrome(album: Album) -> bool:
+    """Whether no accepted reference has colors of its own, though the target has."""
+    rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    return bool(rows) and all(row.monochrome for row in rows)
+
+
+def mirrored_path(folder: Path, row: InputPhoto) -> Path:
+    """The mirrored version of a reference in the folder of `validate`: a TIFF by the reference's own name."""
+    return folder / "mirrored" / Path(row.file).name
 
 
 def read_window(album: Album) -> Window:

@@ -62,7 +62,7 @@ class Photo:
         """
         if samples.ndim == 2:
             samples = samples[..., None]
-        samples = _apply_orientation(samples, orientation)
+        samples = apply_orientation(samples, orientation)
         return cls(
             pixels=np.ascontiguousarray(samples[..., :channels]),
             alpha=np.ascontiguousarray(samples[..., channels]) if samples.shape[2] > channels else None,
@@ -126,8 +126,8 @@ def valid_orientation(value: object) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _apply_orientation(samples: Pixels, orientation: int) -> Pixels:
-    """Turn samples [H, W, C] upright (EXIF 2.3, tag 0x0112)."""
+def apply_orientation(samples: Pixels, orientation: int) -> Pixels:
+    """Turn samples [H, W] or [H, W, C] upright (EXIF 2.3, tag 0x0112)."""
     if orientation in FLIPPED:
         samples = samples[:, ::-1]
     return np.rot90(samples, QUARTER_TURNS[orientation])

@@ -134,6 +134,7 @@ def write_album_page(
         used=sum(row.verdict == "accepted" for row in inputs),
         photo=provenance["photo"],
         verdict=provenance["verdict"],
+        warnings=provenance["warnings"],
         source_type=provenance["digital_source_type"].rpartition("/")[2],
         is_generated=provenance["kind"] in GENERATED_KINDS,
         is_completed=provenance["generate"] != "never",

@@ -72,7 +72,7 @@ def test_goes_on_after_the_process_is_killed_between_two_photos(tmp_path: Path, 
 
 def test_the_settings_reach_the_process(tmp_path: Path, picture: Pixels) -> None:
     path = save_image(tmp_path / "a.png", picture)
-    inspection = InspectionSettings(sharpness_side=40)
+    inspection = InspectionSettings(thumbnail_side=40)
     with DecodeSandbox(1.0, 30.0, SandboxSettings(inspection=inspection)) as sandbox:
         assert sandbox.inspect(path) == inspect_photo(path, 1.0, inspection)
 
