@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
 from realfill.core.hashing import digest_json
+from realfill.core.params import Coordinate, Region
 from realfill.core.validation import Section
 
 Subject = Literal["looked", "verdict", "note", "pick", "region", "stroke", "applied", "undo"]
@@ -16,7 +17,6 @@ Text = Annotated[str, Field(max_length=2000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 EntryId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Number = Annotated[int, Field(ge=0)]
-Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Points = tuple[tuple[Coordinate, Coordinate], ...]
 
 
@@ -58,18 +58,6 @@ class Pick(Section):
     before: Literal["best"] | Number = "best"
 
 
-class Region(Section):
-    """A part of the hole that shows another candidate than the rest.
-
-    Attributes:
-        candidate: Number of the candidate.
-        polygon: Its outline, (x, y) in pixels of the canvas.
-    """
-
-    candidate: Number
-    polygon: Annotated[Points, Field(min_length=3, max_length=5000)]
-
-
 class Stroke(Section):
     """One change of the mask.
 
@@ -78,7 +66,7 @@ class Stroke(Section):
         erase: Whether it keeps pixels instead of filling them; "grow" erodes then.
         radius: Of the brush, or by how much it grows, pixels.
         points: Of the line or the outline, (x, y) in pixels of the photo, not of the canvas; none for "grow".
-        base: SHA-256 of the mask that the strokes of an album start from, as a PNG file of the journal's folder.
+        base: Digest of the mask that the strokes of an album start from; see `mask_edits`.
     """
 
     tool: Literal["brush", "polygon", "grow"]
@@ -149,6 +137,7 @@ class Decision:
         approved_choice: `choice` when the verdict was given.
         applied: `choice` when it was written into the album last; empty if it never was.
         original: The candidate that `album.yaml` named before the first pick.
+        base: Digest of the mask before the first stroke; empty if there never was one.
     """
 
     verdict: Literal["approved", "rejected"] | None = None
@@ -162,6 +151,7 @@ class Decision:
     approved_choice: str = ""
     applied: str = ""
     original: Literal["best"] | int = "best"
+    base: str = ""
 
     @property
     def choice(self) -> str:
@@ -170,6 +160,13 @@ class Decision:
             return ""
         parts = [part.model_dump(mode="json") for part in (*self.regions, *self.strokes)]
         return digest_json([self.candidate, parts])
+
+    @property
+    def wanted_candidate(self) -> Literal["best"] | int:
+        """The candidate that the album is to deliver; a repainted mask has new ones, of which the best is taken."""
+        if self.candidate is not None:
+            return self.candidate
+        return "best" if self.strokes else self.original
 
     @property
     def pending(self) -> bool:
@@ -219,16 +216,20 @@ def active_entries(entries: Sequence[Entry]) -> list[Entry]:
 
 def fold(entries: Sequence[Entry]) -> dict[str, Decision]:
     """The current decision about each album that the entries name, by its name."""
-    decisions: dict[str, Decision] = {}
-    for album, original in _originals(entries):
-        decisions.setdefault(album, Decision(original=original))
+    originals: dict[str, Literal["best"] | int] = {}
+    bases: dict[str, str] = {}
+    for entry in entries:  # also of those that were undone
+        if entry.subject == "pick":
+            originals.setdefault(entry.album, entry.value.before)
+        if entry.subject == "stroke" and entry.value is not None:
+            bases.setdefault(entry.album, entry.value.base)
+    decisions = {
+        album: Decision(original=originals.get(album, "best"), base=bases.get(album, ""))
+        for album in sorted(originals.keys() | bases.keys())
+    }
     for entry in active_entries(entries):
         decisions[entry.album] = _add(decisions.get(entry.album, Decision()), entry)
     return decisions
-
-
-def _originals(entries: Iterable[Entry]) -> Iterable[tuple[str, Literal["best"] | int]]:
-    return ((entry.album, entry.value.before) for entry in entries if entry.subject == "pick")
 
 
 def _add(decision: Decision, entry: Entry) -> Decision:
@@ -242,5 +243,6 @@ def _add(decision: Decision, entry: Entry) -> Decision:
         case "region":
             return replace(decision, regions=() if value is None else (*decision.regions, value))
         case "stroke":
-            return replace(decision, strokes=() if value is None else (*decision.strokes, value))
+            strokes = () if value is None else (*decision.strokes, value)
+            return replace(decision, strokes=strokes, candidate=None, regions=())  # there will be other candidates
     return replace(decision, **{entry.subject: value})

@@ -6,6 +6,7 @@ is reviewed. Several processes may append to it. A line that a crash cut off is 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -16,8 +17,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from realfill.core.errors import LibraryError, OutputError, TransientError
 from realfill.library.repository import Library
@@ -41,6 +40,7 @@ class Journal:
         self._entries: list[Entry] = []
         self._ids: set[str] = set()
         self._offset = 0
+        self._folded: tuple[int, dict[str, Decision]] | None = None
         self._mutex = threading.RLock()
 
     def read(self) -> list[Entry]:
@@ -54,7 +54,7 @@ class Journal:
             if self.path.exists():
                 with self.path.open("rb") as file:
                     if file.seek(0, os.SEEK_END) < self._offset:  # replaced, e.g. by git
-                        self._entries, self._ids, self._offset = [], set(), 0
+                        self._entries, self._ids, self._offset, self._folded = [], set(), 0, None
                     file.seek(self._offset)
                     data = file.read()
             complete = data[: data.rfind(b"\n") + 1]
@@ -65,7 +65,11 @@ class Journal:
 
     def decisions(self) -> dict[str, Decision]:
         """The current decision about each album that the journal names, by its name."""
-        return fold(self.read())
+        with self._mutex:
+            entries = self.read()
+            if self._folded is None or self._folded[0] != len(entries):
+                self._folded = len(entries), fold(entries)
+            return self._folded[1]
 
     def append(self, album: str, subject: str, value: Any, entry_id: str | None = None) -> Entry:
         """Append an entry, and return when it is on the disk.
@@ -83,39 +87,30 @@ class Journal:
         """
         document = {"id": entry_id or uuid.uuid4().hex, "time": _now(), "album": album, "subject": subject}
         entry = Entry.parse(document | {"value": value})
-        with self._mutex, self._locked():
+        with self._mutex, self._locked() as descriptor:
             self.read()
             if entry.id not in self._ids:
-                self._write(json.dumps(entry.to_json(), ensure_ascii=False).encode() + b"\n")
+                _append_line(descriptor, json.dumps(entry.to_json(), ensure_ascii=False).encode() + b"\n")
                 self.read()
             return entry
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from appending inside the block."""
+    def _locked(self) -> Iterator[int]:
+        """Open the file for appending, and keep other processes from it inside the block; yields the descriptor."""
         for path in (self.folder, self.path):
             if path.is_symlink():
                 raise OutputError("Decisions are not written through a symbolic link.", "Replace it.", path)
         with _describe_errors(self.path):
             self.folder.mkdir(exist_ok=True)
-            with FileLock(self.folder / ".lock"):
-                yield
-
-    def _write(self, line: bytes) -> None:
-        """Append a line; what a crash left without an end is ended before."""
-        is_new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            rest = memoryview(b"\n" + line if is_torn else line)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_new:
-            _flush_folder(self.folder)
+            is_new = not self.path.exists()
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield descriptor
+                if is_new:
+                    _flush_folder(self.folder)
+            finally:
+                os.close(descriptor)
 
     def _take(self, line: bytes) -> None:
         if not line.strip():
@@ -156,6 +151,16 @@ def journal_folder(folder: Path) -> Path:
         raise LibraryError("There is no such folder.", "Give a library, a folder of albums, or an album.", folder)
     library = Library.enclosing(folder)
     return (library.albums_folder.parent if library else folder.resolve()) / _FOLDER
+
+
+def _append_line(descriptor: int, line: bytes) -> None:
+    """Append a line and flush it to the disk; what a crash left without an end is ended before."""
+    size = os.fstat(descriptor).st_size
+    is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    rest = memoryview(b"\n" + line if is_torn else line)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)
 
 
 def _now() -> str:
