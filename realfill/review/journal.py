@@ -50,11 +50,12 @@ class Journal:
             TransientError: The file cannot be read.
         """
         with self._mutex, _describe_errors(self.path):
+            size = self.path.stat().st_size if self.path.exists() else 0
+            if size < self._offset:  # replaced, e.g. by git
+                self._entries, self._ids, self._offset, self._folded = [], set(), 0, None
             data = b""
-            if self.path.exists():
+            if size > self._offset:
                 with self.path.open("rb") as file:
-                    if file.seek(0, os.SEEK_END) < self._offset:  # replaced, e.g. by git
-                        self._entries, self._ids, self._offset, self._folded = [], set(), 0, None
                     file.seek(self._offset)
                     data = file.read()
             complete = data[: data.rfind(b"\n") + 1]

@@ -302,6 +302,7 @@ function undo() {
     if (number !== index) open(number);
     else show(mode === "mask" ? layer : base());
   }, (error) => warn(error.message));
+  if (lastRejected?.name === entry.album) explain("");
   say(`${entry.album}: undone`);
 }
 
