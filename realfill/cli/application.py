@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from realfill import __version__
-from realfill.cli import album_commands, fleet_commands, library_commands, setup_commands
+from realfill.cli import album_commands, fleet_commands, library_commands, review_commands, setup_commands
 from realfill.cli.console import configure_logging, print_error, print_line
 from realfill.core.errors import RealFillError, TransientError
 from realfill.pipeline import STAGES
@@ -53,6 +53,7 @@ app.command()(album_commands.evaluate)
 app.command()(library_commands.init)
 app.command()(library_commands.add)
 app.command(context_settings={"ignore_unknown_options": True})(album_commands.pick)
+app.command()(review_commands.review)
 app.command()(library_commands.engine)
 app.command()(library_commands.gallery)
 app.command()(album_commands.demo)

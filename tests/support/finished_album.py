@@ -12,7 +12,7 @@ from PIL import Image
 from realfill.album.canvas import crop_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, Window
+from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, VerifiedMatch, Window
 from realfill.album.store import write_rows
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.hashing import digest
@@ -150,6 +150,7 @@ def _write_candidates(album: Album, pictures: list[np.ndarray]) -> None:
         for place, number in enumerate((1, 0, 2))
     ]
     write_rows(album.work("rank") / "ranking.parquet", RankedCandidate, ranked)
+    write_rows(album.work("rank") / "verified.parquet", VerifiedMatch, [])
     write_png(album.work("rank") / "matches.png", np.concatenate(pictures, axis=1))
 
 
