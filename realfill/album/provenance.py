@@ -50,6 +50,7 @@ def build_provenance(
     authenticity = read_document(album.work("blend") / "blend.json")["authenticity"]
     values = params.model_dump(mode="json", by_alias=True)
     values["base"]["model"] = model
+    del values["delivery"]  # names files of this machine
     return {
         "album": album.name,
         "photo": photo.name,

@@ -156,8 +156,25 @@ class ExportParams(Section):
     gps: Literal["keep", "strip"] = Field("keep", description="Whether the GPS position stays in the metadata.")
 
 
-class Params(Section):
-    """All parameters: what decides the result besides the photos and the description of the hole."""
+class DeliveryParams(Section):
+    """What `realfill deliver` writes. No stage reads it, and no album can change it."""
+
+    names: str = Field(
+        "{album}",
+        min_length=1,
+        max_length=200,
+        description="Names of the files, without suffix, of {album}, {target}, {number}.",
+    )
+    credentials: Literal["none", "sign"] = Field("none", description="sign: with content credentials (C2PA).")
+    certificate: str = Field(
+        "", description='PEM file, the certificate first; "": the one of `realfill credentials init`.'
+    )
+    key: str = Field("", description='PEM file of its private key (PKCS#8); "": that of `realfill credentials init`.')
+    time_stamp: str = Field("", description='Address of a time-stamp server (RFC 3161); "": none.')
+
+
+class AlbumParams(Section):
+    """What decides the result besides the photos and the description of the hole; an `album.yaml` may set it too."""
 
     profile: Literal["quick", "paper"] | None = Field(
         None, description="A named set of values that wins over params.yaml."
@@ -171,6 +188,12 @@ class Params(Section):
     rank: RankParams = RankParams()
     blend: BlendParams = BlendParams()
     export: ExportParams = ExportParams()
+
+
+class Params(AlbumParams):
+    """All parameters."""
+
+    delivery: DeliveryParams = DeliveryParams()
 
     def section(self, name: str) -> dict[str, Any]:
         """The values of one section as JSON types."""
