@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,8 @@ from realfill.delivery.table import Row
 from realfill.imaging.ops import Pixels, shrink_to
 from realfill.photo_io.color_management import read_srgb
 from realfill.report.rendering import render
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class ContactSheetSettings:
         rows: Pictures below each other. Set by hand.
         margin: Around the page and between pictures, inches. Set by hand.
         text_height: Of a line below a picture, inches. Set by hand.
+        fonts: Files of fonts with many scripts, as systems have them; the first that there is is used, else Pillow's
+            own, which has the letters of ASCII alone.
     """
 
     side: int = 480
@@ -41,6 +47,7 @@ class ContactSheetSettings:
     rows: int = 4
     margin: float = 0.3
     text_height: float = 0.15
+    fonts: tuple[str, ...] = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def _draw_page(thumbnails: Sequence[Thumbnail], heading: str, settings: ContactS
     margin, line = round(settings.margin * dots), round(settings.text_height * dots)
     page = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(round(0.75 * line))
+    font = _load_font(settings.fonts, round(0.75 * line))
     draw.text((margin, margin // 2), _fit(heading, width - 2 * margin, font), "black", font)
     cell_width = (width - margin) // settings.columns
     cell_height = (height - 2 * margin) // settings.rows
@@ -135,9 +142,20 @@ def _fit_picture(jpeg: bytes, box: tuple[int, int]) -> Pixels:
         return np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
 
 
-def _fit(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As much of a text as a line has room for."""
+def _load_font(names: Sequence[str], size: int) -> Font:
+    for name in names:
+        with suppress(OSError):
+            return ImageFont.truetype(name, size)
+    return ImageFont.load_default(size)
+
+
+def _fit(text: str, width: int, font: Font) -> str:
+    """As much of a text as a line has room for, in letters that the font has."""
     text = text.encode("utf-8", errors="replace").decode()
+    if not isinstance(font, ImageFont.FreeTypeFont) or font.getname()[0] == "Aileron":  # Pillow's own
+        plain = unicodedata.normalize("NFKD", text)
+        text = "".join(char for char in plain if not unicodedata.combining(char))
+        text = text.encode("ascii", errors="replace").decode()
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}…") > width:
