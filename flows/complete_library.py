@@ -35,6 +35,9 @@ from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
 from realfill.library.staleness import FreshnessCache
 from realfill.library.work_orders import WorkOrder
+from realfill.review.application import write_choices
+from realfill.review.collection import Collection
+from realfill.review.journal import Journal
 
 
 @flow(name="complete-library", persist_result=True, result_serializer="json")
@@ -74,6 +77,7 @@ def complete_library(
     load_params(clone.root / "params.yaml")  # an error in it is no album's own
     names = _choose_albums(clone, albums)
     note = _renew_engine(clone)
+    _write_choices(clone)
     freshness = FreshnessCache.read(clone)
     stale = find_stale(clone, freshness, names, again)
     context = work_orders.shared_context(clone)
@@ -195,6 +199,14 @@ def _renew_engine(library: Library) -> str:
     for warning in renewal.warnings:
         get_run_logger().warning("%s", warning)
     return "\n".join(renewal.notes)
+
+
+def _write_choices(library: Library) -> None:
+    """Write what was decided in the review into the albums, which are stale then."""
+    if not library.album_names or not Journal(library.root).path.is_file():
+        return
+    for name, error in write_choices(Collection(library.root)).items():
+        get_run_logger().warning("The choice about %s is not applied: %s", name, error)
 
 
 def _complete_here(

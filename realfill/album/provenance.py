@@ -52,18 +52,19 @@ def build_provenance(
     Raises:
         StageError: A stage has not run, or the candidate no longer exists.
     """
-    row = read_candidate(album, candidate)
+    row = _read_candidate(album, candidate)
     model = Path(row.model or params.base.model).name
-    authenticity = read_document(album.work("blend") / "blend.json")["authenticity"]
+    blended = read_document(album.work("blend") / "blend.json")
     values = params.model_dump(mode="json", by_alias=True)
     values["base"]["model"] = model
+    del values["delivery"]  # names files of this machine
     return {
         "album": album.name,
         "photo": photo.name,
         "digest": digest(photo),
         "digital_source_type": source_type,
         "generate": params.blend.generate,
-        "verdict": asdict(judge_authenticity(authenticity)),
+        "verdict": asdict(judge_authenticity(blended["authenticity"])),
         "inputs": [
             {"role": row.role, "file": row.file, "digest": row.digest, "verdict": row.verdict}
             for row in read_inputs(album)
@@ -75,9 +76,10 @@ def build_provenance(
         "tuning": read_document(album.work("finetune") / "metrics.json"),
         "candidate": candidate,
         "kind": row.kind,
+        "kinds": blended["kinds"],
         "seed": row.seed,
         "geometry": asdict(read_placement_summary(album)),
-        "authenticity": authenticity,
+        "authenticity": blended["authenticity"],
         "left_as": left_as,
         "ranking": [asdict(row) for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)],
         "params": values,
@@ -85,12 +87,7 @@ def build_provenance(
     }
 
 
-def read_candidate(album: Album, number: int) -> Candidate:
-    """The row of the candidate that was blended.
-
-    Raises:
-        StageError: It no longer exists.
-    """
+def _read_candidate(album: Album, number: int) -> Candidate:
     rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     row = next((row for row in rows if row.candidate == number), None)
     if row is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-GENERATED_KINDS = ("noise", "guided")  # kinds of candidates that the model samples
+GENERATED_KINDS = frozenset({"noise", "guided"})  # kinds of candidates that the model samples
 
 
 class AuthenticityClass(IntEnum):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from realfill.core.errors import ParamsError
-from realfill.core.params import Params
+from realfill.core.params import AlbumParams
 from realfill.core.validation import Section, known_keys, read_yaml, refuse_lookalikes, validate_section
 
 _MAX_SIDE = 10_000_000  # pixels: more than any photo has
@@ -87,13 +87,13 @@ def read_settings(path: Path) -> AlbumSettings:
         return AlbumSettings()
     _check_file(path)
     values = read_yaml(path)
-    known = [*known_keys(HoleDescription), *known_keys(Params)]
+    known = [*known_keys(HoleDescription), *known_keys(AlbumParams)]
     unknown = [key for key in values if key not in known]
     if unknown:
         raise ParamsError(f"There is no setting {unknown[0][:50]!r}.", f"Known here: {', '.join(known)}.", path)
     values = {key: value for key, value in values.items() if value is not None}
-    overrides = {key: values.pop(key) for key in known_keys(Params) if key in values}
-    validate_section(Params, overrides, path)
+    overrides = {key: values.pop(key) for key in known_keys(AlbumParams) if key in values}
+    validate_section(AlbumParams, overrides, path)
     return validate_section(AlbumSettings, values | {"overrides": overrides}, path)
 
 

@@ -17,6 +17,8 @@ from realfill.core.validation import Section, parse_yaml, read_yaml, validate_se
 
 PROFILES = ("quick", "paper")
 
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # pixels
+
 
 class BaseParams(Section):
     """The base model that is tuned and sampled, and the device it runs on."""
@@ -114,11 +116,25 @@ class RankParams(Section):
     pictured_matches: int = Field(80, ge=1, le=1000, description="Matches drawn in matches.png.")
 
 
+class Region(Section):
+    """A part of the hole that shows another candidate than the rest."""
+
+    candidate: int = Field(ge=0, description="Number of the candidate.")
+    polygon: tuple[tuple[Coordinate, Coordinate], ...] = Field(
+        min_length=3,
+        max_length=5000,
+        description="Its outline: points x, y, pixels of the upright, extended photo.",
+    )
+
+
 class BlendParams(Section):
     """Blending the chosen candidate into the photo."""
 
     candidate: Literal["best"] | Annotated[int, Field(ge=0)] = Field(
         "best", description="The best-ranked candidate, or the number of another one."
+    )
+    regions: tuple[Region, ...] = Field(
+        (), max_length=100, description="Parts of the hole that show other candidates; later ones lie on top."
     )
     feather: float = Field(1.0, ge=0, le=20, description="Blend band around the hole, % of the window's side.")
     match_color: bool = Field(
@@ -166,8 +182,25 @@ class ExportParams(Section):
         return values | {"gps": given[0], "privacy": privacy | {"position": given[0]}}
 
 
-class Params(Section):
-    """All parameters: what decides the result besides the photos and the description of the hole."""
+class DeliveryParams(Section):
+    """What `realfill deliver` writes. No stage reads it, and no album can change it."""
+
+    names: str = Field(
+        "{album}",
+        min_length=1,
+        max_length=200,
+        description="Names of the files, without suffix, of {album}, {target}, {number}.",
+    )
+    credentials: Literal["none", "sign"] = Field("none", description="sign: with content credentials (C2PA).")
+    certificate: str = Field(
+        "", description='PEM file, the certificate first; "": the one of `realfill credentials init`.'
+    )
+    key: str = Field("", description='PEM file of its private key (PKCS#8); "": that of `realfill credentials init`.')
+    time_stamp: str = Field("", description='Address of a time-stamp server (RFC 3161); "": none.')
+
+
+class AlbumParams(Section):
+    """What decides the result besides the photos and the description of the hole; an `album.yaml` may set it too."""
 
     profile: Literal["quick", "paper"] | None = Field(
         None, description="A named set of values that wins over params.yaml."
@@ -181,6 +214,12 @@ class Params(Section):
     rank: RankParams = RankParams()
     blend: BlendParams = BlendParams()
     export: ExportParams = ExportParams()
+
+
+class Params(AlbumParams):
+    """All parameters."""
+
+    delivery: DeliveryParams = DeliveryParams()
 
     def section(self, name: str) -> dict[str, Any]:
         """The values of one section as JSON types."""

@@ -136,7 +136,7 @@ def write_album_page(
         verdict=provenance["verdict"],
         warnings=provenance["warnings"],
         source_type=provenance["digital_source_type"].rpartition("/")[2],
-        is_generated=provenance["kind"] in GENERATED_KINDS,
+        is_generated=not GENERATED_KINDS.isdisjoint(provenance["kinds"]),
         is_completed=provenance["generate"] != "never",
         document=album.provenance.name,
         views=_save_views(mask, _Layers(before, completed, overlay), page),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from realfill import __version__
 from realfill.album.layout import Album
-from realfill.album.provenance import build_provenance, read_candidate
+from realfill.album.provenance import build_provenance
 from realfill.album.schemas import GENERATED_KINDS
 from realfill.album.store import accepted_references, mask_path, read_document, read_inputs, read_window
 from realfill.album.verdict import LEFT
@@ -75,8 +76,7 @@ def run(album: Album, params: Params) -> ExportResult:
     file_format = target_format if params.export.format == "same" else _FORMATS[params.export.format]
     opaque = _blacken_left(album, photo)
     srgb, about = to_srgb(opaque), metadata.read(album.target)
-    kind = read_candidate(album, int(blended["candidate"])).kind
-    source_type = _choose_source_type(album, about, kind)
+    source_type = _choose_source_type(album, about, blended["kinds"])
     delivery = Delivery(
         _read_reframing(album, photo),
         encode_thumbnail(srgb),
@@ -126,11 +126,11 @@ def _require_unchanged(album: Album) -> None:
             raise OutputError(problem, "Move it to another place, then run again.", photo)
 
 
-def _choose_source_type(album: Album, about: Metadata, kind: str) -> str:
-    """The digital source type of the finished photo, which a candidate of a kind completes."""
+def _choose_source_type(album: Album, about: Metadata, kinds: Iterable[str]) -> str:
+    """The digital source type of the finished photo, which candidates of some kinds complete."""
     references = [metadata.read(path) for path in accepted_references(album)]
     return xmp.choose_source_type(
-        generated=kind in GENERATED_KINDS,
+        generated=not GENERATED_KINDS.isdisjoint(kinds),
         target=(about.xmp, about.xmp_extension),
         references=(packet for each in references for packet in (each.xmp, each.xmp_extension)),
     )

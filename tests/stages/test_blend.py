@@ -114,6 +114,7 @@ def test_the_best_ranked_candidate_is_taken_unless_a_number_is_given(tmp_path: P
     assert best.candidate == 1
     assert json.loads((album.work("blend") / "blend.json").read_text()) == {
         "candidate": 1,
+        "kinds": ["noise"],
         "feather": best.feather,
         "authenticity": {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0},
         "box": list(best.box),

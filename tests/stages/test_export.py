@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from realfill.album.layout import Album
+from realfill.album.store import read_document
 from realfill.core.atomic_io import MARK, write_json
 from realfill.core.errors import ExportError, OutputError, StageError
 from realfill.core.hashing import digest
@@ -102,7 +103,10 @@ def leave_transparent(album: Album) -> np.ndarray:
     write_lossless_tiff(album.work("blend") / "composite.tif", replace(blended, alpha=alpha))
     write_png(album.work("blend") / "authenticity.png", np.zeros(left.shape, np.uint8))
     shares = {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 0.0, "left": 1.0, "score": 0.0}
-    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 0, "authenticity": shares})
+    write_json(
+        album.work("blend") / "blend.json",
+        {"candidate": 1, "kinds": ["placed"], "feather": 0, "authenticity": shares},
+    )
     return left
 
 
@@ -193,6 +197,16 @@ def test_a_photo_is_called_generated_only_where_a_model_made_a_part_of_it(
     assert xmp.read_source_type(metadata.read(result.photo).xmp or b"").endswith(f"/{source_type}")
     assert json.loads(result.provenance.read_text())["digital_source_type"].endswith(f"/{source_type}")
     assert said in result.page.read_text()
+
+
+def test_a_region_of_a_generated_candidate_makes_the_photo_partly_generated(tmp_path: Path) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, "placed")
+    blended = read_document(album.work("blend") / "blend.json")
+    write_json(album.work("blend") / "blend.json", {**blended, "kinds": ["noise", "placed"]})
+    result = export.run(album, load_params())
+    assert json.loads(result.provenance.read_text())["digital_source_type"].endswith("TrainedAlgorithmicMedia")
+    assert "Part of this photo is generated" in result.page.read_text()
 
 
 def test_a_generated_reference_makes_a_synthetic_composite(tmp_path: Path) -> None:
