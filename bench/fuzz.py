@@ -3,10 +3,10 @@
     python bench/fuzz.py FOLDER
     python bench/fuzz.py --tries 500
 
-The files are those of a folder, or photos of every kind that are damaged at random. Every file is tried under its own
-name and as a .jpg: first each by itself, with its time and the peak memory of the process that decodes it, then all of
-them as the references of one album. The exit code is 1 if anything crashes, takes longer than 5 s, or needs more than
-1 GB.
+The files are those of a folder, or photos of every kind that are damaged at random. Every file is tried under its
+own name and as a .jpg: first each by itself, with its time and the peak memory of the process that decodes it, then
+all of them as the references of one album. The exit code is 1 if anything crashes, takes longer than 5 s, or needs
+more than 1 GB.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _make_album(root: Path, hostile: list[Path]) -> Album:
 
 
 def _try_alone(path: Path, intact: Path) -> Row:
-    context = multiprocessing.get_context("fork")  # so that peak memory is this file's alone
+    context = multiprocessing.get_context("forkserver")  # so that peak memory is this file's alone
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_decode, args=(path, intact, sender))
     start = time.perf_counter()
