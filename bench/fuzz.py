@@ -94,7 +94,7 @@ def _make_album(root: Path, hostile: list[Path]) -> Album:
 
 
 def _try_alone(path: Path, intact: Path) -> Row:
-    context = multiprocessing.get_context("fork")  # so that peak memory is this file's alone
+    context = multiprocessing.get_context("forkserver")  # so that peak memory is this file's alone
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_decode, args=(path, intact, sender))
     start = time.perf_counter()

@@ -39,21 +39,22 @@ def write_hostile(folder: Path, count: int, seed: int) -> None:
 
 
 def _photos() -> Iterator[tuple[str, bytes]]:
-    for name, options in {
+    encoded: dict[str, dict[str, object]] = {
         "baseline.jfif": {},
         "progressive.jpe": {"progressive": True},
         "restarts.jpg": {"restart_marker_rows": 1},
         "xmp.jpg": {"xmp": _ORIENTATION.encode()},
         "plain.avif": {},
         "plain.webp": {"xmp": _ORIENTATION.encode()},
-    }.items():
+    }
+    for name, options in encoded.items():
         yield name, _save(PHOTO, Image.registered_extensions()[f".{name.partition('.')[2]}"], **options)
     text = PngInfo()
     text.add_itxt("XML:com.adobe.xmp", _ORIENTATION, zip=True)
     text.add_text("Comment", "x" * (24 << 20), zip=True)
     yield "texts.png", _save(PHOTO, "PNG", pnginfo=text, icc_profile=bytes(24 << 20))
     yield "bomb.png", _bomb()
-    yield "deep.avif", imagecodecs.avif_encode(DEEP >> 6, bitspersample=10, primaries=9, transfer=16)
+    yield "deep.avif", bytes(imagecodecs.avif_encode(DEEP >> 6, bitspersample=10, primaries=9, transfer=16))
     heic = io.BytesIO()
     image = pillow_heif.from_bytes("RGB;16", (PHOTO.shape[1], PHOTO.shape[0]), DEEP.tobytes())
     image.save(heic, bit_depth=10, color_primaries=9, transfer_characteristics=18)
@@ -69,7 +70,7 @@ def _photos() -> Iterator[tuple[str, bytes]]:
 
 def _save(pixels: np.ndarray, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(file, kind, **options)
     return file.getvalue()
 
 

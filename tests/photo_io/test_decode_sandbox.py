@@ -17,7 +17,7 @@ from realfill.photo_io.decode_sandbox import DecodeSandbox, SandboxSettings
 from realfill.photo_io.photo_info import InspectionSettings, inspect_photo
 from support.camera_photos import save_image
 
-NAMES = ("a.jpg", "a.png", "a.webp", "a.tif", "a.heic")
+NAMES = ("a.jpg", "a.png", "a.webp", "a.tif", "a.heic", "a.avif")
 
 
 @pytest.fixture(scope="module")
