@@ -167,9 +167,11 @@ def _add_reading(app: FastAPI, review: Review) -> None:
 
     @app.get("/tiles/{name}/{kind}/{number}/{version}/{level}/{column}/{row}")
     def _tile(name: str, kind: Kind, number: int, version: str, level: int, column: int, row: int) -> Response:
-        album = review.album(name)
-        pyramid = review.layers.pyramid(album, review.decision(name), kind, number, version)
-        tile = pyramid and cut_tile(pyramid, level, column, row)
+        album, decision = review.album(name), review.decision(name)
+        layer = review.layers.find(album, decision, kind, number)
+        if layer is not None and layer.version != version:
+            return Response(status_code=204)  # it changed since the page asked
+        tile = layer and cut_tile(review.layers.pyramid(album, decision, layer), level, column, row)
         if not tile:
             raise HTTPException(404, "There is no such tile.")
         return Response(tile[0], media_type=tile[1], headers={"Cache-Control": "private, max-age=86400, immutable"})

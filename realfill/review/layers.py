@@ -102,28 +102,25 @@ class Layers:
             self._described[album.name] = state, _describe(album, decision)
         return self._described[album.name][1]
 
-    def pyramid(
-        self, album: FinishedAlbum, decision: Decision, kind: Kind, number: int, version: str
-    ) -> Pyramid | None:
-        """The pyramid of a layer; None if there is no such layer, or not of this version.
+    def find(self, album: FinishedAlbum, decision: Decision, kind: Kind, number: int) -> Layer | None:
+        """The layer of this kind and number as it is now, or None."""
+        layers = self.describe(album, decision)
+        return next((layer for layer in layers if (layer.kind, layer.number) == (kind, number)), None)
+
+    def pyramid(self, album: FinishedAlbum, decision: Decision, layer: Layer) -> Pyramid:
+        """The pyramid of a layer.
 
         Raises:
             RealFillError: What it is made of cannot be read.
         """
-        for layer in self.describe(album, decision):
-            if (layer.kind, layer.number, layer.version) == (kind, number, version):
-                return self._pyramid(album, decision, layer)
-        return None
+        key = album.name, layer.kind, layer.number, layer.version
+        return self._cache.get(key, lambda: self._build(album, decision, layer))
 
     def prepare(self, album: FinishedAlbum, decision: Decision, candidates: int) -> None:
         """Blend the best candidates of an album ahead, so that they are shown at once."""
         layers = [layer for layer in self.describe(album, decision) if layer.kind is Kind.CANDIDATE]
         for layer in layers[:candidates]:
             self._preview(album, layer)
-
-    def _pyramid(self, album: FinishedAlbum, decision: Decision, layer: Layer) -> Pyramid:
-        key = album.name, layer.kind, layer.number, layer.version
-        return self._cache.get(key, lambda: self._build(album, decision, layer))
 
     def _build(self, album: FinishedAlbum, decision: Decision, layer: Layer) -> Pyramid:
         match layer.kind:
@@ -144,7 +141,7 @@ class Layers:
                 patch, left, top = _draw_authenticity(album)
             case Kind.PLACED:
                 patch, left, top = _draw_placed(album)
-        return PatchedPyramid(self._pyramid(album, decision, self.describe(album, decision)[0]), patch, left, top)
+        return PatchedPyramid(self.pyramid(album, decision, self.describe(album, decision)[0]), patch, left, top)
 
     def _preview(self, album: FinishedAlbum, layer: Layer) -> Patch:
         """The part of the photo that a candidate changes; kept beside the album's stages."""

@@ -184,11 +184,9 @@ class PyramidCache:
 
     def _evict(self, newest: Hashable) -> None:
         with self._mutex:
-            ready = [key for key, future in self._pyramids.items() if future.done() and key != newest]
-            sizes = {key: self._pyramids[key].result().nbytes for key in ready}
+            sizes = {key: future.result().nbytes for key, future in self._pyramids.items() if future.done()}
             used = sum(sizes.values())
-            for key in ready:
-                if used <= self._limit:
-                    return
-                used -= sizes[key]
-                del self._pyramids[key]
+            for key in sizes:
+                if used > self._limit and key != newest:
+                    used -= sizes[key]
+                    del self._pyramids[key]

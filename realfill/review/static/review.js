@@ -3,7 +3,7 @@
 import { albumPath, apply, decide, get } from "./api.js";
 import { Drawing } from "./drawing.js";
 import { KEYS, listen, singleKeys } from "./keys.js";
-import { layerKey, Viewer } from "./viewer.js";
+import { layerKey, Outdated, Viewer } from "./viewer.js";
 
 const AHEAD = 2; // albums that are loaded ahead
 const BLINK = 500; // milliseconds
@@ -78,7 +78,7 @@ async function open(number) {
   Object.assign(summary, summary.details);
   showAlbum();
   await show(base());
-  if (summary === current()) loadAhead();
+  if (summary === current()) loadAhead().catch(() => {}); // it is told when it is shown
 }
 
 async function loadAhead() {
@@ -119,7 +119,7 @@ async function show(wanted) {
   try {
     if (await photo.show(album(), ...pair)) showComparison();
   } catch (error) {
-    warn(error.message);
+    if (!(error instanceof Outdated)) warn(error.message);
   }
 }
 
