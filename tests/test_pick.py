@@ -8,6 +8,8 @@ from pathlib import Path
 from realfill.album.discovery import open_album
 from realfill.core.params import load_params
 from realfill.library.repository import Library
+from realfill.review.application import is_outdated, write_choices
+from realfill.review.collection import Collection
 from realfill.stages import export
 from support.finished_album import finish
 from support.libraries import call, change_yaml, make_library, parse_stages
@@ -31,6 +33,14 @@ def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(tm
     change_yaml(library / "params.yaml", "blend", feather=2.5)
     assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
     assert chosen(library) == other
+    collection = Collection(library)
+    pick = collection.journal.append("attic", "pick", {"candidate": best, "before": other})
+    assert call(library, "realfill", "review", "--apply") == "attic: made again\n"
+    assert chosen(library) == best
+    assert not is_outdated(collection.albums()["attic"], collection.journal.decisions()["attic"])
+    assert parse_stages(call(library, "dvc", "repro")) == [], "what the review applied is up to date"
+    collection.journal.append("attic", "undo", pick.id)
+    assert write_choices(collection) == {}
     call(library, "realfill", "pick", "attic", "best")
     stale = json.loads(call(library, "dvc", "status", "--json"))
     assert set(stale) == {"gallery", *(f"data/albums/attic/dvc.yaml:{stage}" for stage in ("blend", "export"))}

@@ -32,7 +32,7 @@ export class Viewer {
       minPixelRatio: 0.9,
       imageSmoothingEnabled: false,
       maxZoomPixelRatio: 8,
-      minZoomImageRatio: 0.5,
+      minZoomImageRatio: 0.02, // small photos are shown at 100 % too
       visibilityRatio: 0.3,
       preserveImageSizeOnResize: true,
       imageLoaderLimit: 6,
