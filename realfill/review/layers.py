@@ -134,8 +134,8 @@ class Layers:
         folder = _preview_folder(album)
         with self._blending:
             for path in folder.glob(f"{layer.number}_*.png"):
-                _, left, top = path.stem.split("_")
-                return read_png(path), int(left), int(top)
+                x, y = path.stem.split("_")[1:]
+                return read_png(path), int(x), int(y)
             patch, left, top = compose_candidates(album, layer.number, ())
             _remove_other_previews(folder)
             folder.mkdir(parents=True, exist_ok=True)
@@ -157,21 +157,21 @@ def describe_candidates(album: FinishedAlbum) -> list[dict[str, Any]]:
 
 
 def _describe(album: FinishedAlbum, decision: Decision) -> list[Layer]:
-    window, photo = read_window(album.album), album.provenance["digest"][:16]
+    window, version = read_window(album.album), album.provenance["digest"][:16]
     size = (window.canvas_width, window.canvas_height)
-    layers = [Layer(Kind.AFTER, 0, photo, "Photo", *size), Layer(Kind.BEFORE, 0, photo, "Before", *size)]
+    layers = [Layer(Kind.AFTER, 0, version, "Photo", *size), Layer(Kind.BEFORE, 0, version, "Before", *size)]
     if _is_other_choice(album, decision):
-        layers.append(Layer(Kind.CHOICE, 0, _version(photo, decision.choice), "Choice", *size))
+        layers.append(Layer(Kind.CHOICE, 0, _version(version, decision.choice), "Choice", *size))
     for row in _ranking(album):
         label = f"Candidate {row.candidate}"
-        layers.append(Layer(Kind.CANDIDATE, row.candidate, photo, label, *size))
-    layers.append(Layer(Kind.AUTHENTICITY, 0, photo, "Authenticity", *size))
-    layers.append(Layer(Kind.PLACED, 0, photo, "Placed references", *size))
+        layers.append(Layer(Kind.CANDIDATE, row.candidate, version, label, *size))
+    layers.append(Layer(Kind.AUTHENTICITY, 0, version, "Authenticity", *size))
+    layers.append(Layer(Kind.PLACED, 0, version, "Placed references", *size))
     strokes = [stroke.model_dump(mode="json") for stroke in decision.strokes]
-    layers.append(Layer(Kind.MASK, 0, _version(photo, strokes), "Mask", *size))
-    for number, row in enumerate(_references(album)):
-        name = row.file.rpartition("/")[2]
-        layers.append(Layer(Kind.REFERENCE, number, row.digest[:16], name, row.width, row.height))
+    layers.append(Layer(Kind.MASK, 0, _version(version, strokes), "Mask", *size))
+    for number, photo in enumerate(_references(album)):
+        name = photo.file.rpartition("/")[2]
+        layers.append(Layer(Kind.REFERENCE, number, photo.digest[:16], name, photo.width, photo.height))
     return layers
 
 

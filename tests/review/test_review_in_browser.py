@@ -237,7 +237,11 @@ def test_the_mask_is_repainted_up_to_its_edges_and_undone_stroke_by_stroke(chrom
     decided(albums, lambda decisions: decisions["harbor"].strokes[-1].tool == "grow")
     for left in (2, 1, 0):
         undo(chrome)
-        decided(albums, lambda decisions, left=left: len(decisions["harbor"].strokes) == left)
+        wait_for_strokes(albums, left)
+
+
+def wait_for_strokes(albums: Path, count: int) -> None:
+    decided(albums, lambda decisions: len(decisions["harbor"].strokes) == count)
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
