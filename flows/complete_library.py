@@ -77,7 +77,6 @@ def complete_library(
     load_params(clone.root / "params.yaml")  # an error in it is no album's own
     names = _choose_albums(clone, albums)
     note = _renew_engine(clone)
-    _write_choices(clone)
     freshness = FreshnessCache.read(clone)
     stale = find_stale(clone, freshness, names, again)
     context = work_orders.shared_context(clone)
@@ -113,12 +112,15 @@ def count_outcomes(result: Mapping[str, Any]) -> str:
 def find_stale(library: Library, freshness: FreshnessCache, names: list[str], again: bool) -> list[str]:
     """Find the albums that DVC does not find up to date, and record their photos with DVC.
 
+    What was decided in the review is written into them before.
+
     Args:
         library: The library's own clone.
         freshness: Which albums are known to be up to date; it is updated.
         names: The albums to look at.
         again: Whether to include albums in quarantine that did not change.
     """
+    _write_choices(library)
     stale = []
     for name in library.misnamed_folders:
         get_run_logger().warning("%s is left out: no album can have this name. Rename the folder.", name)

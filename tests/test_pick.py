@@ -8,6 +8,8 @@ from pathlib import Path
 from realfill.album.discovery import open_album
 from realfill.core.params import load_params
 from realfill.library.repository import Library
+from realfill.review.application import is_outdated, write_choices
+from realfill.review.collection import Collection
 from realfill.stages import export
 from support.finished_album import finish
 from support.libraries import call, change_yaml, copy_library, parse_stages
@@ -32,6 +34,14 @@ def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(
     change_yaml(library / "params.yaml", "blend", feather=2.5)
     assert parse_stages(call(library, "dvc", "repro")) == ["roof blend", "roof export", "gallery"]
     assert chosen(library) == other
+    collection = Collection(library)
+    pick = collection.journal.append("roof", "pick", {"candidate": best, "before": other})
+    assert call(library, "realfill", "review", "--apply") == "roof: made again\n"
+    assert chosen(library) == best
+    assert not is_outdated(collection.albums()["roof"], collection.journal.decisions()["roof"])
+    assert parse_stages(call(library, "dvc", "repro")) == [], "what the review applied is up to date"
+    collection.journal.append("roof", "undo", pick.id)
+    assert write_choices(collection) == {}
     call(library, "realfill", "pick", "roof", "best")
     stale = json.loads(call(library, "dvc", "status", "--json"))
     assert set(stale) == {"gallery", *(f"data/albums/roof/dvc.yaml:{stage}" for stage in ("blend", "export"))}

@@ -94,7 +94,7 @@ def override_shapes(album: Album) -> None:
     for name in names:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if isinstance(root, yaml.MappingNode) and (node := _child(root, name)):
-            end = "" if node.flow_style else "\n"
+            end = "" if isinstance(node, yaml.CollectionNode) and node.flow_style else "\n"
             text = _replace_node(text, node, f"[]{end}")
     if path.is_symlink() or parse_yaml(text) != values | {name: [] for name in names}:
         problem = "The mask takes the place of the shapes, which cannot be removed from this file safely."

@@ -13,12 +13,14 @@ from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from realfill.album.candidate_override import check_candidate
+from realfill.album.discovery import open_album
 from realfill.album.store import read_window
 from realfill.core.errors import RealFillError
 from realfill.review.background import Background
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision, active_entries
-from realfill.review.layers import Kind, Layers, describe_candidates, find_doubtful_places
+from realfill.review.layer_pixels import find_doubtful_places
+from realfill.review.layers import Kind, Layers, describe_candidates
 from realfill.review.mask_edits import keep_mask, read_described_hole
 from realfill.review.pyramid import SETTINGS, cut_tile
 
@@ -167,10 +169,16 @@ def _add_reading(app: FastAPI, review: Review) -> None:
 
     @app.get("/tiles/{name}/{kind}/{number}/{version}/{level}/{column}/{row}")
     def _tile(name: str, kind: Kind, number: int, version: str, level: int, column: int, row: int) -> Response:
-        album = review.album(name)
-        pyramid = review.layers.pyramid(album, review.decision(name), kind, number, version)
-        tile = pyramid and cut_tile(pyramid, level, column, row)
-        if not tile:
+        album, decision = review.album(name), review.decision(name)
+        layer = review.layers.find(album, decision, kind, number)
+        if layer is None:
+            raise HTTPException(404, "There is no such layer.")
+        layers, is_current = review.layers, layer.version == version
+        pyramid = layers.pyramid(album, decision, layer) if is_current else layers.former(album, layer, version)
+        if pyramid is None:
+            return Response(status_code=204)  # it changed since the page was told of it
+        tile = cut_tile(pyramid, level, column, row)
+        if tile is None:
             raise HTTPException(404, "There is no such tile.")
         return Response(tile[0], media_type=tile[1], headers={"Cache-Control": "private, max-age=86400, immutable"})
 
@@ -187,7 +195,7 @@ def _add_deciding(app: FastAPI, review: Review) -> None:
         try:
             value = _COMPLETIONS.get(str(subject), _as_it_is)(review, album, value)
             review.collection.journal.append(album.name, str(subject), value, str(document.get("id")))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             logger.info("A decision is refused:", exc_info=error)
             raise HTTPException(422, "This is nothing that can be decided.") from error
         return review.details(album)
@@ -210,7 +218,8 @@ def _complete_pick(review: Review, album: FinishedAlbum, value: Any) -> Any:
     """Check the candidate, and note what `album.yaml` had before."""
     _refuse_while_repainted(review, album)
     check_candidate(album.album, str(value["candidate"]))
-    before = (album.album.settings.overrides.get("blend") or {}).get("candidate", "best")
+    blend = open_album(album.album.root).settings.overrides.get("blend") or {}
+    before = blend.get("candidate", "best")
     return {**value, "before": before}
 
 

@@ -138,7 +138,7 @@ def _write_mask(album: Album, decision: Decision, folder: Path) -> None:
             shutil.copyfile(path, copy)
     override_shapes(album)
     mask = album.root / "target" / "mask.png"
-    atomic_write(mask, imagecodecs.png_encode(wanted))
+    atomic_write(mask, bytes(imagecodecs.png_encode(wanted)))
     if album.mask and album.mask != mask:
         album.mask.unlink()
 

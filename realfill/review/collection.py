@@ -115,9 +115,11 @@ class Collection:
             return {name: album for name, album in albums.items() if album is not None}
 
     def find(self, name: str) -> FinishedAlbum | None:
-        """The finished album of that name among those that were listed last, as it is now, or None."""
+        """The finished album of that name as it is now, or None."""
         with self._mutex:
-            return self._read(self._by_name[name]) if name in self._by_name else None
+            if name in self._by_name:
+                return self._read(self._by_name[name])
+        return self.albums().get(name)
 
     def in_order(self) -> list[FinishedAlbum]:
         """The finished albums, those that need a look first, and among them the least authentic ones."""

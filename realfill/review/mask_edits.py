@@ -79,7 +79,7 @@ def keep_mask(mask: Pixels, folder: Path) -> str:
     name = digest_mask(mask)
     path = _path(name, folder)
     if not path.is_file():
-        atomic_write(path, imagecodecs.png_encode(mask))
+        atomic_write(path, bytes(imagecodecs.png_encode(mask)))
     return name
 
 

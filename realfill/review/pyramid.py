@@ -182,13 +182,17 @@ class PyramidCache:
             self._evict(key)
         return future.result()
 
+    def kept(self, key: Hashable) -> Pyramid | None:
+        """The pyramid of this key if it is kept, else None."""
+        with self._mutex:
+            future = self._pyramids.get(key)
+        return future.result() if future and future.done() else None
+
     def _evict(self, newest: Hashable) -> None:
         with self._mutex:
-            ready = [key for key, future in self._pyramids.items() if future.done() and key != newest]
-            sizes = {key: self._pyramids[key].result().nbytes for key in ready}
+            sizes = {key: future.result().nbytes for key, future in self._pyramids.items() if future.done()}
             used = sum(sizes.values())
-            for key in ready:
-                if used <= self._limit:
-                    return
-                used -= sizes[key]
-                del self._pyramids[key]
+            for key, size in sizes.items():
+                if used > self._limit and key != newest:
+                    used -= size
+                    del self._pyramids[key]

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realfill.core.errors import LibraryError, OutputError
-from realfill.review.decisions import Decision, Entry, Region, digest_source, fold
+from realfill.core.params import Region
+from realfill.review.decisions import Decision, Entry, digest_source, fold
 from realfill.review.journal import Journal, journal_folder, load_decisions
 
 PROVENANCE = {

@@ -19,7 +19,8 @@ SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 def write_finished_albums(root: Path, source: Path, names: Sequence[str]) -> Path:
     """Write albums of these names, copies of one that are finished, into a folder."""
     for name in names:
-        export.run(finish(Path(shutil.copytree(source, root / name))), load_params())
+        album = finish(Path(shutil.copytree(source, root / name)))
+        export.run(album, load_params(assignments=["blend.detail=false"]))  # with which candidates are blended soon
     return root
 
 

@@ -3,7 +3,7 @@
 import { albumPath, apply, decide, get } from "./api.js";
 import { Drawing } from "./drawing.js";
 import { KEYS, listen, singleKeys } from "./keys.js";
-import { layerKey, Viewer } from "./viewer.js";
+import { layerKey, Outdated, Viewer } from "./viewer.js";
 
 const AHEAD = 2; // albums that are loaded ahead
 const BLINK = 500; // milliseconds
@@ -78,7 +78,7 @@ async function open(number) {
   Object.assign(summary, summary.details);
   showAlbum();
   await show(base());
-  if (summary === current()) loadAhead();
+  if (summary === current()) loadAhead().catch(() => {}); // it is told when it is shown
 }
 
 async function loadAhead() {
@@ -119,7 +119,7 @@ async function show(wanted) {
   try {
     if (await photo.show(album(), ...pair)) showComparison();
   } catch (error) {
-    warn(error.message);
+    if (!(error instanceof Outdated)) warn(error.message);
   }
 }
 
@@ -262,7 +262,7 @@ function judge(verdict) {
   if (!isShown()) return;
   const summary = current();
   const about = album();
-  if (verdict === "approved" && layer.kind === "candidate" && !isWanted(layer.number)) send("pick", { candidate: layer.number });
+  if (verdict === "approved") takeShown();
   send("verdict", { verdict, reason: "" }, about);
   summary.state = summary.verdict = verdict;
   lastRejected = verdict === "rejected" ? about : null;
@@ -274,10 +274,16 @@ function judge(verdict) {
   else say(`${about.name}: ${verdict}. This was the last album.`);
 }
 
-const isWanted = (number) => {
+// Choose what is shown: a candidate, or the photo as it was delivered, where another choice was made.
+function takeShown() {
   const delivered = album().candidates.find((row) => row.delivered)?.candidate;
-  return (current().candidate ?? delivered) === number;
-};
+  const isOther = layer.kind === "candidate" || (layer.kind === "after" && find("choice"));
+  if (!isOther) return;
+  const number = layer.kind === "candidate" ? layer.number : delivered;
+  const summary = current();
+  if ((summary.candidate ?? delivered) !== number) send("pick", { candidate: number });
+  if (summary.regions) send("region", null);
+}
 
 function explain(reason) {
   if (lastRejected && reason) send("verdict", { verdict: "rejected", reason }, lastRejected);

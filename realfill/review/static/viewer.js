@@ -18,6 +18,9 @@ const tileSource = (album, layer) => ({
 
 export const layerKey = (album, layer) => [album.name, layer.kind, layer.number, layer.version].join("/");
 
+// The layer changed since it was described; a newer description is on its way.
+export class Outdated extends Error {}
+
 export class Viewer {
   constructor(element) {
     this.osd = OSD({
@@ -29,7 +32,7 @@ export class Viewer {
       minPixelRatio: 0.9,
       imageSmoothingEnabled: false,
       maxZoomPixelRatio: 8,
-      minZoomImageRatio: 0.5,
+      minZoomImageRatio: 0.02, // small photos are shown at 100 % too
       visibilityRatio: 0.3,
       preserveImageSizeOnResize: true,
       imageLoaderLimit: 6,
@@ -75,6 +78,7 @@ export class Viewer {
   async add(entry, album, layer) {
     const smallest = await fetch(tileUrl(album, layer)(0, 0, 0)); // a layer that has to be made first blocks one request
     if (!smallest.ok) throw new Error((await smallest.json()).detail);
+    if (smallest.status === 204) throw new Outdated();
     return new Promise((resolve, reject) => {
       this.osd.addTiledImage({
         tileSource: tileSource(album, layer),
