@@ -8,6 +8,7 @@ changed by somebody else, and is not replaced.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from realfill.album.layout import Album
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import MaskError
 from realfill.imaging.ops import Pixels
-from realfill.masking.hole_mask import grow_mask, mask_from_alpha, mask_from_drawing, mask_from_shapes
+from realfill.masking.album_hole import read_album_hole
+from realfill.masking.hole_mask import grow_mask
 from realfill.photo_io.color_management import to_srgb
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.working_files import read_png
@@ -34,14 +36,7 @@ def read_described_hole(album: Album) -> Pixels:
         MaskError: The description is not plausible.
     """
     photo = read_photo(album.target)
-    if album.mask is not None:
-        return mask_from_drawing(read_photo(album.mask), photo, to_srgb(photo))
-    settings = album.settings
-    if settings.boxes or settings.polygons:
-        return mask_from_shapes(settings, photo.width, photo.height)
-    if settings.outpaint or settings.aspect:
-        return np.zeros((photo.height, photo.width), np.uint8)
-    return mask_from_alpha(photo)
+    return read_album_hole(album, photo, to_srgb(photo), max_megapixels=math.inf).mask
 
 
 def draw_strokes(base: Pixels, strokes: Sequence[Stroke]) -> Pixels:
