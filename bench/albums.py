@@ -144,7 +144,7 @@ def format_metric(name: str, value: float) -> str:
 
 def draw_comparison(album: Album) -> Pixels:
     """Hole, result and, where it is known, ground truth: [600, W, 3] uint8 sRGB."""
-    canvas, hole = read_png(canvas_path(album)), read_png(mask_path(album)) > 0
+    canvas, hole = read_srgb(canvas_path(album)), read_png(mask_path(album)) > 0
     pictures = [np.where(hole[..., None], np.uint8(255), canvas), read_srgb(finished_photo(album))]
     if album.ground_truth:
         pictures.append(read_srgb(album.ground_truth))

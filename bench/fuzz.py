@@ -1,10 +1,12 @@
 """Validate hostile files: each must be accepted or refused with a reason, quickly and in little memory.
 
     python bench/fuzz.py FOLDER
+    python bench/fuzz.py --tries 500
 
-Every file is tried under its own name and as a .jpg: first each by itself, with its time and the peak memory of the
-process that decodes it, then all of them as the references of one album. The exit code is 1 if anything crashes,
-takes longer than 5 s, or needs more than 1 GB.
+The files are those of a folder, or photos of every kind that are damaged at random. Every file is tried under its
+own name and as a .jpg: first each by itself, with its time and the peak memory of the process that decodes it, then
+all of them as the references of one album. The exit code is 1 if anything crashes, takes longer than 5 s, or needs
+more than 1 GB.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from hostile import write_hostile
 from skimage import data
 
 from realfill.album.discovery import open_album
@@ -50,10 +53,17 @@ class Row:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    hostile = sorted(path for path in parser.parse_args().folder.iterdir() if path.is_file())
+    parser.add_argument("folder", type=Path, nargs="?", help="a folder of hostile files")
+    parser.add_argument("--tries", type=int, default=0, help="how many damaged photos are made, without a folder")
+    parser.add_argument("--seed", type=int, default=0, help="of the damaged photos")
+    arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
+        folder = arguments.folder or Path(name) / "hostile"
+        if arguments.folder is None:
+            folder.mkdir()
+            write_hostile(folder, arguments.tries, arguments.seed)
+        hostile = sorted(path for path in folder.iterdir() if path.is_file())
         album = _make_album(Path(name) / "album", hostile)
         rows = {path.name: _try_alone(path, album.target) for path in sorted((album.root / "ref").iterdir())}
         for file, row in rows.items():
@@ -84,7 +94,7 @@ def _make_album(root: Path, hostile: list[Path]) -> Album:
 
 
 def _try_alone(path: Path, intact: Path) -> Row:
-    context = multiprocessing.get_context("fork")  # so that peak memory is this file's alone
+    context = multiprocessing.get_context("forkserver")  # so that peak memory is this file's alone
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_decode, args=(path, intact, sender))
     start = time.perf_counter()

@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
     album = open_album(arguments.album)
     hole = read_png(mask_path(album))[..., None] > 0
-    pictures = [np.where(hole, np.uint8(255), read_png(canvas_path(album)))]
+    pictures = [np.where(hole, np.uint8(255), read_srgb(canvas_path(album)))]
     pictures += [read_srgb(path) for path in accepted_references(album)[:1]]
     pictures.append(read_srgb(finished_photo(album)))
     Image.fromarray(join_row(pictures)).save(arguments.picture, quality=88)

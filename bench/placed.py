@@ -22,14 +22,14 @@ import numpy as np
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN, read_completed_canvas, read_proposal
-from realfill.album.store import mask_path, read_placement_summary
+from realfill.album.store import mask_path, read_placement_summary, read_working_profile
 from realfill.compositing.patch_completion import complete_by_patches
 from realfill.core.params import Params, load_params
 from realfill.evaluation.baselines import fill_mean_color, fill_one_homography, fill_telea
 from realfill.evaluation.metrics import Scorer, shrink_to_protocol, squared_error
 from realfill.evaluation.rim import rim_contrast
 from realfill.imaging.ops import Pixels
-from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.color_management import convert_rgb, read_srgb
 from realfill.photo_io.working_files import read_png, write_png
 from realfill.pipeline import run_stage
 
@@ -150,7 +150,8 @@ def measure(album: Album, params: Params, picture: Path) -> Measurement:
     confidence = np.zeros(scorer.hole.shape, np.uint8)
     completed = read_completed_canvas(album)
     assert completed is not None
-    proposal = read_proposal(album)
+    completed = convert_rgb(completed, read_working_profile(album), None)
+    proposal = read_proposal(album, read_srgb)
     if proposal is not None:
         whole = proposal.crop(0, 0, width, height)
         confidence = scorer.resize_labels(whole.confidence)

@@ -70,7 +70,7 @@ def show_result(album: Album, photo: Path, settings: ArtifactSettings = Artifact
         photo: Its finished photo.
         settings: Size and quality of the pictures.
     """
-    canvas = read_png(canvas_path(album))  # [H, W, 3] uint8
+    canvas = read_srgb(canvas_path(album))  # [H, W, 3] uint8
     hole = read_png(mask_path(album))[..., None] > 127  # [H, W, 1] bool
     before = _shrink(np.where(hole, np.uint8(255), canvas), settings.picture_side)
     after = _shrink(read_srgb(photo), settings.picture_side)

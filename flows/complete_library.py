@@ -35,6 +35,9 @@ from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
 from realfill.library.staleness import FreshnessCache
 from realfill.library.work_orders import WorkOrder
+from realfill.review.application import write_choices
+from realfill.review.collection import Collection
+from realfill.review.journal import Journal
 
 
 @flow(name="complete-library", persist_result=True, result_serializer="json")
@@ -109,12 +112,15 @@ def count_outcomes(result: Mapping[str, Any]) -> str:
 def find_stale(library: Library, freshness: FreshnessCache, names: list[str], again: bool) -> list[str]:
     """Find the albums that DVC does not find up to date, and record their photos with DVC.
 
+    What was decided in the review is written into them before.
+
     Args:
         library: The library's own clone.
         freshness: Which albums are known to be up to date; it is updated.
         names: The albums to look at.
         again: Whether to include albums in quarantine that did not change.
     """
+    _write_choices(library)
     stale = []
     for name in library.misnamed_folders:
         get_run_logger().warning("%s is left out: no album can have this name. Rename the folder.", name)
@@ -195,6 +201,14 @@ def _renew_engine(library: Library) -> str:
     for warning in renewal.warnings:
         get_run_logger().warning("%s", warning)
     return "\n".join(renewal.notes)
+
+
+def _write_choices(library: Library) -> None:
+    """Write what was decided in the review into the albums, which are stale then."""
+    if not library.album_names or not Journal(library.root).path.is_file():
+        return
+    for name, error in write_choices(Collection(library.root)).items():
+        get_run_logger().warning("The choice about %s is not applied: %s", name, error)
 
 
 def _complete_here(

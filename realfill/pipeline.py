@@ -206,14 +206,24 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
     return digest_json(
         {
             "code": stage_fingerprint(step),
-            "photos": [[path.relative_to(album.root).as_posix(), digest(path)] for path in photos],
-            "hole": album.settings.model_dump(mode="json", exclude={"overrides"}) if step.name == "masks" else None,
+            "photos": [[path.relative_to(album.root).as_posix(), _photo_digest(path)] for path in photos],
+            "hole": album.settings.model_dump(mode="json", exclude={"overrides"})
+            if step.name in ("validate", "masks")
+            else None,
             "name": album.name if step.name == "export" else None,  # the delivered files bear it
             "params": _values(step, params),
             "model": _model_digest(params) if step.uses_model else None,
             "reads": [digest(stage(name).output(album)) for name in step.reads],
         }
     )
+
+
+def _photo_digest(path: Path) -> str | None:
+    """Digest of a photo; None if it cannot be read: `validate` says so."""
+    try:
+        return digest(path)
+    except OSError:
+        return None
 
 
 def _model_digest(params: Params) -> str | None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import cv2
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 from realfill.core.params import Params, load_params
 from realfill.demo_album import write_demo_album
+from realfill.pipeline import STAGES
+from support.libraries import call, make_library, parse_stages
 from support.models import write_tiny_model
 
 
@@ -54,3 +57,17 @@ def quick_params(tiny_model: Path) -> Params:
             "rank.matcher=sift",
         ]
     )
+
+
+@pytest.fixture(scope="session")
+def finished_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library whose only album, `roof`, `dvc repro` has completed; made once for all workers, and to be copied."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = base / "finished" / "library"
+    with FileLock(base / "finished.lock"):
+        if not (root / "dvc.lock").is_file():  # the last file that is written
+            shutil.rmtree(root.parent, ignore_errors=True)
+            stages = parse_stages(call(make_library(root, "roof"), "dvc", "repro"))
+            assert stages == [*(f"roof {stage.name}" for stage in STAGES), "gallery"]
+    return root

@@ -8,7 +8,7 @@ import pytest
 
 from realfill.library.add_album import add_album
 from realfill.library.repository import Library
-from support.libraries import call, change_yaml, make_library, parse_stages
+from support.libraries import call, change_yaml, copy_library, make_library, parse_stages
 
 ALBUM = "data/albums/roof/dvc.yaml"
 COMPLETE = "from realfill.flows.complete_album import complete_album; complete_album('roof', gallery=False)"
@@ -17,9 +17,14 @@ COMPLETE = "from realfill.flows.complete_album import complete_album; complete_a
 def make_linked_library(root: Path, cache_type: str) -> Path:
     """A library whose only album's photos are links into DVC's cache."""
     make_library(root, "roof")
-    call(root, "dvc", "config", "--local", "cache.type", cache_type)
-    call(root, "dvc", "checkout", "--quiet", "--relink", "data/albums/roof/ref.dvc", "data/albums/roof/target.dvc")
+    link(root, cache_type, "data/albums/roof/ref.dvc", "data/albums/roof/target.dvc")
     return root
+
+
+def link(root: Path, cache_type: str, *files: str) -> None:
+    """Have DVC link from now on, and replace what it tracks by links."""
+    call(root, "dvc", "config", "--local", "cache.type", cache_type)
+    call(root, "dvc", "checkout", "--quiet", "--relink", *files)
 
 
 def is_linked(path: Path) -> bool:
@@ -53,13 +58,17 @@ def test_results_that_are_links_are_replaced_and_not_written_through(tmp_path: P
     assert damaged_objects(root) == []
 
 
-def test_flows_and_complete_work_on_what_dvc_links(tmp_path: Path) -> None:
-    root = make_linked_library(tmp_path / "library", "symlink")
-    call(root, sys.executable, "-c", COMPLETE, PREFECT_HOME=str(tmp_path / "home"))
-    assert (root / "data" / "albums" / "roof" / "completed" / "roof.png").is_symlink()
-    assert parse_stages(call(root, "dvc", "repro", ALBUM)) == []
+def test_flows_and_complete_work_on_what_dvc_links(finished_library: Path, tmp_path: Path) -> None:
+    root = copy_library(finished_library, tmp_path / "library")
+    link(root, "symlink")
+    photo = root / "data" / "albums" / "roof" / "completed" / "roof.png"
+    assert photo.is_symlink()
+    before = photo.read_bytes()
     change_yaml(root / "params.yaml", "blend", feather=3)
     call(root, sys.executable, "-c", COMPLETE, PREFECT_HOME=str(tmp_path / "home"))
+    assert photo.is_symlink()
+    assert photo.read_bytes() != before
+    assert parse_stages(call(root, "dvc", "repro", ALBUM)) == []
     assert "up to date" in call(root, "dvc", "status", ALBUM)
     call(root, "realfill", "complete", "data/albums/roof")
     assert damaged_objects(root) == []

@@ -1,7 +1,6 @@
 """The pipelines in `dvc.yaml` and `pipelines/album.dvc.yaml` under `dvc repro`: what reruns and what does not."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,17 @@ from PIL import Image, ImageEnhance
 from realfill.core.params import Params, load_params
 from realfill.library.add_album import add_album
 from realfill.pipeline import STAGES
-from support.libraries import PROJECT, call, change_yaml, make_library, parse_stages, write_tiny_album
+from support.libraries import PROJECT, call, change_yaml, copy_library, parse_stages, write_tiny_album
 
 NAMES = [stage.name for stage in STAGES]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(finished_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library whose two albums `dvc repro` has completed; only what the second does differently was run for it."""
-    root = make_library(tmp_path_factory.mktemp("finished") / "library", "first", "second")
-    change_yaml(root / "data" / "albums" / "second" / "album.yaml", "blend", feather=3)
-    stages = parse_stages(call(root, "dvc", "repro", "data/albums/first/dvc.yaml"))
-    assert stages == [f"first {name}" for name in NAMES]
+    root = copy_library(finished_library, tmp_path_factory.mktemp("finished") / "library")
+    second = add_album(write_tiny_album(root.parent / "second"), root)
+    change_yaml(second / "album.yaml", "blend", feather=3)
     assert parse_stages(call(root, "dvc", "repro")) == ["second blend", "second export", "gallery"]
     return root
 
@@ -30,17 +28,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def library(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished library."""
-    return Path(shutil.copytree(finished, tmp_path / "library", symlinks=True))
+    return copy_library(finished, tmp_path / "library")
 
 
 def test_a_bare_repro_delivers_every_album_and_the_page_that_lists_them(finished: Path) -> None:
-    for name in ("first", "second"):
+    for name in ("roof", "second"):
         completed = finished / "data" / "albums" / name / "completed"
         photo = completed / json.loads((completed / f"{name}.json").read_text())["photo"]
         with Image.open(photo) as image:
             assert image.size == (185, 125)
     page = (finished / "data" / "gallery" / "index.html").read_text()
-    assert "first" in page
+    assert "roof" in page
     assert "second" in page
 
 
@@ -52,15 +50,15 @@ def test_a_second_repro_does_nothing(library: Path) -> None:
 def test_git_is_offered_the_pipelines_and_locks_but_no_photo_and_no_output(library: Path) -> None:
     offered = call(library, "git", "ls-files", "--others", "--exclude-standard", "data", "dvc.lock").split()
     files = ("album.yaml", "dvc.lock", "dvc.yaml", "ref.dvc", "target.dvc")
-    albums = [f"data/albums/{album}/{file}" for album in ("first", "second") for file in files]
+    albums = [f"data/albums/{album}/{file}" for album in ("roof", "second") for file in files]
     assert sorted(offered) == sorted(["dvc.lock", *albums])
 
 
 def test_a_blend_parameter_reruns_blend_and_export_of_every_album(library: Path) -> None:
     change_yaml(library / "params.yaml", "blend", feather=2.5)
     assert sorted(parse_stages(call(library, "dvc", "repro"))) == [
-        "first blend",
-        "first export",
+        "roof blend",
+        "roof export",
         "gallery",
         "second blend",
         "second export",
@@ -71,9 +69,9 @@ def test_whether_anything_is_generated_decides_all_stages_from_tuning_on(library
     change_yaml(library / "params.yaml", "blend", generate="never")
     stale = {target.removeprefix("data/albums/") for target in json.loads(call(library, "dvc", "status", "--json"))}
     stages = ("finetune", "sample", "rank", "blend", "export")
-    assert stale == {f"{album}/dvc.yaml:{name}" for album in ("first", "second") for name in stages}
-    call(library, "dvc", "repro", "data/albums/first/dvc.yaml")
-    told = json.loads((library / "data" / "albums" / "first" / "completed" / "first.json").read_text())
+    assert stale == {f"{album}/dvc.yaml:{name}" for album in ("roof", "second") for name in stages}
+    call(library, "dvc", "repro", "data/albums/roof/dvc.yaml")
+    told = json.loads((library / "data" / "albums" / "roof" / "completed" / "roof.json").read_text())
     assert (told["generate"], told["base_model"], told["authenticity"]["left"]) == ("never", None, 1)
 
 
@@ -83,15 +81,15 @@ def test_an_override_reruns_that_albums_stages_alone(library: Path) -> None:
 
 
 def test_a_changed_photo_reruns_its_album_alone(library: Path) -> None:
-    path = library / "data" / "albums" / "first" / "ref" / "left.png"
+    path = library / "data" / "albums" / "roof" / "ref" / "left.png"
     with Image.open(path) as image:
         darker = ImageEnhance.Brightness(image).enhance(0.9)
     darker.save(path)
     stale = {target.removeprefix("data/albums/") for target in json.loads(call(library, "dvc", "status", "--json"))}
     stages = ("validate", "align", "finetune", "rank", "blend", "export")
-    assert stale == {"gallery", "first/ref.dvc", *(f"first/dvc.yaml:{name}" for name in stages)}
-    assert parse_stages(call(library, "dvc", "repro", "data/albums/first/dvc.yaml:validate")) == ["first validate"]
-    assert "up to date" in call(library, "dvc", "status", "data/albums/first/ref.dvc")
+    assert stale == {"gallery", "roof/ref.dvc", *(f"roof/dvc.yaml:{name}" for name in stages)}
+    assert parse_stages(call(library, "dvc", "repro", "data/albums/roof/dvc.yaml:validate")) == ["roof validate"]
+    assert "up to date" in call(library, "dvc", "status", "data/albums/roof/ref.dvc")
 
 
 def test_new_code_of_a_stage_makes_it_stale_in_every_album(library: Path) -> None:
@@ -99,7 +97,7 @@ def test_new_code_of_a_stage_makes_it_stale_in_every_album(library: Path) -> Non
     (library / "engine.yaml").write_text(yaml.safe_dump(engine | {"finetune": "another", "sample": "another"}))
     stale = json.loads(call(library, "dvc", "status", "--json"))
     assert {target.removeprefix("data/albums/") for target in stale} == {
-        f"{album}/dvc.yaml:{stage}" for album in ("first", "second") for stage in ("finetune", "sample")
+        f"{album}/dvc.yaml:{stage}" for album in ("roof", "second") for stage in ("finetune", "sample")
     }
 
 
@@ -114,7 +112,7 @@ def test_metrics_and_the_loss_curve_are_shown(library: Path) -> None:
     shown = json.loads(call(library, "dvc", "metrics", "show", "--json"))[""]["data"]
     assert set(shown) == {
         f"data/albums/{album}/work/{stage}/metrics.json"
-        for album in ("first", "second")
+        for album in ("roof", "second")
         for stage in ("evaluate", "finetune", "rank")
     }
     plots = json.loads(call(library, "dvc", "plots", "show", "--json"))["data"]

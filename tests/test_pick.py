@@ -8,34 +8,45 @@ from pathlib import Path
 from realfill.album.discovery import open_album
 from realfill.core.params import load_params
 from realfill.library.repository import Library
+from realfill.review.application import is_outdated, write_choices
+from realfill.review.collection import Collection
 from realfill.stages import export
 from support.finished_album import finish
-from support.libraries import call, change_yaml, make_library, parse_stages
+from support.libraries import call, change_yaml, copy_library, parse_stages
 
 
 def chosen(library: Path) -> int:
-    """The candidate that the album `attic` delivers."""
-    document = library / "data" / "albums" / "attic" / "completed" / "attic.json"
+    """The candidate that the album `roof` delivers."""
+    document = library / "data" / "albums" / "roof" / "completed" / "roof.json"
     return int(json.loads(document.read_text())["candidate"])
 
 
-def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(tmp_path: Path) -> None:
-    library = make_library(tmp_path / "library", "attic")
-    call(library, "dvc", "repro")
+def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(
+    finished_library: Path, tmp_path: Path
+) -> None:
+    library = copy_library(finished_library, tmp_path / "library")
     best = chosen(library)
     other = 1 if best == 0 else 0
-    call(library, "realfill", "pick", "attic", str(other))
-    assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
+    call(library, "realfill", "pick", "roof", str(other))
+    assert parse_stages(call(library, "dvc", "repro")) == ["roof blend", "roof export", "gallery"]
     assert chosen(library) == other
     assert parse_stages(call(library, "dvc", "repro")) == []
     change_yaml(library / "params.yaml", "blend", feather=2.5)
-    assert parse_stages(call(library, "dvc", "repro")) == ["attic blend", "attic export", "gallery"]
+    assert parse_stages(call(library, "dvc", "repro")) == ["roof blend", "roof export", "gallery"]
     assert chosen(library) == other
-    call(library, "realfill", "pick", "attic", "best")
+    collection = Collection(library)
+    pick = collection.journal.append("roof", "pick", {"candidate": best, "before": other})
+    assert call(library, "realfill", "review", "--apply") == "roof: made again\n"
+    assert chosen(library) == best
+    assert not is_outdated(collection.albums()["roof"], collection.journal.decisions()["roof"])
+    assert parse_stages(call(library, "dvc", "repro")) == [], "what the review applied is up to date"
+    collection.journal.append("roof", "undo", pick.id)
+    assert write_choices(collection) == {}
+    call(library, "realfill", "pick", "roof", "best")
     stale = json.loads(call(library, "dvc", "status", "--json"))
-    assert set(stale) == {"gallery", *(f"data/albums/attic/dvc.yaml:{stage}" for stage in ("blend", "export"))}
+    assert set(stale) == {"gallery", *(f"data/albums/roof/dvc.yaml:{stage}" for stage in ("blend", "export"))}
     opened = Library.open(library)
-    assert opened.params(opened.album("attic")).blend.candidate == "best"
+    assert opened.params(opened.album("roof")).blend.candidate == "best"
 
 
 def test_the_command_takes_a_folder_and_tells_how_to_correct_a_mistake(album_folder: Path) -> None:

@@ -1,8 +1,10 @@
 """From an album folder to a finished photo."""
 
+import errno
 import json
 import resource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.schemas import Candidate
-from realfill.album.store import read_rows
+from realfill.album.store import accepted_references, read_rows
 from realfill.core.atomic_io import MARK
 from realfill.core.errors import AlbumError, OutputError, SpaceError, StageError
 from realfill.core.hashing import digest
@@ -164,3 +166,29 @@ def test_results_of_a_version_that_wrote_no_mark_are_taken_over(album_folder: Pa
     with pytest.raises(OutputError, match=r"own\.txt|did not write"):
         complete(album, quick_params, force=True)
     assert (album.completed / "own.txt").is_file()
+
+
+class _Stop(Exception):
+    """Ends a run before a stage."""
+
+
+def test_a_reference_that_may_not_be_read_is_left_out(
+    album_folder: Path, quick_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album, open_file = open_album(album_folder), Path.open
+    unreadable = album.references[0]
+    unreadable.write_bytes(b"")
+
+    def refuse(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path == unreadable:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_file(path, *arguments, **more)
+
+    def stop(stage: Stage, skipped: bool) -> None:
+        if stage.name == "masks":
+            raise _Stop
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(_Stop):
+        complete(album, quick_params, on_stage=stop)
+    assert [path.name for path in accepted_references(album)] == ["1.png", "2.png"]

@@ -6,6 +6,8 @@ choice makes `blend` and `export` stale and nothing else, and it holds until it 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -15,6 +17,7 @@ from realfill.album.lock import album_lock
 from realfill.album.store import find_provenance, read_document
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import ParamsError
+from realfill.core.params import BlendParams
 from realfill.core.validation import parse_yaml, read_yaml
 
 
@@ -34,22 +37,17 @@ def override_candidate(album: Album, candidate: str) -> None:
         AlbumError: Another run is working on the album.
     """
     with album_lock(album):
-        _check_candidate(album, candidate)
-        path = album.root / "album.yaml"
-        if path.is_symlink():
-            problem = "The file is a link, which the choice would replace."
-            raise ParamsError(problem, f"Set blend.candidate to {candidate} in the file that it points to.", path)
-        values = read_yaml(path) if path.exists() else {}
-        text = path.read_bytes().decode() if path.exists() else ""
-        edited = _edit_settings(text, values, candidate)
-        if edited is None:
-            problem = "The choice cannot be written into this file without changing its other settings."
-            raise ParamsError(problem, f"Set blend.candidate to {candidate} in it by hand.", path)
-        if edited != text:
-            atomic_write(path, edited)
+        check_candidate(album, candidate)
+        override_blend(album, {"candidate": candidate if candidate == "best" else int(candidate)})
 
 
-def _check_candidate(album: Album, candidate: str) -> None:
+def check_candidate(album: Album, candidate: str) -> None:
+    """Check that a finished album has a candidate of this number, or that it is "best".
+
+    Raises:
+        ParamsError: There is none.
+        StageError: The album is not finished.
+    """
     ranking = read_document(find_provenance(album)).get("ranking", [])
     numbers = [str(number) for number in sorted(row["candidate"] for row in ranking)]
     if candidate not in (*numbers, "best"):
@@ -57,17 +55,73 @@ def _check_candidate(album: Album, candidate: str) -> None:
         raise ParamsError(problem, f"Choose one of {', '.join(numbers)}, or best.", album.root)
 
 
-def _edit_settings(text: str, values: dict[str, Any], candidate: str) -> str | None:
+def override_blend(album: Album, choice: Mapping[str, Any]) -> None:
+    """Write values of the section `blend` into `album.yaml`, as `override_candidate` does; the caller has the lock.
+
+    Args:
+        album: The album.
+        choice: Values by name, JSON types. A default value is written only over another one.
+
+    Raises:
+        ParamsError: `album.yaml` is written in a way that cannot be edited safely, or is not YAML, or is a link.
+    """
+    path = album.root / "album.yaml"
+    if path.is_symlink():
+        problem = "The file is a link, which the choice would replace."
+        raise ParamsError(problem, f"Set {_describe(choice)} in the file that it points to.", path)
+    values = read_yaml(path) if path.exists() else {}
+    text = path.read_bytes().decode() if path.exists() else ""
+    edited = _edit_blend(text, values, choice)
+    if edited is None:
+        problem = "The choice cannot be written into this file without changing its other settings."
+        raise ParamsError(problem, f"Set {_describe(choice)} in it by hand.", path)
+    if edited != text:
+        atomic_write(path, edited)
+
+
+def override_shapes(album: Album) -> None:
+    """Empty the boxes and polygons in `album.yaml`, which a mask file takes the place of; the caller has the lock.
+
+    Raises:
+        ParamsError: As for `override_blend`.
+    """
+    path = album.root / "album.yaml"
+    values = read_yaml(path) if path.is_file() else {}
+    names = [name for name in ("boxes", "polygons") if values.get(name)]
+    if not names:
+        return
+    text = path.read_bytes().decode()
+    for name in names:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(root, yaml.MappingNode) and (node := _child(root, name)):
+            end = "" if isinstance(node, yaml.CollectionNode) and node.flow_style else "\n"
+            text = _replace_node(text, node, f"[]{end}")
+    if path.is_symlink() or parse_yaml(text) != values | {name: [] for name in names}:
+        problem = "The mask takes the place of the shapes, which cannot be removed from this file safely."
+        raise ParamsError(problem, f"Remove {' and '.join(names)} from it by hand.", path)
+    atomic_write(path, text)
+
+
+def _edit_blend(text: str, values: dict[str, Any], choice: Mapping[str, Any]) -> str | None:
     """The text of `album.yaml` with the choice in it; None if the edited text would not mean exactly that."""
     blend = values.get("blend") or {}
-    if candidate == "best" and "candidate" not in blend:
-        return text
-    choice = candidate if candidate == "best" else int(candidate)
+    defaults = BlendParams().model_dump(mode="json")
+    choice = {name: value for name, value in choice.items() if name in blend or value != defaults[name]}
     try:
-        edited = splice_value(text, "blend", "candidate", candidate)
-        return edited if parse_yaml(edited) == values | {"blend": blend | {"candidate": choice}} else None
+        for name, value in choice.items():
+            text = splice_value(text, "blend", name, _format(value))
+        return text if not choice or parse_yaml(text) == values | {"blend": blend | choice} else None
     except ParamsError:
         return None
+
+
+def _describe(choice: Mapping[str, Any]) -> str:
+    return ", ".join(f"blend.{name} to {_format(value)}" for name, value in choice.items())
+
+
+def _format(value: Any) -> str:
+    """A value as it is written in YAML."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def splice_value(text: str, section: str, name: str, value: str) -> str:

@@ -8,6 +8,7 @@ from realfill.album.layout import Album
 from realfill.album.schemas import Window
 from realfill.album.store import canvas_path, mask_path, read_window
 from realfill.imaging.ops import Pixels, resize
+from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
 
 
@@ -49,6 +50,6 @@ def read_model_window(album: Album, resolution: int) -> tuple[np.ndarray, np.nda
         StageError: `masks` has not run.
     """
     window = read_window(album)
-    image = resize(crop_window(read_png(canvas_path(album)), window), resolution, resolution)
+    image = resize(crop_window(read_srgb(canvas_path(album)), window), resolution, resolution)
     mask = resize(crop_window(read_png(mask_path(album)), window, fill=255), resolution, resolution)
     return image, mask > 0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from realfill.album.album_name import NAME_REMEDY, is_album_name
 from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import PHOTO_SUFFIXES, Album
 from realfill.album.settings import read_settings
+from realfill.album.stray_files import SYSTEM_FILES, find_lookalikes, find_stray_files
 from realfill.core.errors import AlbumError, OutputError, TransientError, printable
-
-_ALBUM_NAME = re.compile(r"[\w. +()@&',=-]+")  # usable, with a suffix, as a file name on all systems
-_MAX_NAME_BYTES = 220  # file systems allow 255; names that are made from it, also by DVC, are up to 32 longer
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # written by Windows
 
 
 def open_album(root: Path, out: Path | None = None) -> Album:
@@ -52,16 +49,14 @@ def _open_album(root: Path, out: Path | None) -> Album:
         references=_find_references(root),
         settings=read_settings(root / "album.yaml"),
         unrecognized_files=_find_unrecognized(root / "ref"),
+        stray_files=find_stray_files(root),
     )
 
 
 def _check_name(root: Path) -> None:
-    if _ALBUM_NAME.fullmatch(root.name) is None or len(root.name.encode()) > _MAX_NAME_BYTES:
-        raise AlbumError(
-            "The folder's name has characters that not all systems allow in file names, or is too long.",
-            f"Rename it, with letters, digits, spaces and .-_+() only, at most {_MAX_NAME_BYTES} bytes of UTF-8.",
-            root,
-        )
+    if not is_album_name(root.name):
+        problem = "The folder's name has characters that not all systems allow in file names, or is too long."
+        raise AlbumError(problem, NAME_REMEDY, root)
     if printable(str(root.parent)) != str(root.parent):
         problem = "The path of the folder has control characters, or is not UTF-8."
         raise AlbumError(problem, "Move it, or rename the folders above it.", root)
@@ -89,7 +84,7 @@ def _find_target(root: Path) -> Path:
     target = _find_one(root, "target")
     if target is None:
         raise AlbumError(
-            "There is no target photo.",
+            f"There is no target photo.{_describe_lookalikes(root, 'target')}",
             f"Put the photo to complete at target/target.jpg (supported: {', '.join(PHOTO_SUFFIXES)}).",
             root,
         )
@@ -97,9 +92,9 @@ def _find_target(root: Path) -> Path:
 
 
 def _find_one(root: Path, stem: str) -> Path | None:
-    """The photo in target/ whose name without suffix is `stem`."""
+    """The photo in target/ whose name without suffix is `stem`, in letters of any case."""
     folder = root / "target"
-    photos = [path for path in _find_photos(root, folder) if path.stem == stem]
+    photos = [path for path in _find_photos(root, folder) if path.stem.lower() == stem]
     if len(photos) > 1:
         names = ", ".join(path.name for path in photos)
         raise AlbumError(f"There are several files called {stem}: {names}.", "Keep one of them.", folder)
@@ -110,15 +105,21 @@ def _find_references(root: Path) -> tuple[Path, ...]:
     photos = _find_photos(root, root / "ref")
     if not photos:
         raise AlbumError(
-            "There is no reference photo.",
+            f"There is no reference photo.{_describe_lookalikes(root, 'ref')}",
             f"Put 1 to 20 photos of the same scene into ref/ (supported: {', '.join(PHOTO_SUFFIXES)}).",
             root,
         )
     return tuple(photos)
 
 
+def _describe_lookalikes(root: Path, folder: str) -> str:
+    """What there is instead of a folder or of the photo in it."""
+    names = [path.relative_to(root).as_posix() for path in find_lookalikes(root, folder)]
+    return f" There is {', '.join(names[:3])}, which is not read." if names else ""
+
+
 def _find_unrecognized(folder: Path) -> tuple[Path, ...]:
-    visible = (path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in _SYSTEM_FILES)
+    visible = (path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in SYSTEM_FILES)
     return tuple(sorted(path for path in visible if path.suffix.lower() not in PHOTO_SUFFIXES))
 
 

@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from realfill.album.settings import AlbumSettings
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif")
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr")
+"""Suffixes of camera raw files, which are read as references; a target is to be developed first."""
+_JPEG_SUFFIXES, _HEIF_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif"), (".heic", ".heif", ".hif", ".avif")
+PHOTO_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".webp", ".tif", ".tiff", *_HEIF_SUFFIXES, *RAW_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Album:
         settings: Content of `album.yaml`.
         unrecognized_files: Other files in ref/ that are neither hidden nor made by the operating system, sorted by
             name. By their suffix they are no photos.
+        stray_files: Files and folders that lie where nothing is read, though they may be meant for the album, each
+            with what to do about it.
     """
 
     root: Path
@@ -47,6 +52,7 @@ class Album:
     references: tuple[Path, ...]
     settings: AlbumSettings
     unrecognized_files: tuple[Path, ...] = ()
+    stray_files: tuple[tuple[Path, str], ...] = ()
 
     @property
     def name(self) -> str:

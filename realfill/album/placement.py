@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -38,7 +40,7 @@ class Proposal:
     Attributes:
         left: Left edge of the box, pixels of the canvas; may be negative after `crop`.
         top: Top edge of the box, pixels of the canvas; may be negative after `crop`.
-        colors: [h, w, 3] uint8 sRGB.
+        colors: [h, w, 3] in the working space, uint8, or uint16 where that is wider than sRGB.
         confidence: [h, w] uint8: 0 where nothing is proposed, else 1 to 255.
     """
 
@@ -49,7 +51,7 @@ class Proposal:
 
     def crop(self, left: int, top: int, width: int, height: int) -> Proposal:
         """Crop to another box of the canvas; beyond its own box nothing is proposed."""
-        colors = np.zeros((height, width, 3), np.uint8)
+        colors = np.zeros((height, width, 3), self.colors.dtype)
         confidence = np.zeros((height, width), np.uint8)
         x0, y0 = max(left, self.left), max(top, self.top)
         x1 = min(left + width, self.left + self.confidence.shape[1])
@@ -93,7 +95,7 @@ def read_completed_canvas(album: Album) -> Pixels | None:
     """Read the canvas with its hole as `align` filled it: what it placed, and patches where it placed nothing.
 
     Returns:
-        [H, W, 3] uint8 sRGB; None where `align` is switched off.
+        [H, W, 3] uint8 in the working space; None where `align` is switched off.
 
     Raises:
         StageError: `masks` or `align` has not run.
@@ -109,8 +111,12 @@ def read_completed_canvas(album: Album) -> Pixels | None:
     return canvas
 
 
-def read_proposal(album: Album) -> Proposal | None:
+def read_proposal(album: Album, read: Callable[[Path], Pixels] = read_png) -> Proposal | None:
     """Read what `align` placed; None where it placed nothing.
+
+    Args:
+        album: The album.
+        read: How its colors are read: `read_png` in the working space, `read_srgb` in sRGB.
 
     Raises:
         StageError: `align` has not run.
@@ -119,4 +125,4 @@ def read_proposal(album: Album) -> Proposal | None:
     if summary.model == "none":
         return None
     folder = album.work("align")
-    return Proposal(*summary.box[:2], read_png(folder / "proposal.png"), read_png(folder / "confidence.png"))
+    return Proposal(*summary.box[:2], read(folder / "proposal.png"), read_png(folder / "confidence.png"))

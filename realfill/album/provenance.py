@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from realfill.album.layout import Album
 from realfill.album.schemas import Candidate, RankedCandidate
-from realfill.album.store import read_document, read_inputs, read_placement_summary, read_rows, read_window
+from realfill.album.store import (
+    read_document,
+    read_inputs,
+    read_placement_summary,
+    read_rows,
+    read_warnings,
+    read_window,
+)
 from realfill.album.verdict import judge_authenticity
 from realfill.core.errors import StageError
 from realfill.core.hashing import digest
@@ -47,29 +54,32 @@ def build_provenance(
     """
     row = _read_candidate(album, candidate)
     model = Path(row.model or params.base.model).name
-    authenticity = read_document(album.work("blend") / "blend.json")["authenticity"]
+    blended = read_document(album.work("blend") / "blend.json")
     values = params.model_dump(mode="json", by_alias=True)
     values["base"]["model"] = model
+    del values["delivery"]  # names files of this machine
     return {
         "album": album.name,
         "photo": photo.name,
         "digest": digest(photo),
         "digital_source_type": source_type,
         "generate": params.blend.generate,
-        "verdict": asdict(judge_authenticity(authenticity)),
+        "verdict": asdict(judge_authenticity(blended["authenticity"])),
         "inputs": [
             {"role": row.role, "file": row.file, "digest": row.digest, "verdict": row.verdict}
             for row in read_inputs(album)
         ],
+        "warnings": read_warnings(album),
         "hole": asdict(read_window(album)),
         "base_model": {"name": model, "digest": row.model_digest} if row.model else None,
         "adapter_digest": row.adapter_digest,
         "tuning": read_document(album.work("finetune") / "metrics.json"),
         "candidate": candidate,
         "kind": row.kind,
+        "kinds": blended["kinds"],
         "seed": row.seed,
         "geometry": asdict(read_placement_summary(album)),
-        "authenticity": authenticity,
+        "authenticity": blended["authenticity"],
         "left_as": left_as,
         "ranking": [asdict(row) for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)],
         "params": values,

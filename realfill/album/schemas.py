@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+GENERATED_KINDS = frozenset({"noise", "guided"})  # kinds of candidates that the model samples
+
 
 class AuthenticityClass(IntEnum):
     """Classes of the filled pixels, the most authentic first; their values are those of authenticity.png.
@@ -36,10 +38,10 @@ class InputPhoto:
     The defaults are those of a file that was not decoded.
 
     Attributes:
-        role: "target", "mask" or "reference".
+        role: "target", "mask", "reference", or "other" (a file that no stage reads).
         file: Path relative to the album, with "/".
         digest: SHA-256 of the file, hex; empty if the file was refused unread.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF"; empty if the file was not decoded.
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW"; empty if the file was not decoded.
         width: Width after the orientation was applied, pixels.
         height: Height after the orientation was applied, pixels.
         mode: "gray", "rgb" or "cmyk", with "a" appended if there is an alpha channel.
@@ -48,9 +50,11 @@ class InputPhoto:
         icc: Name of the embedded color profile, or empty.
         exif: Whether there is EXIF metadata.
         sharpness: Variance of the Laplacian of the luminance at 512 px, in 8-bit levels squared.
-        duplicate_of: The file whose pixels this one repeats, or empty.
+        duplicate_of: The file whose picture this one repeats, or empty.
+        mirrored: Whether a reference is used mirrored, left and right exchanged: it was scanned from the wrong side.
+        monochrome: Whether a reference has no colors of its own, and the target has.
         verdict: "accepted" or "refused".
-        reason: Why it was refused, or a warning; otherwise empty.
+        reason: Why it was refused, or what the user is warned of, in sentences; otherwise empty.
     """
 
     role: str
@@ -66,6 +70,8 @@ class InputPhoto:
     exif: bool = False
     sharpness: float = 0.0
     duplicate_of: str = ""
+    mirrored: bool = False
+    monochrome: bool = False
     verdict: str
     reason: str = ""
 
@@ -77,7 +83,7 @@ class Window:
     The canvas is the photo, extended if the album is outpainted. The window may reach beyond the canvas.
 
     Attributes:
-        source: What described the hole: "file", "alpha", "shapes" or "outpaint".
+        source: What described the hole: "file", "shapes", "alpha" and "outpaint", joined by "+".
         canvas_width: Width of the canvas, pixels.
         canvas_height: Height of the canvas, pixels.
         photo_left: Left edge of the photo, pixels of the canvas.

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from realfill.core.errors import ParamsError
-from realfill.core.params import Params
-from realfill.core.validation import Section, known_keys, read_yaml, validate_section
+from realfill.core.params import AlbumParams
+from realfill.core.validation import Section, known_keys, read_yaml, refuse_lookalikes, validate_section
 
+_MAX_SIDE = 10_000_000  # pixels: more than any photo has
 _MAX_BYTES = 1_000_000  # of album.yaml; parsing takes some seconds for each MB
 
 Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$")]
@@ -27,10 +28,10 @@ Polygon = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
 class Box(Section):
     """A rectangle to fill, in pixels of the upright photo; right and bottom are exclusive."""
 
-    left: int = Field(ge=0)
-    top: int = Field(ge=0)
-    right: int = Field(gt=0)
-    bottom: int = Field(gt=0)
+    left: int = Field(ge=0, le=_MAX_SIDE)
+    top: int = Field(ge=0, le=_MAX_SIDE)
+    right: int = Field(gt=0, le=_MAX_SIDE)
+    bottom: int = Field(gt=0, le=_MAX_SIDE)
 
     @model_validator(mode="after")
     def _check_area(self) -> Self:
@@ -78,19 +79,21 @@ def read_settings(path: Path) -> AlbumSettings:
     """Read an `album.yaml`. A missing file gives the defaults; keys without a value count as absent.
 
     Raises:
-        ParamsError: A key is unknown or a value is not allowed, or it is no regular file inside the album.
+        ParamsError: A key is unknown or a value is not allowed, it is no regular file inside the album, or there is a
+            file that is called nearly so and would be passed over.
     """
+    refuse_lookalikes(path)
     if not os.path.lexists(path):
         return AlbumSettings()
     _check_file(path)
     values = read_yaml(path)
-    known = [*known_keys(HoleDescription), *known_keys(Params)]
+    known = [*known_keys(HoleDescription), *known_keys(AlbumParams)]
     unknown = [key for key in values if key not in known]
     if unknown:
         raise ParamsError(f"There is no setting {unknown[0][:50]!r}.", f"Known here: {', '.join(known)}.", path)
     values = {key: value for key, value in values.items() if value is not None}
-    overrides = {key: values.pop(key) for key in known_keys(Params) if key in values}
-    validate_section(Params, overrides, path)
+    overrides = {key: values.pop(key) for key in known_keys(AlbumParams) if key in values}
+    validate_section(AlbumParams, overrides, path)
     return validate_section(AlbumSettings, values | {"overrides": overrides}, path)
 
 

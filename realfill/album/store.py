@@ -7,23 +7,27 @@ canvas's native resolution unless another one is given; `schemas` describes the 
 stage     file                        content
 ========  ==========================  ========================================================================
 validate  inputs.parquet              one `InputPhoto` for each file of the album
-masks     canvas.png                  the canvas, 8-bit sRGB
+          mirrored/                   references that are used mirrored, TIFFs by the references' own names
+masks     canvas.png                  the canvas, 8-bit, in the working space (see below)
           mask.png                    the mask of the canvas, 8-bit: 0 = keep, 255 = fill
           window.json                 `Window`
 align     placed.json                 `PlacementSummary`
-          completed.png               the region at its working scale, its hole filled: see `Placement.completed`
-          proposal.png                the references warped into the box of the summary, 8-bit sRGB; absent if
-                                      nothing was warped
+          completed.png               the region at its working scale, its hole filled, 8-bit, in the working
+                                      space: see `Placement.completed`
+          proposal.png                the references warped into the box of the summary, in the working space, of
+                                      8 bits, or 16 where it is wider than sRGB; absent if nothing was warped
           confidence.png              the box, 8-bit: 0 = nothing is proposed, 1 to 255 = confidence; absent if
                                       nothing was warped
 finetune  unet/, text_encoder/        LoRA adapters in PEFT's format; absent if the base model was not tuned
           loss.csv                    step, loss, lr
           metrics.json                steps, final_loss; left_out (why there was no tuning), if so
 sample    candidates.parquet          one `Candidate` a row
-          000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit sRGB
+          000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit, in the
+                                      working space
 rank      ranking.parquet             one `RankedCandidate` for each candidate, best first
           verified.parquet            one `VerifiedMatch` a row
-          matches.png                 matches of the best candidate, drawn side by side with its best reference
+          matches.png                 matches of the best candidate, drawn side by side with its best reference,
+                                      8-bit sRGB
           metrics.json                score, inliers (of the best candidate), candidates (number of them)
 blend     composite.tif               the completed canvas in the target's color space and bit depth, lossless
           authenticity.png            the canvas, 8-bit: 0 = not filled, else an `AuthenticityClass`
@@ -31,6 +35,9 @@ blend     composite.tif               the completed canvas in the target's color
                                       (share of the filled pixels by class, and score; with `blend.generate:
                                       never` also the share of the hole that was left)
 ========  ==========================  ========================================================================
+
+The working space is sRGB, or a wider RGB space that holds the target's colors (`photo_io.working_space`), which the
+pictures in it have as their embedded ICC profile: `read_png` reads them as they are, `read_srgb` in sRGB.
 
 `export` writes `completed/`: the finished photo, `<album>.json` (see `provenance`), authenticity.png and page/.
 """
@@ -48,7 +55,8 @@ import pyarrow.parquet as pq
 
 from realfill.album.layout import Album
 from realfill.album.schemas import InputPhoto, PlacementSummary, Window
-from realfill.core.errors import AlbumError, StageError
+from realfill.core.errors import AlbumError, StageError, printable
+from realfill.photo_io.working_files import read_png_profile
 
 Row = TypeVar("Row")
 _ARROW = {
@@ -56,6 +64,7 @@ _ARROW = {
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
+    list[str]: pa.list_(pa.string()),
     dict[str, str]: pa.map_(pa.string(), pa.string()),
     dict[str, float]: pa.map_(pa.string(), pa.float64()),
 }
@@ -132,19 +141,44 @@ def read_inputs(album: Album) -> list[InputPhoto]:
     return read_rows(album.work("validate") / "inputs.parquet", InputPhoto)
 
 
+def read_warnings(album: Album) -> list[str]:
+    """What `validate` refused and what it warns of, a line for each file.
+
+    These lines are printed at the end of `realfill complete`, and are in the provenance, on the album's page, in the
+    gallery and in the history of runs.
+
+    Raises:
+        StageError: `validate` has not run.
+    """
+    rows = (row for row in read_inputs(album) if row.reason)
+    return [printable(f"{row.file}: {'not used: ' * (row.verdict == 'refused')}{row.reason}") for row in rows]
+
+
 def accepted_references(album: Album) -> list[Path]:
-    """Paths of the references that `validate` accepted, sorted by name.
+    """Paths of the references that `validate` accepted, sorted by name; of those that are used mirrored, so.
 
     Raises:
         StageError: `validate` has not run.
         AlbumError: A reference has been removed since.
     """
+    folder = album.work("validate")
     rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
-    paths = [album.root / row.file for row in rows]
+    paths = [mirrored_path(folder, row) if row.mirrored else album.root / row.file for row in rows]
     for path in paths:
         if not path.is_file():
             raise AlbumError("This reference has been removed since it was validated.", "Run the album again.", path)
     return paths
+
+
+def are_monochrome(album: Album) -> bool:
+    """Whether no accepted reference has colors of its own, though the target has."""
+    rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    return bool(rows) and all(row.monochrome for row in rows)
+
+
+def mirrored_path(folder: Path, row: InputPhoto) -> Path:
+    """The mirrored version of a reference in the folder of `validate`: a TIFF by the reference's own name."""
+    return folder / "mirrored" / Path(row.file).name
 
 
 def read_window(album: Album) -> Window:
@@ -167,12 +201,21 @@ def read_placement_summary(album: Album) -> PlacementSummary:
 
 
 def canvas_path(album: Album) -> Path:
-    """Path of canvas.png, [H, W, 3] uint8 sRGB.
+    """Path of canvas.png, [H, W, 3] uint8 in the working space.
 
     Raises:
         StageError: `masks` has not run.
     """
     return _require_file(album.work("masks") / "canvas.png")
+
+
+def read_working_profile(album: Album) -> bytes | None:
+    """Read the ICC profile of the color space that the album is computed in; None for sRGB.
+
+    Raises:
+        StageError: `masks` has not run.
+    """
+    return read_png_profile(canvas_path(album))
 
 
 def mask_path(album: Album) -> Path:

@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from realfill import __version__
-from realfill.cli import album_commands, fleet_commands, library_commands, setup_commands
+from realfill.cli import (
+    album_commands,
+    delivery_commands,
+    fleet_commands,
+    library_commands,
+    review_commands,
+    setup_commands,
+)
 from realfill.cli.console import configure_logging, print_error, print_line
 from realfill.core.errors import RealFillError, TransientError
 from realfill.pipeline import STAGES
@@ -53,6 +60,8 @@ app.command()(album_commands.evaluate)
 app.command()(library_commands.init)
 app.command()(library_commands.add)
 app.command(context_settings={"ignore_unknown_options": True})(album_commands.pick)
+app.command()(review_commands.review)
+app.command()(delivery_commands.deliver)
 app.command()(library_commands.engine)
 app.command()(library_commands.gallery)
 app.command()(album_commands.demo)
@@ -62,6 +71,7 @@ app.command()(library_commands.history)
 app.command()(library_commands.gc)
 app.command()(setup_commands.doctor)
 app.add_typer(fleet_commands.app, name="fleet")
+app.add_typer(delivery_commands.app, name="credentials")
 
 
 def run() -> None:

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from realfill import pipeline
-from realfill.cli.console import err_console, print_error, print_line, print_table, progress_bars
+from realfill.album.store import read_warnings
+from realfill.cli.console import err_console, print_error, print_line, print_message, print_table, progress_bars
 from realfill.cli.options import AlbumOptions, album_folder
 from realfill.core.errors import OutputError, RealFillError, StageError, printable
 from realfill.pipeline import Stage
@@ -37,6 +38,7 @@ class AlbumOutcome:
         photo: The finished photo; None if the album failed, or was evaluated.
         page: The page that shows what was made; None if the album failed.
         error: Why the album failed; None if it did not.
+        warnings: What its photos and its hole gave reason to warn of; empty if the album failed.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class AlbumOutcome:
     photo: Path | None = None
     page: Path | None = None
     error: RealFillError | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,6 +69,7 @@ class AlbumOutcome:
             "page": self.page and str(self.page),
             "error": self.error and type(self.error).__name__,
             "reason": self.error and str(self.error),
+            "warnings": list(self.warnings),
         }
 
 
@@ -81,7 +85,10 @@ def complete_album(path: Path, options: AlbumOptions, *, force: bool) -> AlbumOu
         The outcome. If the album failed, its error has been printed.
     """
     result, outcome = attempt(path, "complete", lambda: _run_stages(path, options, force=force))
-    return outcome if result is None else replace(outcome, photo=result[0], page=result[1])
+    if result is None:
+        return outcome
+    photo, page, warnings = result
+    return replace(outcome, photo=photo, page=page, warnings=warnings)
 
 
 def attempt(path: Path, command: str, work: Callable[[], Result]) -> tuple[Result | None, AlbumOutcome]:
@@ -128,8 +135,10 @@ def refuse_clashes(paths: Sequence[Path], out: Path | None) -> dict[Path, AlbumO
 
 
 def print_outcomes(outcomes: Sequence[AlbumOutcome]) -> None:
-    """Print the photos and pages of albums, and, of several albums, a table with their outcomes."""
+    """Print warnings, the photos and pages of albums, and, of several albums, a table with their outcomes."""
     for outcome in outcomes:
+        for warning in outcome.warnings:
+            print_message(f"warning: {outcome.name}: {warning}")
         if outcome.photo:
             print_line(f"photo  {outcome.photo}")
         if outcome.page:
@@ -147,8 +156,8 @@ def _outcomes_table(outcomes: Sequence[AlbumOutcome]) -> Table:
     return table
 
 
-def _run_stages(path: Path, options: AlbumOptions, *, force: bool) -> tuple[Path, Path]:
-    """Complete an album; its photo and its page."""
+def _run_stages(path: Path, options: AlbumOptions, *, force: bool) -> tuple[Path, Path, tuple[str, ...]]:
+    """Complete an album; its photo, its page, and what it is warned of."""
     album, params = options.open(path)
     stages: list[tuple[str, bool]] = []  # name, whether it was skipped
     times: list[float] = []  # when each of them began, and when the last one ended
@@ -162,7 +171,7 @@ def _run_stages(path: Path, options: AlbumOptions, *, force: bool) -> tuple[Path
         photo = pipeline.complete(album, params, force=force, on_stage=on_stage, on_progress=on_progress)
     times.append(time.monotonic())
     err_console.print(_timing_table(album.name, stages, times))
-    return photo, album.completed / "page" / "index.html"
+    return photo, album.completed / "page" / "index.html", tuple(read_warnings(album))
 
 
 def _timing_table(album: str, stages: list[tuple[str, bool]], times: list[float]) -> Table:

@@ -12,6 +12,7 @@ import typer
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.core.params import PROFILES, Params, load_params
+from realfill.core.validation import refuse_lookalikes
 
 AlbumPath = Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder, or name of one in the library.")]
 AlbumPaths = Annotated[list[Path], typer.Argument(metavar="ALBUM...", help="Album folders, or names in the library.")]
@@ -93,4 +94,6 @@ def _default_params_file(album: Album) -> Path | None:
 
     library = Library.enclosing(album.root)
     folders = (Path(), *([library.root] if library else []))
+    for folder in folders:
+        refuse_lookalikes(folder / "params.yaml")
     return next((folder / "params.yaml" for folder in folders if (folder / "params.yaml").is_file()), None)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from realfill.album.placement import CERTAIN, LIKELY, Proposal
-from realfill.album.schemas import AuthenticityClass, Window
+from realfill.album.schemas import GENERATED_KINDS, AuthenticityClass, Window
 from realfill.imaging.ops import Pixels
 
 
@@ -55,7 +55,7 @@ def build_authenticity_map(
         [H, W] uint8: 0 outside the hole, else an `AuthenticityClass`.
     """
     classes = np.where(mask > 0, np.uint8(AuthenticityClass.GENERATED_ONLY), np.uint8(0))
-    if kind in ("noise", "guided"):
+    if kind in GENERATED_KINDS:
         near = np.zeros_like(classes)
         for x, y in np.rint(matches).astype(int).tolist():
             cv2.circle(near, (x, y), max(1, round(settings.match_radius * window.side)), 255, -1)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from realfill.album.schemas import Window
-from realfill.photo_io.color_management import from_srgb
+from realfill.photo_io.color_management import from_rgb
 from realfill.photo_io.photo import Photo
 
 
@@ -18,7 +18,7 @@ class BlendedPatch:
 
     Attributes:
         area: Rows and columns of the canvas, [h, w].
-        colors: [h, w, 3] float32 sRGB in 0..1.
+        colors: [h, w, 3] float32 RGB in 0..1.
         weight: Opacity, [h, w] float32: 1 in the hole, falling to 0 across the feather.
     """
 
@@ -50,15 +50,21 @@ class BlendedPatch:
         return left, top, left + width, top + height
 
 
-def complete_photo(photo: Photo, window: Window, patch: BlendedPatch) -> Photo:
+def complete_photo(photo: Photo, window: Window, patch: BlendedPatch, profile: bytes | None = None) -> Photo:
     """Extend a photo to the canvas, and composite a patch over it in the photo's own color space and depth.
+
+    Args:
+        photo: The target.
+        window: Where it lies in the canvas.
+        patch: What is composited over it.
+        profile: ICC profile of the space that the patch is in; None for sRGB.
 
     Returns:
         A photo of the canvas's size; opaque wherever the patch changes it.
     """
     extended = _extend_to_canvas(photo, window)
     pixels, area = extended.pixels, patch.area
-    pixels[area] = patch.composite(from_srgb(patch.colors, photo), pixels[area])
+    pixels[area] = patch.composite(from_rgb(patch.colors, profile, photo), pixels[area])
     if extended.alpha is not None:
         extended.alpha[area][patch.weight > 0] = np.iinfo(extended.alpha.dtype).max
     return extended

@@ -14,7 +14,7 @@ from realfill.core.failures import require_finite
 class ColorTransferSettings:
     """How the colors of a reference and the target are compared.
 
-    Distances are in pixels of the working scale, residuals are Euclidean distances of sRGB colors in 0..1.
+    Distances are in pixels of the working scale, residuals are Euclidean distances of colors in 0..1.
 
     Attributes:
         max_distance: Distance from the hole beyond which pixels are not compared; set by hand.
@@ -66,10 +66,10 @@ class ColorTransform:
         """Transform the colors of an image.
 
         Args:
-            image: [H, W, 3] sRGB in 0..1.
+            image: [H, W, 3] RGB in 0..1.
 
         Returns:
-            [H, W, 3] float32 sRGB, clipped to 0..1.
+            [H, W, 3] float32 RGB, clipped to 0..1.
         """
         terms = _quadratic_terms(image.reshape(-1, 3).astype(np.float32))  # [H W, 10]
         colors = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape)
@@ -90,8 +90,8 @@ def fit_color_transform(
     others.
 
     Args:
-        reference: The reference in the target's view, [H, W, 3] float32 sRGB in 0..1.
-        target: [H, W, 3] float32 sRGB in 0..1.
+        reference: The reference in the target's view, [H, W, 3] float32 RGB in 0..1.
+        target: [H, W, 3] float32 RGB in 0..1.
         shared: Where both show the scene, bool [H, W].
         hole: bool [H, W].
         settings: How the colors are compared.
@@ -137,8 +137,8 @@ def match_color_statistics(
     2007). The residual is measured on all pixels of the ring, misalignment included.
 
     Args:
-        reference: The reference in the target's view, [H, W, 3] float32 sRGB in 0..1.
-        target: [H, W, 3] float32 sRGB in 0..1.
+        reference: The reference in the target's view, [H, W, 3] float32 RGB in 0..1.
+        target: [H, W, 3] float32 RGB in 0..1.
         shared: Where both show the scene, bool [H, W].
         hole: bool [H, W].
         settings: How the colors are compared.

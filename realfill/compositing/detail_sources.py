@@ -16,7 +16,7 @@ import numpy as np
 from realfill.album.canvas import crop_window
 from realfill.album.schemas import Window
 from realfill.imaging.ops import Pixels, resize, to_uint8
-from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.color_management import read_rgb
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class DetailSources:
     """The canvas in the window, which is photo 0, and the references, photos 1 and up.
 
     Attributes:
-        canvas: The canvas in the window, [side, side, 3] uint8 sRGB.
+        canvas: The canvas in the window, [side, side, 3] uint8 RGB.
         unknown: Where it shows nothing: in the hole and beyond the canvas, [side, side] bool.
         scale: Side of a cell, pixels of the canvas.
         window: The square of the canvas that the fill shows.
         references: Paths of the references.
+        profile: ICC profile of the working space; None for sRGB.
         settings: Thresholds.
     """
 
@@ -54,6 +55,7 @@ class DetailSources:
     scale: float
     window: Window
     references: Sequence[Path]
+    profile: bytes | None = None
     settings: DetailSourceSettings = DetailSourceSettings()
 
     @classmethod
@@ -64,21 +66,23 @@ class DetailSources:
         window: Window,
         references: Sequence[Path],
         cells: int,
+        profile: bytes | None = None,
         settings: DetailSourceSettings = DetailSourceSettings(),
     ) -> DetailSources:
         """Crop the canvas to the window.
 
         Args:
-            canvas: [H, W, 3] uint8 sRGB, or float32 sRGB in 0..1.
+            canvas: [H, W, 3] uint8 RGB, or float32 RGB in 0..1.
             mask: [H, W] uint8, 255 = fill.
             window: The square of the canvas that the fill shows.
             references: Paths of the references.
             cells: Side of the fill, pixels: the number of cells along the side of the window.
+            profile: ICC profile of the working space; None for sRGB.
             settings: Thresholds.
         """
         pixels = to_uint8(crop_window(canvas, window))
         unknown = crop_window(mask, window, fill=255) > 0
-        return cls(pixels, unknown, window.side / cells, window, references, settings)
+        return cls(pixels, unknown, window.side / cells, window, references, profile, settings)
 
     @property
     def count(self) -> int:
@@ -92,7 +96,7 @@ class DetailSources:
             number: 0 is the canvas in the window, 1 the first reference.
 
         Returns:
-            [h, w, 3] uint8 sRGB, reduced to the size of the target if it is larger; empty if it is too small to have
+            [h, w, 3] uint8 RGB, reduced to the size of the target if it is larger; empty if it is too small to have
             detail.
 
         Raises:
@@ -100,7 +104,7 @@ class DetailSources:
         """
         if number == 0:
             return self.canvas
-        photo = read_srgb(self.references[number - 1])
+        photo = read_rgb(self.references[number - 1], self.profile)
         height, width = photo.shape[:2]
         ratio = max(self.window.photo_width, self.window.photo_height) / max(height, width)
         if ratio > 1 / self.settings.min_relative_size:
@@ -123,7 +127,7 @@ def to_smooth_ycrcb(image: Pixels, settings: DetailSourceSettings = DetailSource
     """Convert an image to smoothed luma and chroma (Rec. 601, full range).
 
     Args:
-        image: [h, w, 3] uint8 sRGB.
+        image: [h, w, 3] uint8 RGB.
         settings: Widths of the filters.
 
     Returns:

@@ -74,7 +74,7 @@ def transfer_detail(
     """Make the detail that is to be added to the enlarged fill.
 
     Args:
-        fill: [R, R, 3] float32 sRGB in 0..1: the window, in the photo's colors.
+        fill: [R, R, 3] float32 RGB in 0..1: the window, in the photo's colors.
         sources: The canvas in the window, and the references.
         area: Rows and columns of the canvas, [h, w].
         amount: How much of the detail is wanted, [h, w] float32, 0 to 1.

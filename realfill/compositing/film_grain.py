@@ -73,7 +73,7 @@ def synthesize_film_grain(
     """Draw noise like that in the flat parts of the canvas.
 
     Args:
-        fill: [R, R, 3] float32 sRGB in 0..1; its brightness decides the strength.
+        fill: [R, R, 3] float32 RGB in 0..1; its brightness decides the strength.
         box: Rows and columns of the window.
         sources: The canvas in the window.
         settings: Thresholds.

@@ -18,10 +18,10 @@ from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_se
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.warp import WarpSettings, remap_prefiltered
-from realfill.imaging.ops import Pixels, to_uint8
+from realfill.imaging.ops import Pixels, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
 from realfill.imaging.region import Region
-from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.color_management import read_rgb
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Mosaic:
     """What the references show of a region, at full size.
 
     Attributes:
-        colors: [h, w, 3] uint8 sRGB.
+        colors: [h, w, 3] in the working space, uint8, or uint16 where that is wider than sRGB.
         confidence: [h, w] uint8: 0 where no reference shows anything, else 1 to 255.
         references: Names of the references that it shows.
         hole: bool [h, w].
@@ -93,7 +93,7 @@ def build_mosaic(
     colors = _blend(region, references, labeling, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
-        colors=to_uint8(colors),
+        colors=to_uint16(colors) if region.profile else to_uint8(colors),
         confidence=np.where(covered, np.rint(cv2.resize(confidence, size) * 255).clip(1, 255), 0).astype(np.uint8),
         references=[r.path.name for number, r in enumerate(references) if (labeling.labels == number).any()],
         hole=region.crop(region.mask) > 0,
@@ -141,7 +141,8 @@ def _full_size_references(
     for number in np.unique(labeling.labels).tolist():
         reference = references[number]
         columns, rows, defined = reference.warp.maps(*region.grid(full=True))
-        colors, valid = remap_prefiltered(read_srgb(reference.path), columns, rows, defined, settings.warp)
+        image = read_rgb(reference.path, region.profile, np.uint16 if region.profile else np.uint8)
+        colors, valid = remap_prefiltered(image, columns, rows, defined, settings.warp)
         colors = reference.band_gains.apply(reference.color_transform.apply(colors))
         inlier = cv2.resize(labeling.outliers[number].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0
         yield number, colors + cv2.resize(offsets[number], size), valid & inlier

@@ -20,7 +20,7 @@ class ConfidenceSettings:
         unsupported: Largest confidence where no other reference shows the place, where something hides the scene from
             the chosen reference, and where it is aligned approximately. Set by hand; below `placement.CERTAIN` / 255,
             so that none of it is certain.
-        agreement_distance: Distance of sRGB colors in 0..1 at which the support by another reference has fallen to
+        agreement_distance: Distance of colors in 0..1 at which the support by another reference has fallen to
             1/e; set by hand.
         blur: Standard deviation of the Gaussian that smooths that distance, pixels; set by hand.
         busy_deviation: Local standard deviation of the luma, in 0..1, at which the confidence has fallen to 1/e:

@@ -57,17 +57,19 @@ class Fill:
     """What the hole is filled with.
 
     Attributes:
-        candidate: [R, R, 3] uint8 sRGB: all of the window, its known part too.
+        candidate: [R, R, 3] uint8 RGB: all of the window, its known part too.
         kind: Of the candidate: "noise" shows nothing of the proposal, "guided" what is certain, "placed" all of it.
         proposal: What `align` placed. Where the candidate shows it, its own pixels replace the enlarged ones of the
             candidate, in the colors that the candidate is matched to.
         references: Photos that detail is taken from for the rest; None adds no detail.
+        profile: ICC profile of the space that canvas, candidate and proposal are in; None for sRGB.
     """
 
     candidate: np.ndarray
     kind: str = "noise"
     proposal: Proposal | None = None
     references: Sequence[Path] | None = None
+    profile: bytes | None = None
 
 
 def complete_canvas(
@@ -81,7 +83,7 @@ def complete_canvas(
     """Fill the hole of a canvas.
 
     Args:
-        canvas: [H, W, 3] float32 sRGB in 0..1.
+        canvas: [H, W, 3] float32 RGB in 0..1.
         mask: [H, W] uint8, 255 = fill.
         window: The square of the canvas that the fill shows.
         fill: What the hole is filled with.
@@ -116,7 +118,7 @@ def blend_fill(
     """Blend a fill with the canvas around the hole.
 
     Args:
-        canvas: [H, W, 3] uint8 sRGB, or float32 sRGB in 0..1; the pixels in the hole are not used.
+        canvas: [H, W, 3] uint8 RGB, or float32 RGB in 0..1; the pixels in the hole are not used.
         mask: [H, W] uint8, 255 = fill.
         window: The square of the canvas that the fill shows.
         fill: What the hole is filled with.
@@ -143,7 +145,9 @@ def blend_fill(
     shown = np.zeros(hole.shape, np.float32) if proposal is None else proposal.weight(fill.kind)
     colors = _enlarge_fill(matched, candidate, proposal, shown, area, window)  # [h, w, 3]
     if fill.references is not None:
-        sources = DetailSources.from_canvas(canvas, mask, window, fill.references, len(matched), settings.sources)
+        sources = DetailSources.from_canvas(
+            canvas, mask, window, fill.references, len(matched), fill.profile, settings.sources
+        )
         amount = np.where(weight > 0, 1 - shown, 0).astype(np.float32)
         colors += transfer_detail(matched, sources, area, amount, settings.detail)
     with skip_failing("The blending in frequency bands"):

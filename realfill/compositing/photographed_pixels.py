@@ -20,7 +20,7 @@ from realfill.compositing.blended_patch import BlendedPatch
 from realfill.compositing.multiband_blend import compute_feather_width, spread_difference
 from realfill.compositing.ring_color_matching import RingColorSettings, match_ring_colors
 from realfill.core.failures import skip_failing
-from realfill.imaging.ops import Pixels, distance_transform, resize, to_float
+from realfill.imaging.ops import Pixels, distance_transform, resize, to_float, to_uint8
 from realfill.photo_io.photo import Photo
 
 if TYPE_CHECKING:
@@ -57,19 +57,19 @@ def picture_photographed(
     """Picture the window with the photographed pixels in its hole, in the references' own colors.
 
     Args:
-        canvas: [H, W, 3] uint8 sRGB.
+        canvas: [H, W, 3] uint8 RGB.
         mask: [H, W] uint8, 255 = fill.
         window: The square of the canvas that is pictured.
         proposal: The placed references, if there are any.
         settings: Size of the picture.
 
     Returns:
-        [R, R, 3] uint8 sRGB; what is left of the hole is as it is in the canvas.
+        [R, R, 3] uint8 RGB; what is left of the hole is as it is in the canvas.
     """
     shown = canvas.copy()
     if proposal is not None:
         placed = find_photographed(mask, proposal)
-        shown[placed] = proposal.crop(0, 0, mask.shape[1], mask.shape[0]).colors[placed]
+        shown[placed] = to_uint8(proposal.crop(0, 0, mask.shape[1], mask.shape[0]).colors[placed])
     side = min(settings.picture_side, window.side)
     return resize(crop_window(shown, window), side, side)
 
@@ -85,7 +85,7 @@ def place_photographed(
     """Place the photographed pixels in the colors of the photo around the hole.
 
     Args:
-        canvas: [H, W, 3] uint8 sRGB; the pixels in the hole are not used.
+        canvas: [H, W, 3] uint8 RGB; the pixels in the hole are not used.
         mask: [H, W] uint8, 255 = fill.
         window: The square of the canvas around the hole.
         proposal: The placed references, if there are any.
@@ -156,7 +156,7 @@ def _color_offset(
     """Difference between matched and own colors of the proposal over the window, [side, side, 3] float32."""
     side = min(settings.picture_side, window.side)
     around = proposal.crop(window.left, window.top, window.side, window.side)
-    shown = np.where((around.confidence > 0)[..., None], around.colors, crop_window(canvas, window))
+    shown = np.where((around.confidence > 0)[..., None], to_uint8(around.colors), crop_window(canvas, window))
     picture = to_float(resize(shown, side, side))
     matched = match_ring_colors(canvas, mask, window, picture, settings.ring_colors)
     return resize(matched - picture, window.side, window.side)

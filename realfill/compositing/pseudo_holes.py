@@ -95,7 +95,7 @@ def measure_errors(
     Args:
         scene: The scene with its hole.
         ways: By name, functions that fill the hole of a scene: from the scene to its region at full size, [h, w, 3]
-            uint8 sRGB, or None where they cannot.
+            uint8 RGB, or None where they cannot.
         settings: Pseudo-holes, and the size of the target.
 
     Returns:

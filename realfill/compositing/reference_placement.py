@@ -39,10 +39,10 @@ from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, m
 from realfill.geometry.reference_depth import ReferenceDepth, estimate_reference_depths
 from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps, reconstruct_scene
 from realfill.geometry.warp import Warp
-from realfill.imaging.ops import Pixels, fill_from_nearest, resize
+from realfill.imaging.ops import Pixels, fill_from_nearest, resize, to_uint8
 from realfill.imaging.region import Region
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
-from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.color_management import read_rgb
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def place_references(
         ModelError: The matcher's weights are not installed.
         StageError: Structure from motion cannot run.
     """
-    images = chain([region.canvas], map(read_srgb, references))  # one at a time in memory
+    read = (read_rgb(path, region.profile) for path in references)
+    images = chain([region.canvas], read)  # one at a time in memory
     photos = [shrink_for_matching(image, settings.matching) for image in images]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching)
@@ -164,7 +165,7 @@ def _trials(settings: PlacementSettings) -> dict[str, Callable[[Scene], Pixels |
     def place(way: str) -> Callable[[Scene], Pixels | None]:
         def fill(scene: Scene) -> Pixels | None:
             _, mosaic = _WAYS[way](scene, settings)
-            return None if mosaic is None else fill_from_nearest(mosaic.colors, mosaic.confidence > 0)
+            return None if mosaic is None else fill_from_nearest(to_uint8(mosaic.colors), mosaic.confidence > 0)
 
         return fill
 

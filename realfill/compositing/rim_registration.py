@@ -13,7 +13,7 @@ import numpy as np
 
 from realfill.geometry.warp import Warp, WarpSettings, remap_prefiltered
 from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import Pixels, local_variance, to_gray
+from realfill.imaging.ops import Pixels, local_variance, to_gray, to_uint8
 from realfill.imaging.region import Region
 
 
@@ -98,8 +98,8 @@ def _estimate_displacement(
     gain = float(target[known].std()) / max(float(reference[known].std()), 1e-3)
     reference = (reference - reference[known].mean()) * np.float32(gain) + target[known].mean()
     shown = np.where(known, target, reference)  # what the target shows in the hole is not used
-    levels = [np.rint(gray.clip(0, 1) * 255).astype(np.uint8) for gray in (shown, reference)]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*levels, None)  # [h, w, 2]
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = estimator.calc(to_uint8(shown), to_uint8(reference), None)  # [h, w, 2]
     height, width = hole.shape
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     displaced = cv2.remap(

@@ -54,8 +54,8 @@ class _Measurements:
     """Colors of the cells in which both photo and fill are known.
 
     Attributes:
-        photo: [M, 3] float64 sRGB in 0..1.
-        fill: [M, 3] float64 sRGB in 0..1.
+        photo: [M, 3] float64 RGB in 0..1.
+        fill: [M, 3] float64 RGB in 0..1.
         weight: Falls with the distance from the hole, [M] float64, 0 to 1.
         ring: Which cells they are, [grid, grid] bool.
     """
@@ -81,10 +81,10 @@ def match_ring_colors(
     fill continues the photo wrongly, a difference is one of content and not of color.
 
     Args:
-        canvas: [H, W, 3] uint8 sRGB, or float32 sRGB in 0..1; the pixels in the hole are not used.
+        canvas: [H, W, 3] uint8 RGB, or float32 RGB in 0..1; the pixels in the hole are not used.
         mask: [H, W] uint8, 255 = fill.
         window: The square of the canvas that the fill shows.
-        fill: [R, R, 3] float32 sRGB in 0..1.
+        fill: [R, R, 3] float32 RGB in 0..1.
         settings: Thresholds.
 
     Returns:

@@ -57,7 +57,7 @@ class Scene:
         canvas = resize(self.region.canvas, *size)
         return replace(
             self,
-            region=Region.around(canvas, mask),
+            region=Region.around(canvas, mask, profile=self.region.profile),
             photos=[canvas, *self.photos[1:]],
             priors=[self.priors[0].rescale(scale), *self.priors[1:]],
             matches={
@@ -79,4 +79,5 @@ class Scene:
         near = cv2.dilate(extra.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1))) > 0
         matches = {pair: m if pair[0] else m[~m.start_in(near)] for pair, m in self.matches.items()}
         target = resize(canvas, *self.photos[0].shape[1::-1])
-        return replace(self, region=Region.around(canvas, mask), photos=[target, *self.photos[1:]], matches=matches)
+        region = Region.around(canvas, mask, profile=self.region.profile)
+        return replace(self, region=region, photos=[target, *self.photos[1:]], matches=matches)

@@ -61,8 +61,8 @@ def estimate_band_gains(
     to compare.
 
     Args:
-        reference: The reference in the target's view and colors, at full size, [H, W, 3] float32 sRGB in 0..1.
-        target: [H, W, 3] float32 sRGB in 0..1.
+        reference: The reference in the target's view and colors, at full size, [H, W, 3] float32 RGB in 0..1.
+        target: [H, W, 3] float32 RGB in 0..1.
         shared: Where both show the same, bool [H, W].
         settings: How the strength of detail is measured and limited.
     """

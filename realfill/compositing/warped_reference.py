@@ -23,7 +23,7 @@ from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_p
 from realfill.imaging.ncc import ncc
 from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
 from realfill.imaging.region import Region
-from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.color_management import read_rgb
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class WarpedReference:
         path: The reference's file.
         warp: The map from the canvas to the reference.
         color_transform: From the reference's colors to the target's.
-        colors: [h, w, 3] float32 sRGB in 0..1.
+        colors: [h, w, 3] float32 RGB in 0..1.
         valid: Where the reference shows anything, bool [h, w].
         visible: Where it shows the scene rather than something that hides it, bool [h, w].
         stretch: How much coarser than usual it shows a place, octaves, float32 [h, w]; see `relative_stretch`.
@@ -103,7 +103,7 @@ def warp_and_match_color(
     Raises:
         NumericalError: Its colors, or their correlation with the target, are not finite.
     """
-    image = read_srgb(path)
+    image = read_rgb(path, region.profile)
     with skip_failing(f"The registration of {path.name} around the hole"):
         warp = register_around_hole(region, image, warp, settings.registration)
     columns, rows, defined = warp.maps(*region.grid())
@@ -150,7 +150,7 @@ def similarity_around_hole(
 
     Args:
         correlation: Normalized cross-correlation at every pixel, [H, W] float32.
-        target: [H, W, 3] float32 sRGB in 0..1.
+        target: [H, W, 3] float32 RGB in 0..1.
         visible: Where the reference shows the scene, bool [H, W].
         hole: bool [H, W].
         settings: Ring and texture.
@@ -171,8 +171,8 @@ def coarse_color_correlation(reference: np.ndarray, target: np.ndarray, shared: 
     """Correlate the blurred colors of two pictures, all channels together, -1 to 1.
 
     Args:
-        reference: [H, W, 3] float32 sRGB.
-        target: [H, W, 3] float32 sRGB.
+        reference: [H, W, 3] float32 RGB.
+        target: [H, W, 3] float32 RGB.
         shared: Which pixels are compared, bool [H, W]; the others do not enter the blur.
         sigma: Standard deviation of the blur, pixels.
     """

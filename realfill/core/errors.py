@@ -64,6 +64,10 @@ class OutputError(RealFillError):
     """Results would replace something that realfill did not write."""
 
 
+class CredentialsError(RealFillError):
+    """Content credentials cannot be written or read: the certificate, its key or the photo does not allow it."""
+
+
 class LibraryError(RealFillError):
     """The library of albums, its DVC repository or its Prefect server cannot be used."""
 

@@ -10,12 +10,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from realfill.core.errors import ParamsError
 from realfill.core.validation import Section, parse_yaml, read_yaml, validate_section
 
 PROFILES = ("quick", "paper")
+
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # pixels
 
 
 class BaseParams(Section):
@@ -114,11 +116,25 @@ class RankParams(Section):
     pictured_matches: int = Field(80, ge=1, le=1000, description="Matches drawn in matches.png.")
 
 
+class Region(Section):
+    """A part of the hole that shows another candidate than the rest."""
+
+    candidate: int = Field(ge=0, description="Number of the candidate.")
+    polygon: tuple[tuple[Coordinate, Coordinate], ...] = Field(
+        min_length=3,
+        max_length=5000,
+        description="Its outline: points x, y, pixels of the upright, extended photo.",
+    )
+
+
 class BlendParams(Section):
     """Blending the chosen candidate into the photo."""
 
     candidate: Literal["best"] | Annotated[int, Field(ge=0)] = Field(
         "best", description="The best-ranked candidate, or the number of another one."
+    )
+    regions: tuple[Region, ...] = Field(
+        (), max_length=100, description="Parts of the hole that show other candidates; later ones lie on top."
     )
     feather: float = Field(1.0, ge=0, le=20, description="Blend band around the hole, % of the window's side.")
     match_color: bool = Field(
@@ -132,16 +148,59 @@ class BlendParams(Section):
     )
 
 
+class PrivacyParams(Section):
+    """What is delivered of the target's metadata."""
+
+    position: Literal["keep", "strip"] = Field(
+        "keep", description="Where the photo was taken; strip also removes place names and maker notes."
+    )
+    identity: Literal["keep", "strip"] = Field(
+        "keep", description="Serial numbers, the camera owner's name, unique identifiers, maker notes."
+    )
+
+
 class ExportParams(Section):
     """The delivered file."""
 
     format: Literal["same", "jpeg", "png", "tiff"] = Field("same", description="File format; same: the target's.")
     quality: int = Field(96, ge=95, le=100, description="JPEG, WebP and HEIC quality (4:4:4).")
-    gps: Literal["keep", "strip"] = Field("keep", description="Whether the GPS position stays in the metadata.")
+    privacy: PrivacyParams = PrivacyParams()
+    gps: Literal["keep", "strip"] = Field("keep", exclude=True, description="Older name of privacy.position.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_name(cls, values: Any) -> Any:
+        """Give `gps` and `privacy.position` the same value where one of them is written."""
+        privacy = values.get("privacy", {}) if isinstance(values, dict) else None
+        if not isinstance(privacy, dict):
+            return values
+        given = [source[key] for source, key in ((values, "gps"), (privacy, "position")) if key in source]
+        if not all(value in ("keep", "strip") for value in given) or not given:
+            return values  # which its field refuses
+        if given[0] != given[-1]:
+            raise ValueError("gps is the older name of privacy.position: write only one of them")
+        return values | {"gps": given[0], "privacy": privacy | {"position": given[0]}}
 
 
-class Params(Section):
-    """All parameters: what decides the result besides the photos and the description of the hole."""
+class DeliveryParams(Section):
+    """What `realfill deliver` writes. No stage reads it, and no album can change it."""
+
+    names: str = Field(
+        "{album}",
+        min_length=1,
+        max_length=200,
+        description="Names of the files, without suffix, of {album}, {target}, {number}.",
+    )
+    credentials: Literal["none", "sign"] = Field("none", description="sign: with content credentials (C2PA).")
+    certificate: str = Field(
+        "", description='PEM file, the certificate first; "": the one of `realfill credentials init`.'
+    )
+    key: str = Field("", description='PEM file of its private key (PKCS#8); "": that of `realfill credentials init`.')
+    time_stamp: str = Field("", description='Address of a time-stamp server (RFC 3161); "": none.')
+
+
+class AlbumParams(Section):
+    """What decides the result besides the photos and the description of the hole; an `album.yaml` may set it too."""
 
     profile: Literal["quick", "paper"] | None = Field(
         None, description="A named set of values that wins over params.yaml."
@@ -155,6 +214,12 @@ class Params(Section):
     rank: RankParams = RankParams()
     blend: BlendParams = BlendParams()
     export: ExportParams = ExportParams()
+
+
+class Params(AlbumParams):
+    """All parameters."""
+
+    delivery: DeliveryParams = DeliveryParams()
 
     def section(self, name: str) -> dict[str, Any]:
         """The values of one section as JSON types."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from yaml.reader import ReaderError
 
 from realfill.core.errors import ParamsError
 
+_MAX_VALUES = 100_000  # in a file, aliases followed
+_BACKUPS = ("~", ".bak", ".old", ".orig", ".rej", ".swp", ".tmp")  # of editors, patch and git
+
 
 class Section(BaseModel):
     """Base of all parameter models: immutable, and keys that are not fields are refused."""
@@ -25,7 +29,33 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Reads what `yaml.safe_load` reads, but refuses a key that stands twice, and says where a bad value stands."""
+    """Reads YAML, but refuses a key that stands twice, and says where a bad value stands.
+
+    Plain scalars are read by the core schema of YAML 1.2, as DVC reads them: 16:9 is text and no number to the base
+    60, 010 is ten, 1e-3 is a number, and dates are text. Aliases that stand for themselves, or for a great many
+    values, are refused.
+    """
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            self._count_values(node, {})
+        return node
+
+    def _count_values(self, node: yaml.Node, counts: dict[int, int]) -> int:
+        """Number of values that a node stands for, aliases followed."""
+        if id(node) not in counts:
+            counts[id(node)] = _MAX_VALUES  # until it is counted: what an alias to itself stands for
+            parts = (
+                [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+            )
+            inner = parts if isinstance(node, yaml.CollectionNode) else ()
+            counts[id(node)] = 1 + sum(self._count_values(part, counts) for part in inner)
+        if counts[id(node)] > _MAX_VALUES:
+            raise ConstructorError(None, None, "the values are too many, aliases followed", node.start_mark)
+        return counts[id(node)]
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -38,12 +68,51 @@ class _StrictLoader(yaml.SafeLoader):
             lines[name] = key.start_mark.line
         return node
 
+    def construct_core_int(self, node: yaml.ScalarNode) -> int:
+        """An integer of the core schema: decimal, 0o octal or 0x hexadecimal."""
+        text = node.value.lower()
+        return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             problem = f"the value cannot be understood ({str(error)[:100]})"
             raise ConstructorError(None, None, problem, node.start_mark) from error
+
+
+for _tag, _pattern, _first in (
+    ("merge", r"<<", ["<"]),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_core_int)
+
+
+def refuse_lookalikes(path: Path) -> None:
+    """See that no settings are passed over because their file is called nearly as `path`, e.g. `.yml`.
+
+    Beside the file itself, backups of editors are left alone.
+
+    Raises:
+        ParamsError: There is such a file.
+    """
+    if not path.parent.is_dir():
+        return
+    stem = re.escape(path.stem.removesuffix("s"))
+    pattern = re.compile(stem + r"s?\.ya?ml(\.\w+|~)?", re.IGNORECASE)
+    for other in sorted(path.parent.iterdir()):
+        is_backup = other.name.startswith(path.name) and other.name.endswith(_BACKUPS) and path.exists()
+        if other.name != path.name and pattern.fullmatch(other.name) and not is_backup:
+            problem = f"This file is not read: settings are in {path.name}, under this very name."
+            raise ParamsError(problem, f"Rename it to {path.name}, or to a name that is not nearly the same.", other)
 
 
 def parse_yaml(text: str) -> Any:

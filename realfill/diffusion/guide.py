@@ -12,7 +12,7 @@ from realfill.album.layout import Album
 from realfill.album.placement import read_completed_canvas, read_proposal
 from realfill.album.store import read_window
 from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import resize, to_gray
+from realfill.imaging.ops import resize, to_gray, to_uint8
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Guide:
     """What sampling starts from and what it keeps, in the window at the base model's resolution R.
 
     Attributes:
-        init_image: [R, R, 3] uint8 sRGB: the window with placed reference pixels; patches of the album complete the
+        init_image: [R, R, 3] uint8: the window with placed reference pixels; patches of the album complete the
             rest of its hole.
         placed_mask: [R, R] bool, True = a reference pixel is placed there.
         keep_weight: [R, R] float32, 0 to 1: how far sampling is held to `init_image`.
@@ -56,7 +56,7 @@ def read_guide(album: Album, resolution: int, strength: float) -> Guide | None:
         strength: Share of the noise that sampling starts with, 0 to 1.
 
     Returns:
-        The guide; None where `align` is switched off.
+        The guide, its picture in the working space; None where `align` is switched off.
 
     Raises:
         StageError: `masks` or `align` has not run.
@@ -72,7 +72,7 @@ def read_guide(album: Album, resolution: int, strength: float) -> Guide | None:
         return Guide(image, np.zeros_like(mask), np.zeros(mask.shape, np.float32), strength)
     proposal = proposal.crop(window.left, window.top, window.side, window.side).resize(resolution, resolution)
     placed_mask = proposal.confidence > 0
-    composite = np.where(placed_mask[..., None], proposal.colors, image)
+    composite = np.where(placed_mask[..., None], to_uint8(proposal.colors), image)
     return Guide(composite, placed_mask, proposal.weight("guided") * mask, strength)
 
 

@@ -156,7 +156,7 @@ def _judge_authenticity(album: Album, scorer: Scorer, result: Pixels) -> dict[st
 
 def _outside_max_difference(album: Album, result: Pixels) -> int:
     """Largest difference between the result and the canvas beyond the blend band, 8-bit levels."""
-    canvas, mask = read_png(canvas_path(album)), read_png(mask_path(album))
+    canvas, mask = read_srgb(canvas_path(album)), read_png(mask_path(album))
     if result.shape != canvas.shape:
         raise AlbumError("The delivered photo has another size than the canvas.", "Run the album again.")
     reach = int(read_document(album.work("blend") / "blend.json")["feather"]) + 1  # pixels

@@ -11,13 +11,20 @@ from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate, RankedCandidate
-from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window
+from realfill.album.store import (
+    accepted_references,
+    canvas_path,
+    mask_path,
+    read_rows,
+    read_window,
+    read_working_profile,
+)
 from realfill.compositing.multiband_blend import Fill, complete_canvas
 from realfill.evaluation.baselines import BaselineSettings, fill_mean_color, fill_one_homography, fill_telea
 from realfill.evaluation.metrics import Scorer, shrink_to_protocol, unavailable_metrics
 from realfill.evaluation.scores import ScoredFill
 from realfill.imaging.ops import Pixels, to_uint8
-from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.color_management import convert_rgb, read_srgb
 from realfill.photo_io.working_files import read_png
 
 if TYPE_CHECKING:
@@ -82,15 +89,21 @@ def _score_candidates(
 
 
 def _blend_each(album: Album, params: Params, candidates: Iterable[tuple[Pixels, str]]) -> Iterator[Pixels]:
-    """Blend candidates [R, R, 3] of a kind, each on its own, into the canvas, [H, W, 3] uint8 sRGB."""
+    """Blend candidates [R, R, 3] of a kind, in the working space, into the canvas, each on its own.
+
+    Yields:
+        [H, W, 3] uint8 sRGB.
+    """
+    profile = read_working_profile(album)
     canvas = read_png(canvas_path(album)).astype(np.float32) / 255  # [H, W, 3]
     mask, window, proposal = read_png(mask_path(album)), read_window(album), read_proposal(album)
     for image, kind in candidates:
-        yield to_uint8(complete_canvas(canvas, mask, window, Fill(image, kind, proposal), params.blend))
+        completed = complete_canvas(canvas, mask, window, Fill(image, kind, proposal), params.blend)
+        yield convert_rgb(to_uint8(completed), profile, None)
 
 
 def _sample_untuned(album: Album, params: Params, count: int) -> Iterator[Pixels]:
-    """Sample candidates [R, R, 3] uint8 sRGB with the base model as it is."""
+    """Sample candidates [R, R, 3] uint8, in the working space, with the base model as it is."""
     if count == 0:
         return
     from realfill.diffusion.base_model import load_base_model  # here, for it takes seconds to import
@@ -98,7 +111,8 @@ def _sample_untuned(album: Album, params: Params, count: int) -> Iterator[Pixels
 
     model = load_base_model(params.base)
     image, mask = read_model_window(album, model.resolution)
-    yield from sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt).images
+    images = sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt).images
+    yield from convert_rgb(images, None, read_working_profile(album))
 
 
 def _fill_baselines(album: Album, scorer: Scorer, settings: BaselineSettings) -> Iterator[tuple[str, Pixels]]:

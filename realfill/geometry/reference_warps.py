@@ -95,7 +95,7 @@ def estimate_reference_warps(
         region: The part of the target around the hole.
         reconstruction: Of the scene, as `reconstruct_scene` returns it.
         matches: Between photos i < j by (i, j), pixels of the full-size photos; photo 0 is the target.
-        photos: Target and references, [h, w, 3] uint8 sRGB; they may be smaller than at full size.
+        photos: Target and references, [h, w, 3] uint8 RGB; they may be smaller than at full size.
         priors: Of the cameras, one per photo, at full size.
         settings: When cameras are used, and when homographies.
         reference_depths: Of which the region's depth is merged; without any it is swept in the target's view.

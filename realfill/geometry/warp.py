@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from realfill.geometry.projection import in_bounds
-from realfill.imaging.ops import Pixels, resize
+from realfill.imaging.ops import Pixels, resize, to_float
 
 CoordinateMap = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -73,7 +73,7 @@ def remap_prefiltered(
     """Sample a picture at given points, without aliasing where they lie wider apart than its pixels.
 
     Args:
-        image: [H, W, 3] uint8 sRGB.
+        image: [H, W, 3] uint8 or uint16.
         columns: [h, w] float32, pixels of the picture.
         rows: [h, w] float32.
         defined: Which points are defined, bool [h, w].
@@ -90,7 +90,7 @@ def remap_prefiltered(
         rows = (rows + 0.5) * (size[1] / image.shape[0]) - 0.5
         image = resize(image, *size)
     sampled = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return sampled.astype(np.float32) / 255, valid
+    return to_float(sampled), valid
 
 
 def relative_stretch(

@@ -56,13 +56,18 @@ def shrink_to(image: Pixels, side: int) -> Pixels:
 
 
 def to_uint8(image: np.ndarray) -> Pixels:
-    """Round values in 0..1 to 8 bits, clipping those outside; uint8 is returned unchanged."""
-    return image if image.dtype == np.uint8 else np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    """Round uint16, or values in 0..1, to 8 bits, clipping those outside; uint8 is returned unchanged."""
+    return image if image.dtype == np.uint8 else np.rint(to_float(image).clip(0, 1) * 255).astype(np.uint8)
+
+
+def to_uint16(image: np.ndarray) -> Pixels:
+    """Round values in 0..1 to 16 bits, clipping those outside."""
+    return np.rint(image.clip(0, 1) * 65535).astype(np.uint16)
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
-    """Convert uint8 to float32 in 0..1; other dtypes are returned unchanged."""
-    return image.astype(np.float32) / 255 if image.dtype == np.uint8 else image
+    """Convert uint8 or uint16 to float32 in 0..1; other dtypes are returned unchanged."""
+    return image.astype(np.float32) / np.iinfo(image.dtype).max if image.dtype in (np.uint8, np.uint16) else image
 
 
 def to_gray(image: Pixels) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from realfill.imaging.ops import Pixels, resize, resize_mask
+from realfill.imaging.ops import Pixels, resize, resize_mask, to_uint8
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Region:
     """A box of the canvas and its working scale.
 
     Attributes:
-        canvas: The whole canvas, [H, W, 3] uint8 sRGB.
+        canvas: The whole canvas, [H, W, 3] uint8 in the working space.
         mask: [H, W] uint8, 255 = fill.
         box: Left, top, right, bottom (exclusive), pixels of the canvas.
         scale: Working size / full size, at most 1.
         size: Width and height at the working scale, pixels.
+        profile: ICC profile of the working space; None for sRGB.
     """
 
     canvas: Pixels
@@ -45,15 +46,23 @@ class Region:
     box: tuple[int, int, int, int]
     scale: float
     size: tuple[int, int]
+    profile: bytes | None = None
 
     @classmethod
-    def around(cls, canvas: Pixels, mask: Pixels, settings: RegionSettings = RegionSettings()) -> Region:
+    def around(
+        cls,
+        canvas: Pixels,
+        mask: Pixels,
+        settings: RegionSettings = RegionSettings(),
+        profile: bytes | None = None,
+    ) -> Region:
         """Take the mask's bounding box and a margin around it, as far as the canvas reaches.
 
         Args:
-            canvas: [H, W, 3] uint8 sRGB.
+            canvas: [H, W, 3] uint8 in the working space.
             mask: [H, W] uint8, 255 = fill; not empty.
             settings: Margin and working size.
+            profile: ICC profile of the working space; None for sRGB.
         """
         left, top, width, height = cv2.boundingRect(mask)
         margin = round(settings.margin * max(width, height)) + settings.min_margin
@@ -61,7 +70,7 @@ class Region:
         top, bottom = max(0, top - margin), min(mask.shape[0], top + height + margin)
         scale = min(1.0, settings.working_side / max(right - left, bottom - top))
         working = [max(settings.min_working_side, round(side * scale)) for side in (right - left, bottom - top)]
-        return cls(canvas, mask, (left, top, right, bottom), scale, (working[0], working[1]))
+        return cls(canvas, mask, (left, top, right, bottom), scale, (working[0], working[1]), profile)
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -87,11 +96,11 @@ class Region:
         """Return the same region with some of its pixels filled and taken out of the mask.
 
         Args:
-            colors: [h, w, 3] uint8 sRGB, the box at full size.
+            colors: [h, w, 3] uint8 or uint16 in the working space, the box at full size.
             known: Which pixels to fill, bool [h, w].
         """
         canvas, mask = self.canvas.copy(), self.mask.copy()
-        self.crop(canvas)[known] = colors[known]
+        self.crop(canvas)[known] = to_uint8(colors[known])
         self.crop(mask)[known] = 0
         return replace(self, canvas=canvas, mask=mask)
 

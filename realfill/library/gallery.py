@@ -64,6 +64,7 @@ class Card:
         progress: Which stages are done, if it was never finished.
         scores: Its scores.
         verdict: How far its fill can be believed; None if it was never finished.
+        warnings: What its photos and its hole gave reason to warn of.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Card:
     progress: str
     scores: tuple[Score, ...]
     verdict: Verdict | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -220,11 +222,12 @@ def _make_card(album: Album, problem: str, run: Mapping[str, Any], out: Path) ->
     try:
         provenance = read_document(find_provenance(album))
         scores, verdict = _read_scores(album, provenance), read_verdict(provenance)
+        warnings = tuple(map(str, provenance.get("warnings", ())))
     except (RealFillError, ValueError, LookupError, TypeError):
         unreadable = "The provenance of the finished photo cannot be read. Export it again."
         return Card(album.name, relative, outcome, problem or unreadable, "", ())
     shown = _make_scores(scores | dict(run.get("scores") or {}))
-    return Card(album.name, relative, outcome, problem, "", shown, verdict)
+    return Card(album.name, relative, outcome, problem, "", shown, verdict, warnings)
 
 
 def _read_scores(album: Album, provenance: dict[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ Layout (`realfill init` makes it; a clone of this project is a library too)::
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from realfill.album.album_name import NAME_REMEDY, is_library_album_name
 from realfill.album.discovery import open_album
 from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import Album
@@ -28,9 +28,6 @@ from realfill.library.watched_settings import complete_settings, refuse_unwatche
 PIPELINE = Path("pipelines") / "album.dvc.yaml"
 PHOTO_FOLDERS = ("ref", "target")
 _NO_LIBRARY_REMEDY = "Make one with `realfill init`, or `git clone` one; name it with --library from elsewhere."
-# Stricter than an album folder elsewhere: the first character excludes hidden folders and command-line options.
-_ALBUM_NAME = re.compile(r"[\w(+][\w. +()@&',=-]{0,199}")
-_MAX_NAME_BYTES = 220  # file systems allow 255; names of files that are made from it are longer
 
 
 @dataclass(frozen=True)
@@ -95,13 +92,13 @@ class Library:
     def album_names(self) -> list[str]:
         """The names of all albums, sorted."""
         names = (path.parent.name for path in self.albums_folder.glob("[!.]*/dvc.yaml"))
-        return sorted(filter(_is_album_name, names))
+        return sorted(filter(is_library_album_name, names))
 
     @property
     def misnamed_folders(self) -> list[str]:
         """The names, printable and sorted, of folders beside the albums whose names no album may have."""
         names = (path.name for path in self.albums_folder.glob("[!.]*/"))
-        return sorted(printable(name) for name in names if not _is_album_name(name))
+        return sorted(printable(name) for name in names if not is_library_album_name(name))
 
     def folder(self, name: str) -> Path:
         """The folder of the album of that name, whether it exists or not.
@@ -109,10 +106,9 @@ class Library:
         Raises:
             LibraryError: The name is not allowed for an album.
         """
-        if not _is_album_name(name):
+        if not is_library_album_name(name):
             problem = f"{name[:200]!r} cannot be the name of an album."
-            remedy = "Use letters, digits, spaces and .-_+() only, a letter or digit first, and not too many of them."
-            raise LibraryError(problem, remedy)
+            raise LibraryError(problem, f"{NAME_REMEDY} It must not begin with a dot, a hyphen or a space.")
         return self.albums_folder / name
 
     def album(self, name: str) -> Album:
@@ -169,10 +165,6 @@ class Library:
             return
         with open_dvc_state(self.root, *self.dvc_files(name)) as state:
             state.commit_changed_photos()
-
-
-def _is_album_name(name: str) -> bool:
-    return _ALBUM_NAME.fullmatch(name) is not None and len(os.fsencode(name)) <= _MAX_NAME_BYTES
 
 
 def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:

@@ -44,6 +44,7 @@ class HistoryRow:
         photo: Path of the finished photo, relative to the album; empty without one.
         digest: SHA-256 of the finished photo, hex; empty without one.
         verdict: How far the fill can be believed, a level of `album.verdict`; empty without a photo.
+        warnings: What the photos and the hole gave reason to warn of; empty without a photo.
         scores: Every number in the metrics of the stages, by "stage.name".
         seconds: Duration of each stage that ran.
         gpu_seconds: Time that each stage held the GPU; empty on a CPU.
@@ -73,6 +74,7 @@ class HistoryRow:
     ended: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     verdict: str = ""
+    warnings: list[str] = field(default_factory=list)
     night: str = ""
 
     def as_unchanged(self) -> HistoryRow:
@@ -90,12 +92,13 @@ def read_photo_digest(library: Library, name: str) -> str:
 
 
 def summarize_result(album: Album) -> dict[str, Any]:
-    """The fields of a `HistoryRow` that describe a finished album: photo, digest, verdict, scores, versions."""
+    """The fields of a `HistoryRow` that describe a finished album: photo, digest, verdict and so on."""
     provenance = read_document(find_provenance(album))
     return {
         "photo": f"completed/{provenance['photo']}",
         "digest": str(provenance["digest"]),
         "verdict": read_verdict(provenance).level,
+        "warnings": list(provenance.get("warnings", ())),
         "scores": dict(_read_scores(album)),
         "versions": {name: str(value) for name, value in provenance["versions"].items()},
     }

@@ -16,13 +16,13 @@ from realfill.album.layout import Album
 from realfill.album.settings import AlbumSettings
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import ParamsError
-from realfill.core.params import Params
+from realfill.core.params import AlbumParams, Params
 from realfill.core.validation import parse_yaml, read_yaml
 from realfill.pipeline import STAGES
 
 WATCHED_KEYS = (
     *(name for name in AlbumSettings.model_fields if name != "overrides"),
-    *(field.alias or name for name, field in Params.model_fields.items()),
+    *(field.alias or name for name, field in AlbumParams.model_fields.items()),
 )
 LIBRARY_VALUES = tuple(sorted({key for stage in STAGES for key in stage.values}))  # of params.yaml alone
 _HEADER = """\

@@ -1,7 +1,8 @@
-"""Conversion between a photo's own color space and sRGB, through its ICC profile.
+"""Conversion between a photo's own color space and the one that it is computed in, through its ICC profile.
 
-All pixels are computed in sRGB. A `Photo` keeps its own color space and bit depth, so that what is not filled can be
-delivered unchanged.
+All pixels are computed in an RGB space: the album's working space (see `working_space`), or sRGB, for which None
+stands in the place of an ICC profile. A `Photo` keeps its own color space and bit depth, so that what is not filled
+can be delivered unchanged.
 """
 
 from __future__ import annotations
@@ -26,23 +27,33 @@ _REC_709_LUMA = np.array([[0.2126], [0.7152], [0.0722]], np.float32)  # ITU-R BT
 
 
 def to_srgb(photo: Photo) -> Pixels:
-    """Convert a photo to sRGB, relative colorimetric with black point compensation. Alpha is ignored.
+    """Convert a photo to sRGB, [H, W, 3] uint8; see `to_rgb`."""
+    return to_rgb(photo, None)
+
+
+def to_rgb(photo: Photo, profile: bytes | None, dtype: npt.DTypeLike = np.uint8) -> Pixels:
+    """Convert a photo to an RGB space, relative colorimetric with black point compensation. Alpha is ignored.
 
     Without a usable profile, gray and RGB are taken for sRGB, and CMYK for the complement of RGB.
 
     Args:
         photo: A photo of any color space and bit depth.
+        profile: ICC profile of the RGB space; None for sRGB.
+        dtype: uint8, or uint16 with a profile.
 
     Returns:
-        [H, W, 3] uint8 sRGB. It may share the photo's memory: copy it before you write into it.
+        [H, W, 3] of the dtype. It may share the photo's memory: copy it before you write into it.
     """
     icc = None if profile_problem(photo) else photo.icc
     if icc is not None:
-        flags = _NO_OPTIMIZATION if photo.bits == 16 else 0
-        return _transform(
-            photo.pixels, icc, _srgb_profile(), COLOR_MODES[photo.pixels.shape[2]], "rgb", "uint8", flags
-        )
-    samples = to_8_bits(photo.pixels)  # [H, W, C] uint8
+        flags = _NO_OPTIMIZATION if photo.bits == 16 or dtype == np.uint16 else 0
+        mode = COLOR_MODES[photo.pixels.shape[2]]
+        return _transform(photo.pixels, icc, profile or _srgb_profile(), mode, "rgb", dtype, flags)
+    return convert_rgb(_assume_srgb(to_8_bits(photo.pixels)), None, profile, dtype)
+
+
+def _assume_srgb(samples: Pixels) -> Pixels:
+    """Convert samples [H, W, C] uint8 of a photo without a usable profile to sRGB, [H, W, 3] uint8."""
     if samples.shape[2] == 1:
         return np.repeat(samples, 3, axis=2)
     if samples.shape[2] == 3:
@@ -51,11 +62,39 @@ def to_srgb(photo: Photo) -> Pixels:
     return ((light[..., :3] * light[..., 3:] + 127) // 255).astype(np.uint8)
 
 
-def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
-    """Convert sRGB pixels to the color space and bit depth of a photo; the inverse of `to_srgb`.
+def convert_rgb(
+    pixels: Pixels, source: bytes | None, destination: bytes | None, dtype: npt.DTypeLike = np.uint8
+) -> Pixels:
+    """Convert pixels from one RGB space to another.
 
     Args:
-        rgb: [h, w, 3] float32 sRGB in 0..1; values outside are clipped.
+        pixels: [..., W, 3] uint8.
+        source: ICC profile of their space; None for sRGB.
+        destination: ICC profile of the other space; None for sRGB.
+        dtype: uint8, or uint16 between different spaces.
+
+    Returns:
+        Pixels of the same shape and of the dtype; themselves where the spaces are one.
+    """
+    if source == destination or not pixels.size:
+        return pixels
+    rows = pixels.reshape(-1, *pixels.shape[-2:])
+    source, destination = source or _srgb_profile(), destination or _srgb_profile()
+    flags = _NO_OPTIMIZATION if dtype == np.uint16 else 0
+    return _transform(rows, source, destination, "rgb", "rgb", dtype, flags).reshape(pixels.shape)
+
+
+def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
+    """Convert sRGB pixels to the color space and bit depth of a photo; the inverse of `to_srgb`."""
+    return from_rgb(rgb, None, like)
+
+
+def from_rgb(rgb: Pixels, profile: bytes | None, like: Photo) -> Pixels:
+    """Convert RGB pixels to the color space and bit depth of a photo; the inverse of `to_rgb`.
+
+    Args:
+        rgb: [h, w, 3] float32 in 0..1; values outside are clipped.
+        profile: ICC profile of their space; None for sRGB, the only one for photos without a usable profile.
         like: The photo to match; its size does not matter.
 
     Returns:
@@ -65,8 +104,8 @@ def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
     icc = None if profile_problem(like) else like.icc
     if icc is not None:
         deep = _quantize(rgb, np.uint16)
-        dtype = like.pixels.dtype.name
-        return _transform(deep, _srgb_profile(), icc, "rgb", COLOR_MODES[channels], dtype, _NO_OPTIMIZATION)
+        dtype, source = like.pixels.dtype, profile or _srgb_profile()
+        return _transform(deep, source, icc, "rgb", COLOR_MODES[channels], dtype, _NO_OPTIMIZATION)
     if channels == 1:
         rgb = rgb @ _REC_709_LUMA  # [h, w, 1]
     if channels == 4:
@@ -77,12 +116,21 @@ def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
 
 
 def read_srgb(path: Path) -> Pixels:
-    """Read a photo of any size as [H, W, 3] uint8 sRGB, upright.
+    """Read a photo, or a working file of any color space, as [H, W, 3] uint8 sRGB, upright.
 
     Raises:
         PhotoError: As for `read_photo`.
     """
-    return to_srgb(read_photo(path))
+    return read_rgb(path, None)
+
+
+def read_rgb(path: Path, profile: bytes | None, dtype: npt.DTypeLike = np.uint8) -> Pixels:
+    """Read a photo of any size in an RGB space, upright; see `to_rgb`.
+
+    Raises:
+        PhotoError: As for `read_photo`.
+    """
+    return to_rgb(read_photo(path), profile, dtype)
 
 
 def profile_name(photo: Photo) -> str:
@@ -118,7 +166,7 @@ def _srgb_profile() -> bytes:
 
 
 def _transform(
-    samples: Pixels, source: bytes, destination: bytes, mode: str, out_mode: str, dtype: str, flags: int
+    samples: Pixels, source: bytes, destination: bytes, mode: str, out_mode: str, dtype: npt.DTypeLike, flags: int
 ) -> Pixels:
     """Transform samples [H, W, C] of the profile `source` to the profile `destination`, by Little CMS."""
     transformed: Pixels = imagecodecs.cms_transform(
@@ -127,7 +175,7 @@ def _transform(
         destination,
         colorspace=mode,
         outcolorspace=out_mode,
-        outdtype=dtype,
+        outdtype=np.dtype(dtype).name,
         intent=_INTENT,
         flags=_BLACK_POINT_COMPENSATION | flags,
     )

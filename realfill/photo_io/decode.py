@@ -1,10 +1,12 @@
-"""Decoding of photo files: JPEG, PNG, WebP, TIFF and HEIC."""
+"""Decoding of photo files: JPEG, PNG, WebP, TIFF, HEIC, AVIF and camera raw files."""
 
 from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,66 +14,85 @@ import imagecodecs
 import numpy as np
 import pillow_heif
 import tifffile
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from realfill.core.errors import PhotoError
-from realfill.photo_io.decode_tiff import TIFF_MAGIC, decode_tiff_page, is_supported_page
+from realfill.photo_io.cicp import read_png_code_points
+from realfill.photo_io.decode_heif import decode_avif, decode_heic, is_avif
+from realfill.photo_io.decode_raw import decode_raw, is_raw
+from realfill.photo_io.decode_tiff import (
+    TIFF_MAGIC,
+    TiffDecodeSettings,
+    choose_page,
+    decode_tiff_page,
+    is_supported_page,
+)
+from realfill.photo_io.orientation import unapplied_orientation
 from realfill.photo_io.photo import Photo, valid_orientation
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
 _PILLOW_CHANNELS = {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}  # color channels by Pillow's mode
+_HEADER_SIZE = 64  # bytes that tell the format
 _DAMAGED = "Export it again from the original, or leave it out."
 _CONVERT = "Open it in an image editor and save it as a JPEG or as an RGB TIFF of 8 or 16 bits."
 
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # `read_photo` has a limit of its own, checked before anything is decoded
+PngImagePlugin.MAX_TEXT_CHUNK = 1 << 25  # bytes of a color profile or a text, decompressed; scanners' have several MB
+PngImagePlugin.MAX_TEXT_MEMORY = 1 << 26  # bytes of all texts of a file
 
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """Which decoder is used.
+    """How photos are decoded.
 
     Attributes:
-        max_tiff_channels: TIFFs with more channels, alpha and unknown ones included, are left to Pillow; set by hand.
+        tiff: Which pages of TIFFs are looked at, and which are left to Pillow.
     """
 
-    max_tiff_channels: int = 8
+    tiff: TiffDecodeSettings = field(default_factory=TiffDecodeSettings)
 
 
 def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: DecodeSettings = DecodeSettings()) -> Photo:
-    """Decode the first image of a JPEG (MPO too), PNG, WebP, TIFF or HEIC file.
+    """Decode the first image of full resolution of a JPEG (MPO too), PNG, WebP, TIFF, HEIC, AVIF or camera raw file.
 
-    The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray. HEIC of more
-    than 8 bits becomes 8 bits.
+    The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray; samples of more
+    than 8 bits and of floating point become 16 bits. Orientation is EXIF's; see `unapplied_orientation`.
 
     Args:
         path: The file.
         max_megapixels: Larger photos are refused, in 10^6 pixels. `validate` sets the limit; what it accepted is read
             without one.
-        settings: Which decoder is used.
+        settings: How it is decoded.
 
     Raises:
         PhotoError: The file is missing, of another format, damaged, too large, or has a kind of pixels that is not
-            supported (floating point, LAB, 12 or 32 bits).
+            supported (LAB, signed integers, floating point outside of 0 to 1).
     """
     try:
         with path.open("rb") as file:
             return _decode_file(file, max_megapixels, settings)
     except PhotoError as error:
         raise PhotoError(error.problem, error.remedy, path) from None
-    except UnidentifiedImageError as error:
-        problem = "This is not a JPEG, PNG, WebP, TIFF or HEIC photo that can be read."
-        raise PhotoError(problem, _CONVERT, path) from error
-    except OSError as error:
-        if error.errno is not None:
-            problem = f"The file cannot be opened ({error.strerror})."
-            raise PhotoError(problem, "Check that it exists and can be read.", path) from error
-        raise PhotoError(f"The photo is damaged ({str(error)[:200]}).", _DAMAGED, path) from error
-    except MemoryError as error:
-        raise PhotoError("Decoding the photo takes more memory than there is.", _DAMAGED, path) from error
     except Exception as error:  # on damaged files decoders raise errors of any type
-        problem = f"The photo is damaged ({type(error).__name__}: {str(error)[:200]})."
-        raise PhotoError(problem, _DAMAGED, path) from error
+        raise PhotoError(*_explain(error), path) from error
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """Problem and remedy of what a decoder, or opening the file, has raised."""
+    text = str(error)[:200]
+    if isinstance(error, UnidentifiedImageError):
+        return "This is not a JPEG, PNG, WebP, TIFF, HEIC, AVIF or camera raw photo that can be read.", _CONVERT
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"The file cannot be opened ({error.strerror}).", "Check that it exists and can be read."
+    if isinstance(error, OSError):
+        return f"The photo is damaged ({text}).", _DAMAGED
+    if isinstance(error, MemoryError):
+        return "Decoding the photo takes more memory than there is.", _DAMAGED
+    if isinstance(error, ValueError) and "MAX_TEXT" in text:
+        limit = PngImagePlugin.MAX_TEXT_CHUNK >> 20
+        return f"Its color profile or a text in it is larger than {limit} MiB.", "Save it again without metadata."
+    return f"The photo is damaged ({type(error).__name__}: {text}).", _DAMAGED
 
 
 def is_lossless_webp(path: Path) -> bool:
@@ -87,21 +108,24 @@ def is_lossless_webp(path: Path) -> bool:
 
 
 def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings) -> Photo:
-    magic = file.read(4)
+    header = file.read(_HEADER_SIZE)
     file.seek(0)
-    if magic in TIFF_MAGIC:
-        with tifffile.TiffFile(file) as tiff:
-            page = tiff.pages[0]
-            _check_size(page.imagewidth, page.imagelength, max_megapixels)
-            if is_supported_page(page, settings.max_tiff_channels):
-                return decode_tiff_page(page)
-        file.seek(0)
-    with Image.open(file, formats=FORMATS) as image:
-        _check_size(*image.size, max_megapixels)
+    check_size = partial(_check_size, max_megapixels)
+    if is_raw(header):
+        return decode_raw(file, check_size)
+    if header[:4] in TIFF_MAGIC:
+        return _decode_tiff(file, check_size, settings)
+    with Image.open(file, formats=("AVIF",) if is_avif(header) else FORMATS) as image:
+        check_size(*image.size)
+        if image.format == "AVIF":
+            return decode_avif(image, file)
+        if image.format == "HEIF":
+            file.seek(0)
+            return decode_heic(file)
         return _decode_image(image, file)
 
 
-def _check_size(width: int, height: int, max_megapixels: float) -> None:
+def _check_size(max_megapixels: float, width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise PhotoError("The photo has no pixels.", _DAMAGED)
     if width * height > max_megapixels * 1e6:
@@ -111,11 +135,44 @@ def _check_size(width: int, height: int, max_megapixels: float) -> None:
         )
 
 
+def _decode_tiff(file: BinaryIO, check_size: Callable[[int, int], None], settings: DecodeSettings) -> Photo:
+    """Decode a TIFF by tifffile; pages that `is_supported_page` does not know by Pillow."""
+    with tifffile.TiffFile(file) as tiff:
+        chosen = choose_page(tiff, settings.tiff)
+        if not chosen.is_raw:
+            check_size(chosen.page.imagewidth, chosen.page.imagelength)
+            if is_supported_page(chosen.page, settings.tiff):
+                return decode_tiff_page(chosen)
+    file.seek(0)
+    if chosen.is_raw:
+        return decode_raw(file, check_size)
+    if chosen.index is None:
+        raise PhotoError("The kind of its pixels is not supported.", _CONVERT)
+    with Image.open(file, formats=("TIFF",)) as image:
+        image.seek(chosen.index)
+        check_size(*image.size)
+        image.getexif()[ExifTags.Base.Orientation] = 1  # else Pillow would turn it, also by XMP
+        plain = _to_plain_mode(image)
+    return Photo.from_samples(
+        np.asarray(plain),
+        _PILLOW_CHANNELS[plain.mode],
+        icc=chosen.icc,
+        file_format="TIFF",
+        orientation=chosen.orientation,
+        exif=chosen.exif,
+        warning=chosen.warning,
+    )
+
+
 def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
     """Decode what Pillow has opened; 16-bit PNGs, which Pillow reduces to 8 bits, by another decoder."""
     file_format = "JPEG" if image.format == "MPO" else str(image.format)
-    orientation = _read_orientation(image)
-    exif = "exif" in image.info or (file_format == "TIFF" and ExifTags.IFD.Exif in image.getexif())
+    icc, codes, warning = image.info.get("icc_profile"), None, ""
+    if file_format == "PNG":
+        codes = read_png_code_points(file)
+        if "exif" not in image.info:
+            image.load()  # EXIF metadata may lie behind the pixels
+    orientation, remark = _read_orientation(image)
     if file_format == "PNG" and _is_16_bit_png(file):
         file.seek(0)
         samples = imagecodecs.png_decode(file.read())
@@ -124,14 +181,16 @@ def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
         plain = _to_plain_mode(image)
         samples = np.asarray(plain)
         channels = _PILLOW_CHANNELS[plain.mode]
+    if codes is not None:
+        samples, icc, warning = codes.interpret(samples)
     return Photo.from_samples(
         samples,
         channels,
-        icc=image.info.get("icc_profile"),
+        icc=icc,
         file_format=file_format,
         orientation=orientation,
-        exif=exif,
-        is_upright=file_format == "TIFF",  # of all formats, Pillow applies the orientation of TIFFs alone
+        exif="exif" in image.info,
+        warning=f"{remark} {warning}".strip(),
     )
 
 
@@ -151,14 +210,20 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _read_orientation(image: Image.Image) -> int:
-    if image.format == "HEIF":
-        return 1
+def _read_orientation(image: Image.Image) -> tuple[int, str]:
+    """EXIF orientation, 1 to 8, and a warning if XMP alone tells one."""
+    texts = [image.info.pop(key, b"") for key in ("xmp", "XML:com.adobe.xmp")]  # else Pillow would take XMP's
+    packet = next((text for text in texts if isinstance(text, bytes)), None)
+    exif = Image.Exif()
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if "exif" in image.info:
+            exif.load(image.info["exif"])
+        elif "Raw profile type exif" in image.info:  # of older PNGs
+            exif = image.getexif()
+        value = exif.get(ExifTags.Base.Orientation)
     except Exception:  # damaged metadata is no reason to refuse the pixels
-        return 1
-    return valid_orientation(value)
+        value = None
+    return valid_orientation(value), "" if value is not None else unapplied_orientation(packet)
 
 
 def _is_16_bit_png(file: BinaryIO) -> bool:

@@ -1,4 +1,4 @@
-"""Encoding of finished photos: JPEG, PNG, TIFF, WebP and HEIC, with color profile and metadata.
+"""Encoding of finished photos: JPEG, PNG, TIFF, WebP, HEIC and AVIF, with color profile and metadata.
 
 The same photo and metadata give the same bytes.
 """
@@ -14,21 +14,23 @@ from dataclasses import dataclass, field
 import imagecodecs
 import numpy as np
 import pillow_heif
-from PIL import Image
+from PIL import Image, features
 
 from realfill.core.errors import ExportError
 from realfill.imaging.ops import Pixels
 from realfill.photo_io import exif, xmp
+from realfill.photo_io import photoshop_resources as photoshop
 from realfill.photo_io.encode_tiff import TiffEncodeSettings, encode_tiff
-from realfill.photo_io.metadata import EXIF_PREFIX, XMP_EXTENSION_PREFIX, Metadata
+from realfill.photo_io.metadata import COMMENT, EXIF_PREFIX, XMP_EXTENSION_PREFIX, Metadata
 from realfill.photo_io.photo import Photo, to_8_bits
+from realfill.photo_io.png_chunks import pack_chunk, pack_text
 from realfill.photo_io.xmp import XmpSettings
 from realfill.photo_io.xmp_xml import BrokenXmpError
 
 logger = logging.getLogger(__name__)
-SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "HEIF": ".heic"}
-_JPEG_SEGMENT_LIMIT = 65_533  # bytes: lengths have 16 bits and count themselves
-_APP1, _APP13 = 0xE1, 0xED  # JPEG markers of the segments for XMP and for Photoshop's resources
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "HEIF": ".heic", "AVIF": ".avif"}
+_COMMENT_LIMIT = 65_533  # bytes: lengths of JPEG segments have 16 bits and count themselves
+_APP1, _APP13, _COM = 0xE1, 0xED, 0xFE  # JPEG markers of XMP, of Photoshop's resources, and of comments
 _PNG_HEADER_SIZE = 8 + 25  # signature and IHDR, behind which the metadata goes
 _METERS_PER_INCH = 0.0254
 
@@ -42,6 +44,8 @@ class EncodeSettings:
         png_profile_level: Deflate level of the ICC profile in PNGs, 0 to 9; set by hand: the smallest.
         xmp_extension_bytes: Bytes of an extended XMP packet in one JPEG segment; set by hand, below the 65,458 that
             fit.
+        resource_bytes: Bytes of Photoshop's image resources in one JPEG segment; set by hand, below the 65,519 that
+            fit.
         xmp: How packets are split.
         tiff: How TIFF files are compressed.
     """
@@ -49,6 +53,7 @@ class EncodeSettings:
     png_level: int = 6
     png_profile_level: int = 9
     xmp_extension_bytes: int = 65_000
+    resource_bytes: int = 65_000
     xmp: XmpSettings = field(default_factory=XmpSettings)
     tiff: TiffEncodeSettings = field(default_factory=TiffEncodeSettings)
 
@@ -64,14 +69,14 @@ def encode(
 ) -> bytes:
     """Encode a photo.
 
-    PNG and TIFF are lossless and keep 16 bits. JPEG, WebP and HEIC have 8 bits: deeper photos are rounded. JPEG keeps
-    CMYK and drops the alpha channel. Colors are not subsampled in JPEG and HEIC (4:4:4).
+    PNG and TIFF are lossless and keep 16 bits. JPEG, WebP, HEIC and AVIF have 8 bits: deeper photos are rounded. JPEG
+    keeps CMYK and drops the alpha channel. Colors are not subsampled in JPEG, HEIC and AVIF (4:4:4).
 
     Args:
         photo: The photo; its `format` does not matter.
-        file_format: "JPEG", "PNG", "TIFF", "WEBP" or "HEIF".
+        file_format: "JPEG", "PNG", "TIFF", "WEBP", "HEIF" or "AVIF".
         metadata: Written besides the pixels and the photo's own ICC profile.
-        quality: Quality of JPEG, WebP and HEIC, 0 to 100.
+        quality: Quality of JPEG, WebP, HEIC and AVIF, 0 to 100.
         lossless: Whether WebP is compressed without loss.
         settings: How the photo is compressed.
 
@@ -91,6 +96,8 @@ def encode(
             return _encode_webp(photo, metadata, quality, lossless)
         case "HEIF":
             return _encode_heif(photo, metadata, quality)
+        case "AVIF":
+            return _encode_avif(photo, metadata, quality)
     raise ExportError(f"{file_format} cannot be written.", "Set export.format to jpeg, png or tiff.")
 
 
@@ -117,7 +124,7 @@ def _encode_jpeg(photo: Photo, metadata: Metadata, quality: int, settings: Encod
         icc_profile=photo.icc,
         exif=EXIF_PREFIX + block if block else b"",
         xmp=packet,
-        extra=extension + _iptc_segment(metadata.iptc),
+        extra=extension + _resource_segments(metadata, settings) + _comment_segments(metadata),
         **options,
     )
     return data.getvalue()
@@ -142,16 +149,22 @@ def _xmp_segments(packet: bytes | None, settings: EncodeSettings) -> tuple[bytes
     return standard, segments
 
 
-def _iptc_segment(records: bytes | None) -> bytes:
-    """IPTC records as an image resource of Photoshop, which is how JPEG files hold them."""
-    if not records:
-        return b""
-    resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records + bytes(len(records) % 2)
-    payload = b"Photoshop 3.0\0" + resource
-    if len(payload) > _JPEG_SEGMENT_LIMIT:
-        logger.warning("The IPTC data is too long for a JPEG and was left out.")
-        return b""
-    return _jpeg_segment(_APP13, payload)
+def _resource_segments(metadata: Metadata, settings: EncodeSettings) -> bytes:
+    """IPTC records and Photoshop's copyright as its image resources, which is how JPEG files hold them.
+
+    What does not fit into one segment goes on in the next.
+    """
+    records = ((photoshop.IPTC, metadata.iptc),) if metadata.iptc else ()
+    resources = photoshop.write_resources((*records, *metadata.resources))
+    return b"".join(
+        _jpeg_segment(_APP13, photoshop.PREFIX + resources[start : start + settings.resource_bytes])
+        for start in range(0, len(resources), settings.resource_bytes)
+    )
+
+
+def _comment_segments(metadata: Metadata) -> bytes:
+    comments = (text.encode("utf-8", "replace")[:_COMMENT_LIMIT] for key, text in metadata.texts if key == COMMENT)
+    return b"".join(_jpeg_segment(_COM, comment) for comment in comments)
 
 
 def _jpeg_segment(marker: int, payload: bytes) -> bytes:
@@ -163,22 +176,19 @@ def _encode_png(photo: Photo, metadata: Metadata, settings: EncodeSettings) -> b
     data = bytes(
         imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], level=settings.png_level)
     )
-    chunks = b""
+    chunks = b"".join(pack_chunk(*chunk) for chunk in metadata.colors)
     if photo.icc:
         profile = zlib.compress(photo.icc, settings.png_profile_level)
-        chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + profile)
+        chunks += pack_chunk(b"iCCP", b"ICC profile\0\0" + profile)
     if metadata.dpi:
         horizontal, vertical = (round(dpi / _METERS_PER_INCH) for dpi in metadata.dpi)
-        chunks += _png_chunk(b"pHYs", struct.pack(">IIB", horizontal, vertical, 1))  # 1: pixels per meter
+        chunks += pack_chunk(b"pHYs", struct.pack(">IIB", horizontal, vertical, 1))  # 1: pixels per meter
     if metadata.exif:
-        chunks += _png_chunk(b"eXIf", metadata.exif)
+        chunks += pack_chunk(b"eXIf", metadata.exif)
     if metadata.xmp:
-        chunks += _png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+        chunks += pack_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    chunks += b"".join(pack_text(*text) for text in metadata.texts)
     return data[:_PNG_HEADER_SIZE] + chunks + data[_PNG_HEADER_SIZE:]
-
-
-def _png_chunk(name: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
 
 def _encode_webp(photo: Photo, metadata: Metadata, quality: int, lossless: bool) -> bytes:
@@ -212,5 +222,22 @@ def _encode_heif(photo: Photo, metadata: Metadata, quality: int) -> bytes:
         icc_profile=photo.icc,
         exif=EXIF_PREFIX + metadata.exif if metadata.exif else None,
         xmp=metadata.xmp,
+    )
+    return data.getvalue()
+
+
+def _encode_avif(photo: Photo, metadata: Metadata, quality: int) -> bytes:
+    if not features.check("avif"):
+        raise ExportError("AVIF cannot be written on this machine.", "Set export.format to jpeg, png or tiff.")
+    samples = photo.samples
+    data = io.BytesIO()
+    _to_image(samples, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]).save(
+        data,
+        "AVIF",
+        quality=quality,
+        subsampling="4:4:4",
+        icc_profile=photo.icc or b"",
+        exif=EXIF_PREFIX + metadata.exif if metadata.exif else b"",
+        xmp=metadata.xmp or b"",
     )
     return data.getvalue()

@@ -13,6 +13,7 @@ from realfill.core.errors import ExportError
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.metadata import Metadata
 from realfill.photo_io.photo import Photo
+from realfill.photo_io.photoshop_resources import write_resources
 from realfill.photo_io.tiff_block import DataType, TiffBlock
 
 TagValue = tuple[DataType | int, int, bytes]
@@ -128,6 +129,7 @@ def _metadata_tags(photo: Photo, metadata: Metadata) -> dict[int, TagValue]:
         (_TAG.XMLPacket, DataType.BYTE, metadata.xmp),
         (_TAG.IPTCNAA, DataType.UNDEFINED, metadata.iptc),
         (_TAG.InterColorProfile, DataType.UNDEFINED, photo.icc),
+        (_TAG.ImageResources, DataType.BYTE, write_resources(metadata.resources)),
     )
     return {tag: (data_type, len(value), value) for tag, data_type, value in values if value}
 

@@ -1,4 +1,4 @@
-"""Metadata of a photo: read from the original, updated, and handed to the encoders.
+"""Metadata of a photo, as it is read from a file of any format.
 
 Metadata is untrusted and optional. A part that is damaged is left out with a warning and never stops the export. What
 is not understood stays as it is.
@@ -9,26 +9,35 @@ from __future__ import annotations
 import logging
 import math
 import mmap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
 
-from realfill.photo_io import exif, xmp
+from realfill.photo_io import photoshop_resources as photoshop
+from realfill.photo_io import xmp
 from realfill.photo_io.decode import FORMATS
-from realfill.photo_io.exif import ExifSettings
+from realfill.photo_io.decode_tiff import TIFF_MAGIC
+from realfill.photo_io.exif_copy import ExifSettings, extract_from_tiff
+from realfill.photo_io.iptc import decode_text
+from realfill.photo_io.png_chunks import SIGNATURE, BrokenChunkError, read_chunks, read_raw_profile, read_text
 from realfill.photo_io.tiff_block import BYTE_ORDERS
 from realfill.photo_io.xmp_xml import BrokenXmpError
 
 logger = logging.getLogger(__name__)
 Part = TypeVar("Part")
 EXIF_PREFIX = b"Exif\0\0"
+XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"  # XMP part 3, 1.1.3
 XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"  # XMP part 3, 1.1.3.1
-_IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
+COMMENT = "Comment"  # keyword of the text that a JPEG has
+_PNG_XMP = "XML:com.adobe.xmp"
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_COLORS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
+_KEPT_RESOURCES = (photoshop.COPYRIGHT_FLAG, photoshop.COPYRIGHT_URL)
 _MAX_DPI = 65_535  # JFIF has 16 bits for it
+_METERS_PER_INCH = 0.0254
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,12 @@ class MetadataSettings:
 
     Attributes:
         max_xmp_extension_bytes: A larger extended XMP packet is left out; set by hand.
+        max_chunk_bytes: Chunks of PNG files and texts in them that are larger are left out; set by hand.
         exif: Limits for the metadata of TIFF files.
     """
 
     max_xmp_extension_bytes: int = 1 << 26
+    max_chunk_bytes: int = 1 << 26
     exif: ExifSettings = field(default_factory=ExifSettings)
 
 
@@ -50,9 +61,12 @@ class Metadata:
 
     Attributes:
         exif: EXIF block, from its byte order mark on.
-        xmp: XMP packet, UTF-8.
+        xmp: XMP packet.
         xmp_extension: The extended packet that a JPEG has if one segment does not hold everything.
         iptc: IPTC-IIM records.
+        resources: Photoshop's copyright flag and URL, as image resources.
+        texts: Texts of a PNG by keyword, and the comment of a JPEG.
+        colors: What a PNG tells of its colors besides a profile: names and data of chunks.
         dpi: Pixels per inch, horizontally and vertically, if the file has them outside of EXIF.
     """
 
@@ -60,65 +74,25 @@ class Metadata:
     xmp: bytes | None = None
     xmp_extension: bytes | None = None
     iptc: bytes | None = None
+    resources: tuple[photoshop.Resource, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+    colors: tuple[tuple[bytes, bytes], ...] = ()
     dpi: tuple[float, float] | None = None
 
 
 def read(path: Path, settings: MetadataSettings = MetadataSettings()) -> Metadata:
     """Read the metadata of a photo; parts that cannot be read are left out with a warning."""
     with path.open("rb") as file:
-        is_tiff = file.read(4) in BYTE_ORDERS
-    reader = _read_tiff if is_tiff else _read_image
-    return _attempt("metadata", path, lambda: reader(path, settings)) or Metadata()
+        magic = file.read(len(SIGNATURE))
+    reader = _read_image
+    if magic[:4] in TIFF_MAGIC:
+        reader = _read_tiff
+    elif magic == SIGNATURE:
+        reader = _read_png
+    return attempt("metadata", path, lambda: reader(path, settings)) or Metadata()
 
 
-def update_for_export(
-    metadata: Metadata,
-    *,
-    width: int,
-    height: int,
-    thumbnail: bytes,
-    keep_gps: bool,
-    path: Path,
-    authenticity: Mapping[str, float] | None = None,
-    source_type: str = xmp.PARTLY_GENERATED,
-) -> Metadata:
-    """Update the original's metadata for the finished photo.
-
-    The pixels are written upright, as every stage sees them, and the orientation is set to 1: all viewers show that
-    the same way, also those that ignore the tag. A thumbnail is replaced, but none is added. XMP, which is added if
-    there is none, declares what the photo is a composite of (IPTC DigitalSourceType).
-
-    Args:
-        metadata: Metadata of the original.
-        width: Width of the finished photo, pixels.
-        height: Height of the finished photo, pixels.
-        thumbnail: A JPEG of the finished photo; see `thumbnail.encode_thumbnail`.
-        keep_gps: Whether the position stays in EXIF and XMP.
-        path: The original, to be named in warnings.
-        authenticity: Shares that are written into XMP, as for `xmp.update_for_export`.
-        source_type: The digital source type.
-    """
-    update_exif = partial(exif.update_for_export, width=width, height=height, thumbnail=thumbnail, keep_gps=keep_gps)
-    update_xmp = partial(
-        xmp.update_for_export,
-        width=width,
-        height=height,
-        keep_gps=keep_gps,
-        authenticity=authenticity,
-        source_type=source_type,
-    )
-    block, packet = metadata.exif, metadata.xmp
-    block = _attempt("EXIF", path, partial(update_exif, block)) if block else None
-    packet = _attempt("XMP", path, partial(update_xmp, packet, metadata.xmp_extension)) if packet else None
-    return Metadata(
-        exif=block or None,
-        xmp=packet or update_xmp(None, None),
-        iptc=metadata.iptc,
-        dpi=metadata.dpi,
-    )
-
-
-def _attempt(part: str, path: Path, action: Callable[[], Part]) -> Part | None:
+def attempt(part: str, path: Path, action: Callable[[], Part]) -> Part | None:
     """Run an action on a part of a photo's metadata; None, with a warning, if it fails."""
     try:
         return action()
@@ -129,43 +103,113 @@ def _attempt(part: str, path: Path, action: Callable[[], Part]) -> Part | None:
 
 def _read_tiff(path: Path, settings: MetadataSettings) -> Metadata:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        block, packet, iptc = exif.extract_from_tiff(mapped, settings.exif)
-    return Metadata(exif=block, xmp=packet, iptc=iptc)
+        about = extract_from_tiff(mapped, settings.exif)
+    resources = tuple(photoshop.read_resources(about.resources))
+    return Metadata(
+        exif=about.exif,
+        xmp=about.xmp or _join(resources, photoshop.XMP),
+        iptc=about.iptc or _join(resources, photoshop.IPTC),
+        resources=_keep(resources),
+    )
+
+
+def _read_png(path: Path, settings: MetadataSettings) -> Metadata:
+    parts: dict[str, bytes] = {}
+    texts, colors = [], []
+    dpi = None
+    for name, data in read_chunks(path, settings.max_chunk_bytes):
+        if name == b"eXIf":
+            parts.setdefault("exif", data.removeprefix(EXIF_PREFIX))
+        elif name == b"pHYs" and len(data) == 9 and data[8] == 1:  # pixels per meter
+            dpi = _check_dpi(*(int.from_bytes(side) * _METERS_PER_INCH for side in (data[:4], data[4:8])))
+        elif name in _PNG_COLORS:
+            colors.append((name, data))
+        elif name in _PNG_TEXTS:
+            entry = attempt("text", path, lambda name=name, data=data: _read_png_text(name, data, settings))  # type: ignore[misc]
+            if isinstance(entry, dict):
+                parts = {**entry, **parts}
+            elif entry is not None:
+                texts.append(entry)
+    resources = tuple(photoshop.read_resources(parts.get("8bim", b"")))
+    return Metadata(
+        exif=parts.get("exif"),
+        xmp=parts.get("xmp"),
+        iptc=parts.get("iptc") or _join(resources, photoshop.IPTC),
+        resources=_keep(resources),
+        texts=tuple(texts),
+        colors=tuple(colors),
+        dpi=dpi,
+    )
+
+
+def _read_png_text(name: bytes, data: bytes, settings: MetadataSettings) -> tuple[str, str] | dict[str, bytes]:
+    """Keyword and text; or, of texts that hold metadata of another kind, that metadata."""
+    keyword, text = read_text(name, data, settings.max_chunk_bytes)
+    if keyword == _PNG_XMP:
+        return {"xmp": text}
+    profile = read_raw_profile(keyword, text)
+    if profile is None:
+        return keyword, text.decode("utf-8", "replace") if name == b"iTXt" else text.decode("latin-1")
+    kind, value = profile
+    if value.startswith(XMP_PREFIX):
+        return {"xmp": value.removeprefix(XMP_PREFIX)}
+    if value.startswith(EXIF_PREFIX) or value[:4] in BYTE_ORDERS:
+        return {"exif": value.removeprefix(EXIF_PREFIX)}
+    if value.removeprefix(photoshop.PREFIX).startswith(b"8BIM"):
+        return {"8bim": value.removeprefix(photoshop.PREFIX)}
+    if kind in ("xmp", "iptc"):
+        return {kind: value}
+    raise BrokenChunkError(f"a raw profile of the type {kind[:20]!r} is not understood")
 
 
 def _read_image(path: Path, settings: MetadataSettings) -> Metadata:
+    """Read what Pillow finds in a JPEG, WebP or HEIC file."""
     with Image.open(path, formats=FORMATS) as image:
-        block = _attempt("EXIF", path, lambda: _read_exif(image))
+        segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
         packet = image.info.get("xmp")
+        packet = packet if isinstance(packet, bytes) and packet else None
+        exif = image.info.get("exif") or b""
+        resources = tuple(photoshop.read_resources(b"".join(_bodies(segments, "APP13", photoshop.PREFIX))))
+        comments = [decode_text(data).strip("\0 ") for marker, data in segments if marker == "COM"]
         return Metadata(
-            exif=block or None,
-            xmp=packet if isinstance(packet, bytes) and packet else None,
-            xmp_extension=_attempt("extended XMP", path, lambda: _read_xmp_extension(image, packet, settings)),
-            iptc=_attempt("IPTC", path, lambda: _read_iptc(image)),
-            dpi=_read_dpi(image),
+            exif=_first_block(list(_bodies(segments, "APP1", EXIF_PREFIX)) or [exif.removeprefix(EXIF_PREFIX)], path),
+            xmp=packet or _join(resources, photoshop.XMP),
+            xmp_extension=attempt("extended XMP", path, lambda: _read_xmp_extension(segments, packet, settings)),
+            iptc=_join(resources, photoshop.IPTC),
+            resources=_keep(resources),
+            texts=tuple((COMMENT, comment) for comment in comments if comment),
+            dpi=_read_dpi(image.info),
         )
 
 
-def _read_exif(image: Image.Image) -> bytes:
-    if image.format == "PNG" and "exif" not in image.info:
-        image.load()  # a PNG may hold metadata behind the pixels, older ones as text
-        if "exif" not in image.info and "Raw profile type exif" in image.info:
-            return image.getexif().tobytes().removeprefix(EXIF_PREFIX)
-    block: bytes = image.info.get("exif") or b""
-    return block.removeprefix(EXIF_PREFIX)
+def _bodies(segments: list[tuple[str, bytes]], marker: str, prefix: bytes) -> Iterator[bytes]:
+    """What follows a prefix in each segment of a JPEG that begins with it."""
+    return (data.removeprefix(prefix) for name, data in segments if name == marker and data.startswith(prefix))
 
 
-def _read_xmp_extension(image: Image.Image, packet: bytes | None, settings: MetadataSettings) -> bytes | None:
+def _first_block(bodies: list[bytes], path: Path) -> bytes | None:
+    """Join the segments of an EXIF block that is longer than one; further blocks are left out."""
+    block = bodies[0]
+    for body in bodies[1:]:
+        if body[:4] in BYTE_ORDERS:
+            logger.warning("%s: There is a second EXIF block, which was left out.", path)
+            break
+        block += body
+    return block or None
+
+
+def _read_xmp_extension(
+    segments: list[tuple[str, bytes]], packet: bytes | None, settings: MetadataSettings
+) -> bytes | None:
     """Join the segments of the extended packet.
 
     After the prefix, a segment has the packet's identifier (32 bytes), the packet's length and the offset of its own
     part (4 bytes each, big-endian), and the part.
     """
-    segments = [data for _, data in getattr(image, "applist", []) if data.startswith(XMP_EXTENSION_PREFIX)]
-    if not packet or not segments:
+    bodies = list(_bodies(segments, "APP1", XMP_EXTENSION_PREFIX))
+    if not packet or not bodies:
         return None
     identifier = xmp.extension_identifier(packet).encode()
-    bodies = [data[len(XMP_EXTENSION_PREFIX) :] for data in segments]
     chosen = [body for body in bodies if body[:32] == identifier]
     length = int.from_bytes(chosen[0][32:36]) if chosen else 0
     if not 0 < length <= settings.max_xmp_extension_bytes:
@@ -179,16 +223,20 @@ def _read_xmp_extension(image: Image.Image, packet: bytes | None, settings: Meta
     return bytes(extension)
 
 
-def _read_iptc(image: Image.Image) -> bytes | None:
-    resources: dict[int, Any] = image.info.get("photoshop") or {}
-    records = resources.get(_IPTC_RESOURCE)
-    return records if isinstance(records, bytes) and records else None
+def _join(resources: tuple[photoshop.Resource, ...], number: int) -> bytes | None:
+    """Join the data of all resources of a number; None if there is none."""
+    return b"".join(data for each, data in resources if each == number) or None
 
 
-def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
-    dpi = image.info.get("dpi")
-    if not isinstance(dpi, tuple) or len(dpi) != 2:
-        return None
-    horizontal, vertical = float(dpi[0]), float(dpi[1])
-    is_valid = all(math.isfinite(value) and 1 <= value < _MAX_DPI for value in (horizontal, vertical))
-    return (horizontal, vertical) if is_valid else None
+def _keep(resources: tuple[photoshop.Resource, ...]) -> tuple[photoshop.Resource, ...]:
+    return tuple(resource for resource in resources if resource[0] in _KEPT_RESOURCES)
+
+
+def _read_dpi(info: Mapping[Any, Any]) -> tuple[float, float] | None:
+    dpi = info.get("dpi")
+    return _check_dpi(*dpi) if isinstance(dpi, tuple) and len(dpi) == 2 else None
+
+
+def _check_dpi(horizontal: float, vertical: float) -> tuple[float, float] | None:
+    sides = float(horizontal), float(vertical)
+    return sides if all(math.isfinite(side) and 1 <= side < _MAX_DPI for side in sides) else None

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from realfill.imaging.ops import Pixels
+from realfill.photo_io.reframing import FLIPPED, QUARTER_TURNS
 
 COLOR_MODES = {1: "gray", 3: "rgb", 4: "cmyk"}  # by the number of channels without alpha
 
@@ -21,10 +22,11 @@ class Photo:
             (0 = no ink).
         alpha: [H, W] of the same dtype, 0 = transparent, not premultiplied. None without an alpha channel.
         icc: The embedded ICC profile, or None.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF".
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW".
         orientation: EXIF orientation of the file, 1 to 8, which has already been applied to `pixels`. Always 1 for
-            HEIF: its decoder applies the rotation that the container declares.
+            HEIF and camera raw files: their decoders apply the rotation that the file declares.
         exif: Whether the file has EXIF metadata.
+        warning: What was not certain in decoding it, in sentences; empty if all was.
     """
 
     pixels: Pixels
@@ -33,6 +35,7 @@ class Photo:
     format: str
     orientation: int
     exif: bool = False
+    warning: str = ""
 
     @classmethod
     def from_samples(
@@ -44,7 +47,7 @@ class Photo:
         file_format: str,
         orientation: int,
         exif: bool,
-        is_upright: bool = False,
+        warning: str = "",
     ) -> Self:
         """Build a photo from decoded samples.
 
@@ -52,15 +55,14 @@ class Photo:
             samples: [H, W] or [H, W, C], uint8 or uint16. A channel after the first `channels` ones is alpha.
             channels: Number of color channels, 1, 3 or 4.
             icc: The ICC profile as the decoder reports it; anything but nonempty bytes counts as none.
-            file_format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF".
-            orientation: EXIF orientation of the file, 1 to 8.
+            file_format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW".
+            orientation: EXIF orientation of the file, 1 to 8, which is applied here.
             exif: Whether the file has EXIF metadata.
-            is_upright: Whether the decoder has already applied the orientation.
+            warning: What was not certain in decoding it.
         """
         if samples.ndim == 2:
             samples = samples[..., None]
-        if not is_upright:
-            samples = _apply_orientation(samples, orientation)
+        samples = apply_orientation(samples, orientation)
         return cls(
             pixels=np.ascontiguousarray(samples[..., :channels]),
             alpha=np.ascontiguousarray(samples[..., channels]) if samples.shape[2] > channels else None,
@@ -68,6 +70,7 @@ class Photo:
             format=file_format,
             orientation=orientation,
             exif=exif,
+            warning=warning,
         )
 
     @property
@@ -103,14 +106,28 @@ def to_8_bits(samples: Pixels) -> Pixels:
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 257 * 255
 
 
+def scale_bits(samples: Pixels, bits: int) -> Pixels:
+    """Scale unsigned integers of 2 to 32 bits to the whole range of uint8, or of uint16 if they have more than 8."""
+    dtype = np.uint8 if bits <= 8 else np.uint16
+    if bits in (8, 16):
+        return samples.astype(dtype, copy=False)
+    factor = np.iinfo(dtype).max / (2**bits - 1)
+    if bits < 16:
+        scaled = np.rint(np.arange(2**bits) * factor).astype(dtype)
+        return scaled.take(samples, mode="clip")
+    deep = np.empty(samples.shape, dtype)
+    for row, source in zip(deep, samples, strict=True):  # a row at a time, which bounds the memory
+        row[...] = np.rint(source * factor)
+    return deep
+
+
 def valid_orientation(value: object) -> int:
     """The value if it is an EXIF orientation, 1 to 8; otherwise 1."""
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _apply_orientation(samples: Pixels, orientation: int) -> Pixels:
-    """Turn samples [H, W, C] upright (EXIF 2.3, tag 0x0112)."""
-    if orientation in (2, 4, 5, 7):
+def apply_orientation(samples: Pixels, orientation: int) -> Pixels:
+    """Turn samples [H, W] or [H, W, C] upright (EXIF 2.3, tag 0x0112)."""
+    if orientation in FLIPPED:
         samples = samples[:, ::-1]
-    quarter_turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]  # counterclockwise
-    return np.rot90(samples, quarter_turns)
+    return np.rot90(samples, QUARTER_TURNS[orientation])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
+import imagecodecs
+import numpy as np
 
-from realfill.imaging.ops import shrink_to
+from realfill.core.errors import PhotoError
+from realfill.imaging.ops import Pixels, shrink_to
 from realfill.photo_io.color_management import profile_name, profile_problem, to_srgb
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.jpeg_damage import find_jpeg_damage
 from realfill.photo_io.photo import Photo
 
 
@@ -19,11 +24,11 @@ class InspectionSettings:
     """How photos are described.
 
     Attributes:
-        sharpness_side: Longer side to which a photo is scaled down before its sharpness is measured, pixels; set by
-            hand. It makes photos of different resolutions comparable.
+        thumbnail_side: Longer side to which a photo is scaled down before its sharpness is measured, and of its
+            thumbnail, pixels; set by hand. It makes photos of different resolutions comparable.
     """
 
-    sharpness_side: int = 512
+    thumbnail_side: int = 512
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class PhotoInfo:
     """Description of a decoded photo.
 
     Attributes:
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "HEIF".
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF" or "RAW".
         width: Width after the orientation was applied, pixels.
         height: Height after the orientation was applied, pixels.
         mode: "gray", "rgb" or "cmyk", with "a" appended if there is an alpha channel.
@@ -41,7 +46,9 @@ class PhotoInfo:
         exif: Whether there is EXIF metadata.
         sharpness: See `measure_sharpness`.
         content: SHA-256 of the decoded pixels and their shape, hex.
-        warning: Why the embedded color profile cannot be used; otherwise empty.
+        thumbnail: The photo, at most 512 pixels wide or high, as a PNG in 8-bit sRGB, in base64.
+        warning: What was not certain in decoding it, or why the embedded color profile cannot be used; otherwise
+            empty.
     """
 
     format: str
@@ -54,7 +61,14 @@ class PhotoInfo:
     exif: bool
     sharpness: float
     content: str
+    thumbnail: str
     warning: str
+
+    @property
+    def picture(self) -> Pixels:
+        """The thumbnail, [h, w, 3] uint8 sRGB."""
+        picture: Pixels = imagecodecs.png_decode(base64.b64decode(self.thumbnail))
+        return picture
 
 
 def inspect_photo(
@@ -68,9 +82,16 @@ def inspect_photo(
         settings: How it is described.
 
     Raises:
-        PhotoError: As for `read_photo`.
+        PhotoError: As for `read_photo`, or a JPEG's compressed data is damaged.
     """
     photo = read_photo(path, max_megapixels=max_megapixels)
+    damage = find_jpeg_damage(path.read_bytes()) if photo.format == "JPEG" else ""
+    if damage:
+        problem = f"The photo is damaged: a part of it shows gray or wrong pixels ({damage})."
+        raise PhotoError(
+            problem, "Take an intact copy of it, or repair it in an image editor and save it again.", path
+        )
+    picture = _shrink_to_srgb(photo, settings)
     return PhotoInfo(
         format=photo.format,
         width=photo.width,
@@ -80,9 +101,10 @@ def inspect_photo(
         orientation=photo.orientation,
         icc=profile_name(photo),
         exif=photo.exif,
-        sharpness=measure_sharpness(photo, settings),
+        sharpness=_measure_sharpness(picture),
         content=_digest_pixels(photo),
-        warning=profile_problem(photo),
+        thumbnail=base64.b64encode(imagecodecs.png_encode(np.ascontiguousarray(picture), level=1)).decode(),
+        warning=f"{photo.warning} {profile_problem(photo)}".strip(),
     )
 
 
@@ -92,9 +114,16 @@ def measure_sharpness(photo: Photo, settings: InspectionSettings = InspectionSet
     Returns:
         In 8-bit sRGB levels squared; larger is sharper.
     """
-    small = replace(photo, pixels=shrink_to(photo.pixels, settings.sharpness_side), alpha=None)
-    luminance = cv2.cvtColor(to_srgb(small), cv2.COLOR_RGB2GRAY)  # [h, w] uint8
+    return _measure_sharpness(_shrink_to_srgb(photo, settings))
+
+
+def _measure_sharpness(picture: Pixels) -> float:
+    luminance = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # [h, w] uint8
     return float(cv2.Laplacian(luminance, cv2.CV_64F).var())
+
+
+def _shrink_to_srgb(photo: Photo, settings: InspectionSettings) -> Pixels:
+    return to_srgb(replace(photo, pixels=shrink_to(photo.pixels, settings.thumbnail_side), alpha=None))
 
 
 def _digest_pixels(photo: Photo) -> str:

@@ -18,12 +18,14 @@ from PIL import ExifTags
 BYTE_ORDERS: dict[bytes, Literal["<", ">"]] = {b"II*\0": "<", b"MM\0*": ">"}  # by the first 4 bytes
 HEADER_SIZE = 8  # byte order, version, offset of the first directory
 ENTRY_SIZE = 12
+_BIG_ENTRY_SIZE = 20
 
 
 class DataType(IntEnum):
     """Data types of tags that are written here (TIFF 6.0, section 2)."""
 
     BYTE = 1
+    ASCII = 2
     SHORT = 3
     LONG = 4
     RATIONAL = 5
@@ -44,7 +46,11 @@ _VALUE_SIZES = {
     11: 4,
     12: 8,
     13: 4,
-}  # bytes by data type
+    16: 8,
+    17: 8,
+    18: 8,
+}  # bytes by data type; the last three are of BigTIFF
+_BIG_BYTE_ORDERS: dict[bytes, Literal["<", ">"]] = {b"II+\0": "<", b"MM\0+": ">"}
 
 
 class BrokenTiffError(ValueError):
@@ -56,9 +62,9 @@ class TagEntry:
     """One tag of a directory.
 
     Attributes:
-        offset: Offset of the entry, which has 12 bytes.
+        offset: Offset of the entry.
         tag: Number of the tag.
-        data_type: TIFF data type, 1 to 13.
+        data_type: TIFF data type, 1 to 13; in BigTIFF also 16 to 18.
         count: Number of values.
         start: Offset of the values.
         size: Size of all values, bytes.
@@ -86,8 +92,10 @@ class TiffBlock:
         BrokenTiffError: There is no TIFF header.
     """
 
+    byte_orders = BYTE_ORDERS
+
     def __init__(self, data: bytearray | mmap) -> None:
-        byte_order = BYTE_ORDERS.get(bytes(data[:4]))
+        byte_order = self.byte_orders.get(bytes(data[:4]))
         if byte_order is None or len(data) < HEADER_SIZE + 6:  # at least an empty directory
             raise BrokenTiffError("there is no TIFF header")
         self.data = data
@@ -131,8 +139,9 @@ class TiffBlock:
         return bytes(self.data[entry.start : entry.start + entry.size])
 
     def number(self, entry: TagEntry) -> int:
-        """The first value of a SHORT or LONG tag."""
-        return self.unpack("H" if entry.data_type == DataType.SHORT else "I", entry.start)[0]
+        """The first value of a SHORT or LONG tag, or of one of 8 bytes."""
+        layout = {DataType.SHORT: "H", 16: "Q", 18: "Q"}.get(entry.data_type, "I")
+        return self.unpack(layout, entry.start)[0]
 
     def find(self, directory: int, tag: int) -> list[TagEntry]:
         """Every occurrence of a tag; the standard allows one, but there are files with more."""
@@ -167,3 +176,36 @@ class TiffBlock:
             raise BrokenTiffError("a value lies in the header")
         end = min(start + size, len(self.data))
         self.data[start:end] = bytes(max(0, end - start))
+
+
+class BigTiffBlock(TiffBlock):
+    """A BigTIFF file, to be read alone: its offsets and counts have 8 bytes."""
+
+    byte_orders = _BIG_BYTE_ORDERS
+
+    @property
+    def first_directory(self) -> int:
+        """Offset of the first directory."""
+        return self.unpack("Q", 8)[0]
+
+    def link_offset(self, directory: int) -> int:
+        """Offset of a directory's link to the next one, which follows its entries."""
+        return directory + 8 + _BIG_ENTRY_SIZE * self.unpack("Q", directory)[0]
+
+    def _iterate_entries(self, directory: int) -> Iterator[TagEntry]:
+        start, end = directory + 8, min(self.link_offset(directory), len(self.data))
+        for offset in range(start, end, _BIG_ENTRY_SIZE):
+            tag, data_type, count = self.unpack("HHQ", offset)
+            size = _VALUE_SIZES.get(data_type, 0) * count
+            values = offset + 12 if size <= 8 else self.unpack("Q", offset + 12)[0]
+            if size and values + size <= len(self.data):
+                yield TagEntry(offset, tag, data_type, count, values, size)
+
+
+def open_tiff(data: bytearray | mmap) -> TiffBlock:
+    """A TIFF or BigTIFF structure, to be read.
+
+    Raises:
+        BrokenTiffError: There is no TIFF header.
+    """
+    return BigTiffBlock(data) if bytes(data[:4]) in _BIG_BYTE_ORDERS else TiffBlock(data)

@@ -6,11 +6,15 @@ Packets are edited as XML, so that properties that are not understood stay as th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from xml.dom import minidom
 
+from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.reframing import Reframing
+from realfill.photo_io.xmp_captions import add_captions
+from realfill.photo_io.xmp_regions import move_regions
 from realfill.photo_io.xmp_xml import (
     EMPTY_PACKET,
     BrokenXmpError,
@@ -24,6 +28,7 @@ from realfill.photo_io.xmp_xml import (
     qualified_name,
     rdf_root,
     remove,
+    remove_comments,
     serialize,
     set_text,
     text_of,
@@ -33,7 +38,8 @@ from realfill.photo_io.xmp_xml import (
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 PARTLY_GENERATED = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 PHOTOGRAPHED = f"{_SOURCE_TYPES}compositeCapture"
-_GENERATED = (  # types of media that are not all photographed; a photo composite keeps them
+PARTLY_SYNTHETIC = f"{_SOURCE_TYPES}compositeSynthetic"
+_NOT_PHOTOGRAPHED = (  # types of media that are not captures of real life alone
     "algorithmicMedia",
     "composite",  # of any elements
     "compositeSynthetic",
@@ -41,6 +47,8 @@ _GENERATED = (  # types of media that are not all photographed; a photo composit
     "dataDrivenMedia",
     "digitalArt",
     "digitalCreation",
+    "screenCapture",
+    "softwareImage",
     "trainedAlgorithmicMedia",
     "virtualRecording",
 )
@@ -48,13 +56,28 @@ JPEG_LIMIT = 65_502  # bytes that fit into the standard XMP segment of a JPEG (X
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _REALFILL = "urn:realfill:authenticity:1.0/"
-_OUTDATED = {  # embedded images and depth maps of the photo as it was, and what is written anew
+_OUTDATED = {  # embedded images of the photo as it was, and what is written anew
     ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
-    ("http://ns.google.com/photos/1.0/image/", "Data"),
-    ("http://ns.google.com/photos/1.0/depthmap/", "Data"),
     (_NOTE, "HasExtendedXMP"),
     (_IPTC, "DigitalSourceType"),
+    (_IPTC, "DigitalSourcefileType"),  # its older name
+    ("http://purl.org/dc/terms/", "provenance"),  # where the C2PA manifest is, which belongs to the original's bytes
 }
+_OUTDATED_NAMESPACES = (  # of what is in the original's file besides its picture: depth, gain maps, sound, videos
+    "http://ns.google.com/photos/1.0/image/",
+    "http://ns.google.com/photos/1.0/depthmap/",
+    "http://ns.google.com/photos/1.0/audio/",
+    "http://ns.google.com/photos/1.0/container/",
+    "http://ns.google.com/photos/dd/1.0/",
+    "http://ns.adobe.com/hdr-gain-map/",
+    "http://ns.apple.com/HDRGainMap/",
+    "http://ns.apple.com/HDRToneMap/",
+    "http://ns.apple.com/pixeldatainfo/",
+    "http://ns.apple.com/depthData/",
+    _REALFILL,
+)
+_OUTDATED_NAMES = ("MotionPhoto", "MicroVideo", "OLivePhoto", "VideoLength")  # how names of motion photos begin
+_PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 _NUMBERS = {
     ("http://ns.adobe.com/tiff/1.0/", "ImageWidth"): "width",
     ("http://ns.adobe.com/tiff/1.0/", "ImageLength"): "height",
@@ -62,7 +85,10 @@ _NUMBERS = {
     ("http://ns.adobe.com/exif/1.0/", "PixelXDimension"): "width",
     ("http://ns.adobe.com/exif/1.0/", "PixelYDimension"): "height",
 }
-_POSITION = ("latitude", "longitude", "absolutealtitude", "relativealtitude")
+_COMPOSITE_IMAGE = {  # as the EXIF tag CompositeImage
+    ("http://ns.adobe.com/exif/1.0/", "CompositeImage"),
+    ("http://cipa.jp/exif/1.0/", "CompositeImage"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,28 +106,32 @@ class XmpSettings:
 def update_for_export(
     packet: bytes | None,
     extension: bytes | None,
-    width: int,
-    height: int,
+    reframing: Reframing,
+    privacy: Privacy = Privacy(),
     *,
-    keep_gps: bool,
+    captions: Mapping[str, tuple[str, ...]] | None = None,
     authenticity: Mapping[str, float] | None = None,
     source_type: str = PARTLY_GENERATED,
 ) -> bytes:
     """Make a packet describe a photo whose hole was filled and which was turned upright.
 
     It declares what the photo is a composite of (IPTC DigitalSourceType) and how much of the fill is authentic. The
-    orientation becomes 1 and the dimensions become those given, where the packet holds them. Embedded images are
-    removed, and so is the GPS position unless it is kept.
+    orientation becomes 1 and the dimensions become those of the finished photo, where the packet holds them; regions
+    such as faces are moved with the picture. What described parts of the file that are no longer there (embedded
+    images, gain maps, depth, the video of a motion photo) is removed, and what is private.
 
     Args:
-        packet: The packet, UTF-8, or None for a new one.
+        packet: The packet, or None for a new one.
         extension: The extended packet that JPEG files may have besides, which is merged, or None.
-        width: Width of the finished photo, pixels.
-        height: Height of the finished photo, pixels.
-        keep_gps: Whether the position stays.
+        reframing: How the stored picture became the finished one.
+        privacy: What is delivered.
+        captions: What the packet is to say if it does not yet, by the names of `xmp_captions.PROPERTIES`.
         authenticity: Shares of the filled pixels, 0 to 1, by names in snake case, "score" among them. They replace
             all that the packet says of it.
         source_type: The digital source type.
+
+    Returns:
+        The packet, UTF-8.
 
     Raises:
         BrokenXmpError: The packet is not XMP.
@@ -111,22 +141,56 @@ def update_for_export(
         for description in descriptions(parse(extension)):
             inherit_namespaces(description)
             rdf_root(document).appendChild(document.importNode(description, True))
-    numbers = {"width": width, "height": height, "orientation": 1}
+    add_captions(document, captions or {})
+    _update_numbers(document, reframing)
+    move_regions(document, reframing)
     for node in iterate_nodes(document):
-        name = qualified_name(node)
-        if name in _OUTDATED or name[0] == _REALFILL or (not keep_gps and _is_position(node)):
+        if _is_outdated(node, reframing) or not privacy.allows_property(*qualified_name(node)):
             remove(node)
-        elif name in _NUMBERS:
-            set_text(document, node, str(numbers[_NUMBERS[name]]))
+    if not privacy.keeps_all:
+        remove_comments(document)
+        _redact(document, privacy)
     add_property(document, "Iptc4xmpExt", _IPTC, "DigitalSourceType", source_type)
     for key, share in (authenticity or {}).items():
         add_property(document, "realfill", _REALFILL, key.title().replace("_", ""), f"{share:.4f}")
     return serialize(document)
 
 
+def _update_numbers(document: minidom.Document, reframing: Reframing) -> None:
+    numbers = {"width": reframing.width, "height": reframing.height, "orientation": 1}
+    for node in iterate_nodes(document):
+        name = qualified_name(node)
+        if name in _NUMBERS:
+            set_text(document, node, str(numbers[_NUMBERS[name]]))
+        elif name in _COMPOSITE_IMAGE:
+            set_text(document, node, "2")
+
+
+def _is_outdated(node: Node, reframing: Reframing) -> bool:
+    """Whether a property is no longer true, or is written anew."""
+    namespace, name = qualified_name(node)
+    return (
+        (namespace, name) in _OUTDATED
+        or namespace.startswith(_OUTDATED_NAMESPACES)
+        or name.startswith(_OUTDATED_NAMES)
+        or (reframing.is_extended and namespace == _PANORAMA)
+    )
+
+
+def _redact(document: minidom.Document, privacy: Privacy) -> None:
+    """Overwrite coordinates in all texts."""
+    for node in iterate_nodes(document):
+        if isinstance(node, minidom.Attr):
+            node.value = privacy.redact(node.value)
+            continue
+        for child in node.childNodes:
+            if isinstance(child, minidom.Text):
+                child.data = privacy.redact(child.data)
+
+
 def minimal_packet(source_type: str = PARTLY_GENERATED) -> bytes:
     """A packet that declares the digital source type, and nothing else."""
-    return update_for_export(None, None, 0, 0, keep_gps=True, source_type=source_type)
+    return update_for_export(None, None, Reframing(0, 0), source_type=source_type)
 
 
 def read_source_type(packet: bytes) -> str:
@@ -139,18 +203,29 @@ def read_source_type(packet: bytes) -> str:
     return next((text_of(node) for node in nodes), "")
 
 
-def source_type_of_photographed(*packets: bytes | None) -> str:
-    """The digital source type of a photo that was completed with photographed pixels alone.
+def choose_source_type(*, generated: bool, target: Iterable[bytes | None], references: Iterable[bytes | None]) -> str:
+    """Choose the digital source type of a finished photo; docs/metadata.md has the reasons.
 
     Args:
-        packets: Those of the photo as it was. A photo that was not all photographed stays what it was.
+        generated: Whether a trained model made any of its pixels.
+        target: The packets of the photo as it was.
+        references: The packets of the references.
     """
+    if generated:
+        return PARTLY_GENERATED
+    if before := _first_not_photographed(target):
+        return before
+    return PARTLY_SYNTHETIC if _first_not_photographed(references) else PHOTOGRAPHED
+
+
+def _first_not_photographed(packets: Iterable[bytes | None]) -> str:
+    """The first digital source type in packets that is not of captures of real life alone; empty if there is none."""
     for packet in filter(None, packets):
         with suppress(BrokenXmpError):
-            before = read_source_type(packet)
-            if before.rpartition("/")[2] in _GENERATED:
-                return before
-    return PHOTOGRAPHED
+            source_type = read_source_type(packet)
+            if source_type.rpartition("/")[2] in _NOT_PHOTOGRAPHED:
+                return source_type
+    return ""
 
 
 def split_for_jpeg(packet: bytes, settings: XmpSettings = XmpSettings()) -> tuple[bytes, bytes | None, str]:
@@ -206,9 +281,3 @@ def extension_identifier(packet: bytes) -> str:
     """
     notes = (node for node in iterate_nodes(parse(packet)) if qualified_name(node) == (_NOTE, "HasExtendedXMP"))
     return next((text_of(node) for node in notes), "")
-
-
-def _is_position(node: Node) -> bool:
-    """Whether a property tells where the photo was taken, in any namespace."""
-    name = qualified_name(node)[1].lower()
-    return name.startswith("gps") or name in _POSITION

@@ -6,6 +6,7 @@ or an attribute of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
@@ -24,13 +25,13 @@ class BrokenXmpError(ValueError):
 
 
 def parse(packet: bytes) -> minidom.Document:
-    """Parse a packet, UTF-8. Declarations of types and entities, which may blow up, are refused.
+    """Parse a packet: UTF-8, UTF-16 or UTF-32. Declarations of types and entities, which may blow up, are refused.
 
     Raises:
         BrokenXmpError: The packet is not XMP.
     """
     try:
-        text = packet.strip(b"\0 \r\n\t").decode("utf-8")
+        text = _decode(packet)
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise BrokenXmpError("it declares a document type")
         document = minidom.parseString(text.encode())
@@ -39,6 +40,28 @@ def parse(packet: bytes) -> minidom.Document:
     except (ExpatError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenXmpError(str(error)) from error
     return document
+
+
+def _decode(packet: bytes) -> str:
+    """The text of a packet, without an XML declaration, which may name another encoding than it has now."""
+    begin = packet[:4]
+    if begin[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        codec = "utf-32" if begin[2:] == b"\0\0" else "utf-16"
+    elif begin[1:] == b"\0\0\0":
+        codec = "utf-32-le"
+    elif begin[:3] == b"\0\0\0":
+        codec = "utf-32-be"
+    elif begin[1:2] == b"\0":
+        codec = "utf-16-le"
+    elif begin[:1] == b"\0":
+        codec = "utf-16-be"
+    else:
+        codec = "utf-8"
+    if codec != "utf-8":
+        width = 4 if "32" in codec else 2
+        packet = packet[: len(packet) - len(packet) % width]
+    text = packet.decode(codec).strip("\ufeff\0 \r\n\t")
+    return re.sub(r"^<\?xml\s[^>]*\?>\s*", "", text)
 
 
 def serialize(document: minidom.Document) -> bytes:
@@ -65,8 +88,8 @@ def descriptions(document: minidom.Document) -> Iterator[minidom.Element]:
             yield node
 
 
-def add_property(document: minidom.Document, prefix: str, namespace: str, name: str, value: str) -> None:
-    """Add a property with a text value, in a description of its own."""
+def add_property(document: minidom.Document, prefix: str, namespace: str, name: str, value: str) -> minidom.Element:
+    """Add a property with a text value, in a description of its own; returns the property's element."""
     root = rdf_root(document)
     node = document.createElementNS(RDF, f"{root.prefix}:Description" if root.prefix else "Description")
     about = next((d.getAttributeNS(RDF, "about") for d in descriptions(document)), "")
@@ -77,6 +100,7 @@ def add_property(document: minidom.Document, prefix: str, namespace: str, name: 
     element.appendChild(document.createTextNode(value))
     node.appendChild(element)
     root.appendChild(node)
+    return element
 
 
 def iterate_nodes(document: minidom.Document) -> Iterator[Node]:
@@ -106,6 +130,15 @@ def set_text(document: minidom.Document, node: Node, text: str) -> None:
     while node.firstChild:
         node.removeChild(node.firstChild)
     node.appendChild(document.createTextNode(text))
+
+
+def remove_comments(node: minidom.Document | minidom.Element) -> None:
+    """Remove the comments below a node."""
+    for child in list(node.childNodes):
+        if isinstance(child, minidom.Comment):
+            node.removeChild(child)
+        elif isinstance(child, minidom.Element):
+            remove_comments(child)
 
 
 def remove(node: Node) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from realfill.album.layout import Album
-from realfill.album.schemas import AuthenticityClass, Candidate, InputPhoto, RankedCandidate
+from realfill.album.schemas import GENERATED_KINDS, AuthenticityClass, Candidate, InputPhoto, RankedCandidate
 from realfill.album.store import canvas_path, mask_path, read_inputs, read_rows, read_window
 from realfill.album.verdict import LEFT
 from realfill.core.atomic_io import atomic_write
@@ -118,7 +118,7 @@ def write_album_page(
     folder.mkdir(parents=True, exist_ok=True)
     page = _PageFolder(folder, settings)
     mask = read_png(mask_path(album))
-    before = draw_hatched(read_png(canvas_path(album)), mask, settings.overlay)
+    before = draw_hatched(read_srgb(canvas_path(album)), mask, settings.overlay)
     authenticity = folder.with_name("authenticity.png")
     classes = read_png(authenticity) if authenticity.is_file() else None  # [H, W] uint8
     overlay = None if classes is None else colorize_authenticity(classes, mask, settings.overlay)
@@ -134,8 +134,10 @@ def write_album_page(
         used=sum(row.verdict == "accepted" for row in inputs),
         photo=provenance["photo"],
         verdict=provenance["verdict"],
+        warnings=provenance["warnings"],
         source_type=provenance["digital_source_type"].rpartition("/")[2],
-        generated=provenance["generate"] != "never",
+        is_generated=not GENERATED_KINDS.isdisjoint(provenance["kinds"]),
+        is_completed=provenance["generate"] != "never",
         document=album.provenance.name,
         views=_save_views(mask, _Layers(before, completed, overlay), page),
         legend=None if classes is None else _authenticity_legend(classes[mask > 0]),
@@ -207,7 +209,7 @@ def _save_candidates(album: Album, chosen: int, page: _PageFolder) -> list[dict[
     files = {row.candidate: row.file for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
     candidates = []
     for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate):
-        pixels = read_png(album.work("sample") / files[row.candidate])
+        pixels = read_srgb(album.work("sample") / files[row.candidate])
         picture = page.save(pixels, f"candidate-{row.candidate:03}.jpg", page.settings.medium_side)
         candidates.append({"row": row, "chosen": row.candidate == chosen, "picture": picture})
     return candidates

@@ -15,6 +15,7 @@ from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.inpainting_sampler import sample_candidates
 from realfill.imaging.ops import resize, resize_mask, shrink_to
 from realfill.masking.model_window import choose_window
+from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _measure_model_error(
     album: Album, model: BaseModel, sampling: SampleParams, prompt: str, settings: TuningTrialSettings
 ) -> float | None:
     """Root mean square error of the model's picture in the pseudo-holes, 8-bit levels; None where there are none."""
-    canvas = shrink_to(read_png(canvas_path(album)), settings.pseudo_holes.side)
+    canvas = shrink_to(read_srgb(canvas_path(album)), settings.pseudo_holes.side)
     height, width = canvas.shape[:2]
     mask = resize_mask(read_png(mask_path(album)) > 0, width, height).astype(np.uint8) * 255
     pseudo_holes = make_pseudo_holes(mask, settings.pseudo_holes)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN
 from realfill.album.schemas import PlacementSummary
-from realfill.album.store import accepted_references, canvas_path, mask_path, read_window
-from realfill.compositing.reference_placement import place_references
+from realfill.album.store import (
+    accepted_references,
+    are_monochrome,
+    canvas_path,
+    mask_path,
+    read_window,
+    read_working_profile,
+)
+from realfill.compositing.colorization import colorize
+from realfill.compositing.mosaic import Mosaic
+from realfill.compositing.reference_placement import Placement, place_references
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.geometry.camera import IntrinsicsPrior
+from realfill.imaging.ops import to_uint8
 from realfill.imaging.region import Region
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.lens import read_lens
@@ -45,12 +57,15 @@ def run(album: Album, params: Params) -> AlignResult:
         StageError: `validate` or `masks` has not run, or structure from motion cannot run.
         ModelError: The matcher's weights are not installed.
     """
-    region = Region.around(read_png(canvas_path(album)), read_png(mask_path(album)))
+    profile = read_working_profile(album)
+    region = Region.around(read_png(canvas_path(album)), read_png(mask_path(album)), profile=profile)
     references = accepted_references(album)
     placement = None
     if params.align.enabled:
         priors = [_read_target_intrinsics(album), *map(_read_intrinsics, references)]
         placement = place_references(region, references, priors, params.align.references)
+        if placement.mosaic and are_monochrome(album):
+            placement = _take_structure(placement, placement.mosaic, region)
     mosaic = placement.mosaic if placement else None
     summary = PlacementSummary(
         model=placement.model if placement else "none",
@@ -63,11 +78,26 @@ def run(album: Album, params: Params) -> AlignResult:
     with atomic_directory(album.work("align")) as folder:
         write_json(folder / "placed.json", asdict(summary))
         if placement:
-            write_png(folder / "completed.png", placement.completed)
+            write_png(folder / "completed.png", placement.completed, profile)
         if mosaic:
-            write_png(folder / "proposal.png", mosaic.colors)
+            write_png(folder / "proposal.png", mosaic.colors, profile)
             write_png(folder / "confidence.png", mosaic.confidence)
     return AlignResult(summary, album.work("align"))
+
+
+def _take_structure(placement: Placement, mosaic: Mosaic, region: Region) -> Placement:
+    """Take the structure alone of references without colors: the colors are the target's, and certain nowhere."""
+    picture = np.where(mosaic.hole[..., None], to_uint8(mosaic.colors), region.crop(region.canvas))
+    hole = region.hole
+    return replace(
+        placement,
+        mosaic=replace(
+            mosaic,
+            colors=np.where(mosaic.hole[..., None], colorize(picture, mosaic.hole), to_uint8(mosaic.colors)),
+            confidence=np.minimum(mosaic.confidence, np.uint8(CERTAIN - 1)),
+        ),
+        completed=colorize(placement.completed, hole),
+    )
 
 
 def _read_target_intrinsics(album: Album) -> IntrinsicsPrior:

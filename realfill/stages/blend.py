@@ -13,9 +13,17 @@ import numpy as np
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
 from realfill.album.schemas import Candidate, RankedCandidate, VerifiedMatch, Window
-from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window
+from realfill.album.store import (
+    accepted_references,
+    canvas_path,
+    mask_path,
+    read_rows,
+    read_window,
+    read_working_profile,
+)
 from realfill.compositing.authenticity_map import build_authenticity_map, compute_authenticity_shares
-from realfill.compositing.blended_patch import complete_photo
+from realfill.compositing.blended_patch import BlendedPatch, complete_photo
+from realfill.compositing.candidate_regions import draw_region, mix_classes, mix_patches
 from realfill.compositing.multiband_blend import Fill, blend_fill, compute_feather_width
 from realfill.compositing.photographed_pixels import (
     classify_photographed,
@@ -54,8 +62,53 @@ class BlendResult:
     box: tuple[int, int, int, int]
 
 
+@dataclass(frozen=True)
+class Composition:
+    """A completed photo in memory.
+
+    Attributes:
+        candidate: Number of the candidate, outside of the regions that show others.
+        kinds: Kinds of all candidates that it shows.
+        photo: The canvas in the target's own color space and depth.
+        box: Left, top, right, bottom (exclusive) of all pixels that changed, pixels of the canvas.
+        feather: Width of the blend band around the hole, pixels of the canvas; 0 where only placed pixels change.
+        authenticity: [H, W] uint8, see `compositing.authenticity_map`.
+        shares: Shares of the hole by the keys of the classes, and "score".
+    """
+
+    candidate: int
+    kinds: tuple[str, ...]
+    photo: Photo
+    box: tuple[int, int, int, int]
+    feather: int
+    authenticity: Pixels
+    shares: dict[str, float]
+
+
 def run(album: Album, params: Params) -> BlendResult:
     """Write composite.tif, authenticity.png and blend.json of the album into `work/blend`.
+
+    Raises:
+        RealFillError: As `compose` does.
+    """
+    composition = compose(album, params)
+    summary = {
+        "candidate": composition.candidate,
+        "kinds": composition.kinds,
+        "feather": composition.feather,
+        "box": composition.box,
+        "authenticity": composition.shares,
+    }
+    with atomic_directory(album.work("blend")) as folder:
+        write_lossless_tiff(folder / "composite.tif", composition.photo)
+        write_png(folder / "authenticity.png", composition.authenticity)
+        write_json(folder / "blend.json", summary)
+    composite = album.work("blend") / "composite.tif"
+    return BlendResult(composition.candidate, composite, composition.feather, composition.box)
+
+
+def compose(album: Album, params: Params) -> Composition:
+    """Complete the photo in memory.
 
     With `blend.generate: never` only what the references show for certain is filled, see
     `compositing.photographed_pixels`.
@@ -67,28 +120,43 @@ def run(album: Album, params: Params) -> BlendResult:
         PhotoError: The target or a reference cannot be read any more.
         AlbumError: The target changed since `masks` ran, or a reference is gone since `validate` ran.
     """
-    candidate = _choose_candidate(album, params.blend)
+    rows = {row.candidate: row for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
+    candidate = _choose_candidate(album, rows, params.blend)
     if params.blend.generate == "never":
         return _place(album, candidate, params.blend)
-    window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
-    references = accepted_references(album) if params.blend.detail else None
-    fill = Fill(read_png(album.work("sample") / candidate.file), candidate.kind, proposal, references)
-    patch = blend_fill(read_png(canvas_path(album)), mask, window, fill, params.blend)
-    composite = complete_photo(_read_target(album, window), window, patch)
-    authenticity = build_authenticity_map(
-        mask, proposal, candidate.kind, _read_verified_points(album, candidate.candidate), window
-    )
-    result = BlendResult(
+    window, mask = read_window(album), read_png(mask_path(album))
+    patch, authenticity = _fill(album, candidate, params.blend)
+    patches, maps = [], []
+    shown = [candidate]
+    for region in params.blend.regions:
+        shown.append(_find_candidate(rows, region.candidate))
+        other, classes = _fill(album, shown[-1], params.blend)
+        patches.append((other, draw_region(region.polygon, patch.area)))
+        maps.append((classes, draw_region(region.polygon, (slice(0, mask.shape[0]), slice(0, mask.shape[1])))))
+    patch, authenticity = mix_patches(patch, patches), mix_classes(authenticity, maps)
+    return Composition(
         candidate.candidate,
-        album.work("blend") / "composite.tif",
-        compute_feather_width(window, params.blend),
+        tuple(sorted({each.kind for each in shown})),
+        complete_photo(_read_target(album, window), window, patch, read_working_profile(album)),
         patch.box,
+        compute_feather_width(window, params.blend),
+        authenticity,
+        compute_authenticity_shares(authenticity),
     )
-    _write(album, result, composite, authenticity, compute_authenticity_shares(authenticity))
-    return result
 
 
-def _place(album: Album, candidate: Candidate, params: BlendParams) -> BlendResult:
+def _fill(album: Album, candidate: Candidate, params: BlendParams) -> tuple[BlendedPatch, Pixels]:
+    """Blend one candidate with the canvas; the patch, and the authenticity map [H, W] uint8."""
+    window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
+    references = accepted_references(album) if params.detail else None
+    picture = read_png(album.work("sample") / candidate.file)
+    fill = Fill(picture, candidate.kind, proposal, references, read_working_profile(album))
+    patch = blend_fill(read_png(canvas_path(album)), mask, window, fill, params)
+    matches = _read_verified_points(album, candidate.candidate)
+    return patch, build_authenticity_map(mask, proposal, candidate.kind, matches, window)
+
+
+def _place(album: Album, candidate: Candidate, params: BlendParams) -> Composition:
     """Fill the hole with photographed pixels only."""
     window, mask, proposal = read_window(album), read_png(mask_path(album)), read_proposal(album)
     placed = find_photographed(mask, proposal)
@@ -96,31 +164,15 @@ def _place(album: Album, candidate: Candidate, params: BlendParams) -> BlendResu
     if not placed.any():
         logger.warning("%s: No reference shows any of the hole for certain: it is left as it was.", album.name)
     patch = place_photographed(read_png(canvas_path(album)), mask, window, proposal, params)
-    composite = complete_photo(_read_target(album, window), window, patch)
+    composite = complete_photo(_read_target(album, window), window, patch, read_working_profile(album))
     composite = make_left_transparent(composite, window, (mask > 0) & ~placed)
-    result = BlendResult(candidate.candidate, album.work("blend") / "composite.tif", 0, patch.box)
-    _write(album, result, composite, classify_photographed(placed), shares)
-    return result
+    return Composition(
+        candidate.candidate, (candidate.kind,), composite, patch.box, 0, classify_photographed(placed), shares
+    )
 
 
-def _write(
-    album: Album, result: BlendResult, composite: Photo, authenticity: Pixels, shares: dict[str, float]
-) -> None:
-    summary = {
-        "candidate": result.candidate,
-        "feather": result.feather,
-        "box": result.box,
-        "authenticity": shares,
-    }
-    with atomic_directory(album.work("blend")) as folder:
-        write_lossless_tiff(folder / "composite.tif", composite)
-        write_png(folder / "authenticity.png", authenticity)
-        write_json(folder / "blend.json", summary)
-
-
-def _choose_candidate(album: Album, params: BlendParams) -> Candidate:
+def _choose_candidate(album: Album, rows: dict[int, Candidate], params: BlendParams) -> Candidate:
     """Choose the best-ranked candidate, or the one that the parameters name; the only one if nothing is generated."""
-    rows = {row.candidate: row for row in read_rows(album.work("sample") / "candidates.parquet", Candidate)}
     never = params.generate == "never"
     if never != _are_photographed(rows.values()):
         problem = f"The candidates were not made with blend.generate: {params.generate}."
@@ -130,9 +182,13 @@ def _choose_candidate(album: Album, params: BlendParams) -> Candidate:
     number = params.candidate
     if number == "best":
         number = read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)[0].candidate
+    return _find_candidate(rows, number)
+
+
+def _find_candidate(rows: dict[int, Candidate], number: int) -> Candidate:
     if number not in rows:
         known = ", ".join(map(str, sorted(rows)))
-        raise ParamsError(f"There is no candidate {number}.", f"Set blend.candidate to best or one of {known}.")
+        raise ParamsError(f"There is no candidate {number}.", f"Choose best or one of {known} for blend.")
     return rows[number]
 
 

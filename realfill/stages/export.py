@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 from realfill import __version__
 from realfill.album.layout import Album
 from realfill.album.provenance import build_provenance
-from realfill.album.store import mask_path, read_document, read_inputs
+from realfill.album.schemas import GENERATED_KINDS
+from realfill.album.store import accepted_references, mask_path, read_document, read_inputs, read_window
 from realfill.album.verdict import LEFT
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
 from realfill.core.errors import ExportError, OutputError, StageError
@@ -24,7 +26,10 @@ from realfill.photo_io.color_management import from_srgb, to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
 from realfill.photo_io.encode import SUFFIXES, encode
 from realfill.photo_io.metadata import Metadata
+from realfill.photo_io.metadata_update import Delivery, update_for_export
 from realfill.photo_io.photo import Photo
+from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.thumbnail import encode_thumbnail
 from realfill.photo_io.working_files import read_png
 from realfill.report.album_page import write_album_page
@@ -71,17 +76,15 @@ def run(album: Album, params: Params) -> ExportResult:
     file_format = target_format if params.export.format == "same" else _FORMATS[params.export.format]
     opaque = _blacken_left(album, photo)
     srgb, about = to_srgb(opaque), metadata.read(album.target)
-    source_type = _choose_source_type(about, params)
-    updated = metadata.update_for_export(
-        about,
-        width=photo.width,
-        height=photo.height,
-        thumbnail=encode_thumbnail(srgb),
-        keep_gps=params.export.gps == "keep",
-        path=album.target,
-        authenticity=blended["authenticity"],
-        source_type=source_type,
+    source_type = _choose_source_type(album, about, blended["kinds"])
+    delivery = Delivery(
+        _read_reframing(album, photo),
+        encode_thumbnail(srgb),
+        Privacy(params.export.privacy.position == "keep", params.export.privacy.identity == "keep"),
+        blended["authenticity"],
+        source_type,
     )
+    updated = update_for_export(about, delivery, album.target)
     delivered = opaque if file_format == "JPEG" else photo
     lossless = target_format == "WEBP" and is_lossless_webp(album.target)
     try:
@@ -123,11 +126,24 @@ def _require_unchanged(album: Album) -> None:
             raise OutputError(problem, "Move it to another place, then run again.", photo)
 
 
-def _choose_source_type(about: Metadata, params: Params) -> str:
-    """The digital source type of the finished photo."""
-    if params.blend.generate == "never":
-        return xmp.source_type_of_photographed(about.xmp, about.xmp_extension)
-    return xmp.PARTLY_GENERATED
+def _choose_source_type(album: Album, about: Metadata, kinds: Iterable[str]) -> str:
+    """The digital source type of the finished photo, which candidates of some kinds complete."""
+    references = [metadata.read(path) for path in accepted_references(album)]
+    return xmp.choose_source_type(
+        generated=not GENERATED_KINDS.isdisjoint(kinds),
+        target=(about.xmp, about.xmp_extension),
+        references=(packet for each in references for packet in (each.xmp, each.xmp_extension)),
+    )
+
+
+def _read_reframing(album: Album, photo: Photo) -> Reframing:
+    """How the picture that the target stores became the finished one."""
+    window = read_window(album)
+    left, top = window.photo_left / window.canvas_width, window.photo_top / window.canvas_height
+    right = (window.photo_left + window.photo_width) / window.canvas_width
+    bottom = (window.photo_top + window.photo_height) / window.canvas_height
+    orientation = next(row.orientation for row in read_inputs(album) if row.role == "target")
+    return Reframing(photo.width, photo.height, orientation, (left, top, right, bottom))
 
 
 def _blacken_left(album: Album, photo: Photo) -> Photo:

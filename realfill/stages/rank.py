@@ -47,15 +47,16 @@ def run(album: Album, params: Params) -> RankResult:
     """
     matcher = load_matcher(params.rank.matcher)
     window = read_window(album)
-    view = HoleView.from_canvas(read_png(canvas_path(album)), read_png(mask_path(album)), window)
+    view = HoleView.from_canvas(read_srgb(canvas_path(album)), read_png(mask_path(album)), window)
     images = {path.name: scale_reference(read_srgb(path), window) for path in accepted_references(album)}
     references = prepare_references(view, images, matcher)
     candidates = read_rows(album.work("sample") / "candidates.parquet", Candidate)
-    proposal = None if params.blend.generate == "never" else read_proposal(album)  # the picture shows what is certain
+    is_shown = params.blend.generate == "never"  # the picture shows what is certain
+    proposal = None if is_shown else read_proposal(album, read_srgb)
     if proposal is not None:
         proposal = view.crop_proposal(proposal)
     completed = {
-        row.candidate: view.complete(read_png(album.work("sample") / row.file), row.kind, proposal)
+        row.candidate: view.complete(read_srgb(album.work("sample") / row.file), row.kind, proposal)
         for row in candidates
     }
     judgments = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
-from realfill.album.schemas import Candidate
-from realfill.album.store import canvas_path, mask_path, read_document, read_window, write_rows
+from realfill.album.schemas import GENERATED_KINDS, Candidate
+from realfill.album.store import canvas_path, mask_path, read_document, read_window, read_working_profile, write_rows
 from realfill.compositing.photographed_pixels import picture_photographed
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.errors import ModelError
@@ -24,13 +24,11 @@ from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.guide import Guide, read_guide
 from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
 from realfill.imaging.ops import Pixels
+from realfill.photo_io.color_management import convert_rgb
 from realfill.photo_io.working_files import read_png, write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
-
-
-_GENERATED = ("noise", "guided")  # the kinds of candidates that the model samples
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,10 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
 
 
 def _write(album: Album, rows: tuple[Candidate, ...], images: Iterable[Pixels]) -> SampleResult:
-    folder = album.work("sample")
+    folder, profile = album.work("sample"), read_working_profile(album)
     with atomic_directory(folder) as partial:
         for row, image in zip(rows, images, strict=True):
-            write_png(partial / row.file, image)
+            write_png(partial / row.file, image, profile)
         write_rows(partial / "candidates.parquet", Candidate, rows)
     return SampleResult(rows, folder)
 
@@ -121,11 +119,15 @@ def _sample_kinds(
     Guided candidates are sampled only if `align` is certain of something.
     """
     image, mask = read_model_window(album, model.resolution)
+    profile = read_working_profile(album)  # the model sees and makes sRGB
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
     on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
 
     def sample(count: int, guide: Guide | None) -> SampledImages:
-        return sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide)
+        if guide is not None:
+            guide = replace(guide, init_image=convert_rgb(guide.init_image, profile, None))
+        sampled = sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide)
+        return replace(sampled, images=convert_rgb(sampled.images, None, profile))
 
     sampled = {"noise": sample(params.sample.candidates, None)}
     if guide is not None:
@@ -144,7 +146,7 @@ def _describe(
     adapter_digest = digest(adapter) if adapter else ""
     versions = _describe_versions()
     for number, (kind, batch, draw) in enumerate(kinds):
-        is_generated = kind in _GENERATED
+        is_generated = kind in GENERATED_KINDS
         yield Candidate(
             candidate=number,
             file=f"{number:03d}.png",
@@ -155,7 +157,7 @@ def _describe(
             steps=params.sample.steps if is_generated else 0,
             guidance=params.sample.guidance,
             batch_size=batch.batch_size,
-            count=sum(each.count for name, each in sampled.items() if name in _GENERATED),
+            count=sum(each.count for name, each in sampled.items() if name in GENERATED_KINDS),
             resolution=model.resolution,
             model=model.name,
             model_digest=model.digest,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from realfill.album.discovery import open_album
-from realfill.core.errors import AlbumError, OutputError, ParamsError, TransientError
+from realfill.core.errors import AlbumError, OutputError, ParamsError, RealFillError, TransientError
 
 
 def test_an_album_in_the_layout_is_opened(album_folder: Path) -> None:
@@ -68,9 +68,13 @@ def test_other_files_among_the_references_are_listed(album_folder: Path) -> None
     assert [path.name for path in album.references] == ["0.png", "1.png", "2.png"]
 
 
-def test_suffixes_in_capitals_are_those_of_photos(album_folder: Path) -> None:
-    (album_folder / "ref" / "0.png").rename(album_folder / "ref" / "0.PNG")
-    assert open_album(album_folder).references[0].name == "0.PNG"
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".HIF", ".heif", ".AVIF", ".PNG", ".dng", ".NEF", ".CR3"])
+def test_cameras_and_programs_have_many_suffixes_for_photos(album_folder: Path, suffix: str) -> None:
+    for name in ("ref/0", "target/target", "target/mask", "target/gt"):
+        (album_folder / f"{name}.png").rename(album_folder / f"{name}{suffix}")
+    album = open_album(album_folder)
+    suffixes = [path and path.suffix for path in (album.target, album.mask, album.ground_truth, album.references[0])]
+    assert suffixes == [suffix] * 4
 
 
 @pytest.mark.parametrize("name", [b"M\xf6bel", b"\xff", b"a\x1b[2Jb", b"a\nb"])
@@ -139,4 +143,75 @@ def test_an_album_that_cannot_be_read_is_told(album_folder: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "iterdir", deny)
     with pytest.raises(TransientError, match=r"target: This cannot be read \(Permission denied\)"):
+        open_album(album_folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Mo\u0308bel",
+        "हिन्दी",
+        "ไทยบ้าน",
+        "می\u200cخواهم",
+        "日本",
+        "Ania’s roof",
+        "roof #2",
+        "100% real",
+        "[summer] {2019}",
+        "a;b & $HOME!",
+    ],
+)
+def test_names_in_any_script_and_normal_form_are_allowed(album_folder: Path, name: str) -> None:
+    assert open_album(album_folder.rename(album_folder.with_name(name))).name == name
+
+
+@pytest.mark.parametrize("name", ["Mask.png", "MASK.PNG", "mask.PNG"])
+def test_the_mask_is_known_in_letters_of_any_case(album_folder: Path, name: str) -> None:
+    (album_folder / "target" / "mask.png").rename(album_folder / "target" / name)
+    mask = open_album(album_folder).mask
+    assert mask is not None and mask.name == name
+
+
+@pytest.mark.parametrize("name", ["mask.bmp", "Mask.gif", "mask.psd", "masks.bmp"])
+def test_a_mask_that_cannot_be_read_is_not_passed_over(album_folder: Path, name: str) -> None:
+    (album_folder / "target" / name).write_bytes(b"")
+    with pytest.raises(AlbumError, match="Save it as target/mask.png"):
+        open_album(album_folder)
+
+
+def test_what_lies_where_nothing_is_read_is_told(album_folder: Path) -> None:
+    strays = ("References", "refs", "album.txt", "scan.jpg", "target/mask (1).png", "target/old.tif")
+    for name in strays:
+        if "." in name:
+            (album_folder / name).write_bytes(b"")
+        else:
+            (album_folder / name).mkdir()
+    for name in ("dvc.yaml", "notes.txt", "target/target.png.xmp", ".hidden.jpg", "Thumbs.db"):
+        (album_folder / name).write_bytes(b"")
+    told = open_album(album_folder).stray_files
+    assert {path.relative_to(album_folder).as_posix() for path, _ in told} == set(strays)
+    assert all("read" in advice for _, advice in told)
+
+
+@pytest.mark.parametrize(("folder", "other"), [("ref", "References"), ("ref", "Ref"), ("target", "Target")])
+def test_a_folder_by_another_name_is_named_where_the_right_one_is_missing(
+    album_folder: Path, folder: str, other: str
+) -> None:
+    (album_folder / folder).rename(album_folder / other)
+    with pytest.raises(AlbumError, match=f"There is {other}, which is not read"):
+        open_album(album_folder)
+
+
+@pytest.mark.parametrize("name", ["album.yaml", "ref/0.png", "target/mask.png", "target/gt.png"])
+def test_a_pipe_is_never_opened(album_folder: Path, name: str) -> None:
+    (album_folder / name).unlink(missing_ok=True)
+    os.mkfifo(album_folder / name)
+    with pytest.raises(RealFillError, match="not a regular file"):
+        open_album(album_folder)
+
+
+def test_nothing_is_written_or_deleted_behind_a_link(album_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "victim" / "validate").mkdir(parents=True)
+    (album_folder / "work").symlink_to(tmp_path / "victim")
+    with pytest.raises(OutputError, match="symbolic link"):
         open_album(album_folder)

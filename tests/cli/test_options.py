@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from realfill.cli.options import AlbumOptions
-from realfill.core.errors import AlbumError
+from realfill.core.errors import AlbumError, ParamsError
 from support.libraries import make_library, write_tiny_album
 
 
@@ -69,3 +69,12 @@ def test_an_albums_own_values_override_the_file_and_assignments_override_both(
 def test_a_profile_sets_several_values(album_folder: Path) -> None:
     quick = AlbumOptions(profile="quick").open(album_folder)[1]
     assert quick.finetune != AlbumOptions().open(album_folder)[1].finetune
+
+
+def test_parameters_under_nearly_the_right_name_are_not_passed_over(
+    album_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yml").write_text("export: {gps: strip}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match="Rename it to params.yaml"):
+        AlbumOptions().open(album_folder)

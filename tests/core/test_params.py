@@ -6,6 +6,7 @@ import pytest
 
 from realfill.core.errors import ParamsError
 from realfill.core.params import Params, load_params
+from realfill.core.validation import parse_yaml
 
 
 def test_the_paper_profile_holds_the_papers_values() -> None:
@@ -31,12 +32,34 @@ def test_an_unknown_key_is_named_with_the_known_ones() -> None:
         ("finetune", "section.key=value"),
         ("finetune.prompt=[", "'finetune.prompt=\\[' cannot be read as YAML"),
         ("finetune.prompt=2020-13-45", "in quotes"),
+        ("export.privacy.position=no", "'export.privacy.position' is False. .*'keep' or 'strip'"),
         ("export={gps: strip, gps: keep}", "stands here for the second time"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_is_allowed(assignment: str, told: str) -> None:
     with pytest.raises(ParamsError, match=told):
         load_params(assignments=[assignment])
+
+
+@pytest.mark.parametrize(
+    "written", ["gps: strip", "privacy: {position: strip}", "gps: strip, privacy: {position: strip, identity: keep}"]
+)
+def test_the_older_name_of_a_setting_goes_on_working(written: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("export: {privacy: {position: keep, identity: strip}}")
+    (tmp_path / "old.yaml").write_text("export: {gps: keep}")
+    for name in ("params.yaml", "old.yaml"):
+        for export in (
+            load_params(tmp_path / name, overrides=parse_yaml(f"export: {{{written}}}")).export,
+            load_params(tmp_path / name, assignments=[f"export={{{written}}}"]).export,
+        ):
+            assert export.privacy.position == export.gps == "strip"
+    assert load_params(tmp_path / "params.yaml").export.privacy.identity == "strip"
+    assert "gps" not in Params().section("export")
+
+
+def test_two_names_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ParamsError, match="gps is the older name of privacy.position: write only one"):
+        load_params(overrides={"export": {"gps": "strip", "privacy": {"position": "keep"}}})
 
 
 def test_later_sources_win(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_file_that_is_missing_or_not_utf_8_is_an_error(tmp_path: Path) -> None
         ("a: 'b\n\n", "from line 1, found unexpected end of stream"),
         ("a: 1\nb\n", "Line 3, column 1:"),
         ("a: 1\n\nbß: \x07", r"Line 3, column 5: a character that YAML does not allow \(U\+0007\)"),
-        ("a: 1\nb: 2020-13-45", "Line 2, column 4: the value cannot be understood"),
+        ("a: 1\nb: !!int one", "Line 2, column 4: the value cannot be understood"),
         ("a: 1\na: 1", "Line 2, column 1: the key 'a' stands here for the second time, and in line 1"),
         ("a: " + "[" * 5000, "nested too deeply"),
     ],

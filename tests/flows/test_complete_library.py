@@ -1,4 +1,4 @@
-"""Nights of a library: on a real server with two agents, and in one process without either."""
+"""Nights of a library: on a real server with two agents, and in one process on that server or without any."""
 
 import json
 import os
@@ -6,21 +6,50 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from realfill.core.hashing import digest
 from realfill.library import quarantine, run_history
+from realfill.library.add_album import add_album
 from realfill.library.engine import ENGINE, read_engine
 from realfill.library.pipeline_files import PIPELINE_FILES, template_path
 from realfill.library.repository import PIPELINE, Library
 from realfill.library.run_history import HistoryRow
-from support.fleets import Fleet, commit, use_remote
+from support.fleets import Fleet, commit, start_fleet, use_remote
 from support.libraries import call, make_library, pretend_completed, write_tiny_album
 
 GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A library after its first night: two good albums, one whose photo is damaged, and one without a hole.
+
+    Two agents work in clones of their own and share nothing with the library but the DVC remote.
+    """
+    with start_fleet(tmp_path_factory.mktemp("fleet"), *GOOD) as fleet:
+        for name in BROKEN:
+            _break(add_album(write_tiny_album(fleet.root / "broken" / name), fleet.library))
+        commit(fleet.library)
+        fleet.start_worker("coordinator", fleet.library, pool="realfill-library")
+        for name in ("agent-1", "agent-2"):
+            fleet.start_worker(name, fleet.make_agent(name))
+        run = fleet.wait(fleet.run("complete-library/library", "shard=2"))
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        yield fleet
+
+
+def _break(album: Path) -> None:
+    target = album / "target" / "target.png"
+    if album.name == "torn":
+        target.write_bytes(target.read_bytes()[:3000])
+    else:
+        (album / "target" / "mask.png").unlink()
 
 
 def complete(fleet: Fleet, *params: str) -> dict[str, Any]:
@@ -65,6 +94,35 @@ def test_a_fresh_clone_pulls_every_finished_photo(night: Fleet, tmp_path: Path) 
     assert set(run_history.latest_rows(Library.open(clone))) == {*GOOD, *BROKEN}
 
 
+def test_setting_a_server_up_again_changes_nothing(night: Fleet) -> None:
+    def state() -> list[Any]:
+        kinds = ("work_pools", "deployments", "automations")
+        return [sorted((entry["id"], entry["name"]) for entry in night.query(kind)) for kind in kinds]
+
+    before = state()
+    night.call("realfill", "fleet", "up")
+    assert state() == before
+    assert [name for _, name in before[0]] != []
+
+
+def test_the_library_is_completed_every_night_one_run_at_a_time(night: Fleet) -> None:
+    (library,) = (entry for entry in night.query("deployments") if entry["name"] == "library")
+    (schedule,) = library["schedules"]
+    assert schedule["slug"] == "nightly"
+    assert (library["global_concurrency_limit"]["limit"], library["concurrency_options"]["collision_strategy"]) == (
+        1,
+        "ENQUEUE",
+    )
+    properties = library["parameter_openapi_schema"]["properties"]
+    assert all(entry.get("description") for entry in properties.values())
+
+
+def test_every_deployment_finds_its_flow(night: Fleet) -> None:
+    flows = {flow["id"]: flow["name"] for flow in night.query("flows")}
+    names = {f"{flows[entry['flow_id']]}/{entry['name']}" for entry in night.query("deployments")}
+    assert names == {"complete-album/album", "complete-shard/shard", "complete-library/library"}
+
+
 def test_a_second_night_with_nothing_new_asks_no_agent(night: Fleet) -> None:
     before = night.count_album_runs()
     complete(night)
@@ -104,12 +162,7 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: 
         pretend_completed(library, name)
     known = HistoryRow("second", "completed", digest=run_history.read_photo_digest(library, "second"))
     run_history.write_rows(library, "2026-05-01", "010000-a", [HistoryRow("first", "completed", digest="old"), known])
-    call(
-        library.root,
-        sys.executable,
-        "-c",
-        "from realfill.flows.complete_library import complete_library; complete_library()",
-    )
+    run_night(library.root)
     assert {name: row.outcome for name, row in run_history.latest_rows(library).items()} == {
         "first": "completed",
         "second": "unchanged",
@@ -118,7 +171,9 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: 
     assert f"photo: old -> {run_history.read_photo_digest(library, 'first')[:12]}" in output
 
 
-def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(tmp_path: Path) -> None:
+def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(
+    night: Fleet, tmp_path: Path
+) -> None:
     origin = Library.open(make_library(tmp_path / "library", "roof"))
     use_remote(origin.root, str(tmp_path / "remote"))
     pretend_completed(origin, "roof")
@@ -131,35 +186,35 @@ def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_fo
     strange.mkdir()
     shutil.copy(fresh.pipeline_file("roof"), strange / "dvc.yaml")
 
-    assert "0 quarantined, 1 failed, 0 completed" in night(fresh.root, status=1)
+    assert "0 quarantined, 1 failed, 0 completed" in run_night(fresh.root, status=1, server=night)
     row = run_history.latest_rows(fresh)["roof"]
     assert (row.outcome, row.error) == ("failed", "LibraryError")
     assert "dvc pull data/albums/roof/ref.dvc data/albums/roof/target.dvc" in row.reason
     assert not (fresh.folder("roof") / "quarantine.json").exists()
 
     use_remote(fresh.root, str(tmp_path / "remote"))
-    said = night(fresh.root)
+    said = run_night(fresh.root, server=night)
     assert "M\\xf6bel is left out" in said
     assert "gallery is not recorded" not in said
     assert run_history.latest_rows(fresh)["roof"].outcome == "completed"
     assert (fresh.folder("roof") / "target" / "target.png").is_file()
 
 
-def test_an_album_in_quarantine_is_tried_again_by_hand(tmp_path: Path) -> None:
+def test_an_album_in_quarantine_is_tried_again_by_hand(night: Fleet, tmp_path: Path) -> None:
     library = Library.open(make_library(tmp_path / "library", "first", "second"))
     pretend_completed(library, "first")
     (library.folder("second") / "target" / "mask.png").unlink()
-    assert "1 quarantined, 0 failed" in night(library.root, status=1)
+    assert "1 quarantined, 0 failed" in run_night(library.root, status=1, server=night)
     assert quarantine.is_quarantined(library, "second")
-    assert "0 quarantined, 0 failed, 0 completed, 1 unchanged, 1 skipped" in night(library.root)
-    night(library.root, "second", "--again", status=1)
+    assert "0 quarantined, 0 failed, 0 completed, 1 unchanged, 1 skipped" in run_night(library.root, server=night)
+    run_night(library.root, "second", "--again", status=1, server=night)
     note = quarantine.read_note(library, "second")
     assert note is not None
     assert note.attempts == 2
     assert run_history.latest_rows(library)["second"].outcome == "quarantined"
 
 
-def test_a_night_renews_the_engine_and_says_which_stages_changed(tmp_path: Path) -> None:
+def test_a_night_renews_the_engine_and_says_which_stages_changed(night: Fleet, tmp_path: Path) -> None:
     library = Library.open(make_library(tmp_path / "library", "roof"))
     pretend_completed(library, "roof")
     current = read_engine(library)
@@ -167,18 +222,18 @@ def test_a_night_renews_the_engine_and_says_which_stages_changed(tmp_path: Path)
     commit(library.root)
 
     said = f"{ENGINE} is renewed: the code changed of align, rank."
-    assert said in night(library.root)
+    assert said in run_night(library.root, server=night)
     assert read_engine(library) == current
     assert call(library.root, "git", "log", "-1", "--format=%b").strip() == said
     assert ENGINE in call(library.root, "git", "show", "--name-only", "--format=").split()
     assert run_history.latest_rows(library)["roof"].outcome == "completed"
 
-    assert ENGINE not in night(library.root)
+    assert ENGINE not in run_night(library.root, server=night)
     assert call(library.root, "git", "log", "-1", "--format=%b").strip() == ""
     assert ENGINE not in call(library.root, "git", "show", "--name-only", "--format=").split()
 
 
-def test_a_night_renews_the_pipelines_that_nobody_edited(tmp_path: Path) -> None:
+def test_a_night_renews_the_pipelines_that_nobody_edited(night: Fleet, tmp_path: Path) -> None:
     library = Library.open(make_library(tmp_path / "library"))
     digests = {}
     for name in PIPELINE_FILES:
@@ -189,7 +244,7 @@ def test_a_night_renews_the_pipelines_that_nobody_edited(tmp_path: Path) -> None
     commit(library.root)
     (library.root / "dvc.yaml").write_text((library.root / "dvc.yaml").read_text() + "# mine\n")
 
-    said = night(library.root)
+    said = run_night(library.root, server=night)
     assert "dvc.yaml was edited and stays as it is." in said
     assert "# mine" in (library.root / "dvc.yaml").read_text()
     assert (library.root / PIPELINE).read_bytes() == template_path(PIPELINE.as_posix()).read_bytes()
@@ -199,7 +254,11 @@ def test_a_night_renews_the_pipelines_that_nobody_edited(tmp_path: Path) -> None
     assert "dvc.yaml" not in committed
 
 
-def night(root: Path, *arguments: str, status: int = 0) -> str:
-    """Run a night as a user does on one machine, which ends with this exit status; what it logged and printed."""
+def run_night(root: Path, *arguments: str, status: int = 0, server: Fleet | None = None) -> str:
+    """Run a night as a user does on one machine, which ends with this exit status; what it logged and printed.
+
+    Without a server Prefect starts one for the night alone, which takes longer than the night of so few albums.
+    """
     command = ("sh", "-c", f"realfill fleet night {' '.join(arguments)} 2>&1; test $? = {status}")
-    return call(root, *command, PREFECT_HOME=str(root.parent / "home"), COLUMNS="400")
+    named = {"PREFECT_API_URL": server.api} if server else {}
+    return call(root, *command, PREFECT_HOME=str(root.parent / "home"), COLUMNS="400", **named)

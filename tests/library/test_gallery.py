@@ -3,20 +3,25 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.store import finished_photo
+from realfill.album.schemas import InputPhoto
+from realfill.album.store import finished_photo, read_inputs, write_rows
 from realfill.core.errors import LibraryError, OutputError
 from realfill.core.hashing import digest
 from realfill.core.params import load_params
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.gallery import GallerySettings, update_gallery, write_folder_gallery, write_gallery
 from realfill.library.repository import Library
+from realfill.library.run_history import HistoryRow, summarize_result
+from realfill.library.status_table import status_table
 from realfill.stages import export
 from support.finished_album import add_position, finish
 from support.html import PageReader, assert_links_lead_to_files
@@ -194,3 +199,19 @@ def test_a_renamed_album_is_still_finished(album: Album, tmp_path: Path) -> None
     page = write_gallery([renamed], tmp_path / "gallery")
     assert read_metrics(page)["finished"] == 1
     assert finished_photo(renamed).name == "motorcycle.png"
+
+
+def test_what_was_warned_of_reaches_the_page_the_gallery_and_the_history(album_folder: Path, tmp_path: Path) -> None:
+    album = finish(album_folder)
+    target, *rest, last = read_inputs(album)
+    rows = [replace(target, reason="It is <turned>."), *rest, replace(last, verdict="refused", reason="A copy.")]
+    write_rows(album.work("validate") / "inputs.parquet", InputPhoto, rows)
+    result = export.run(album, load_params())
+    told = [f"{target.file}: It is <turned>.", f"{last.file}: not used: A copy."]
+    gallery = write_gallery([album], tmp_path / "gallery")
+    assert all(line in PageReader(page).text for line in told for page in (result.page, gallery))
+    summary = summarize_result(album)
+    assert summary["warnings"] == told
+    console = Console(record=True, width=200)
+    console.print(status_table([HistoryRow("roof", "completed", **summary)]))
+    assert all(line in console.export_text(clear=False) for line in told)

@@ -28,12 +28,13 @@ def test_the_latest_row_of_every_album_and_its_changes_are_told(library: Library
     ]
 
 
-def test_a_file_of_an_earlier_version_lacks_the_verdict(library: Library) -> None:
-    path = run_history.write_rows(
-        library, "2026-05-01", "a", [HistoryRow("first", "completed", verdict="photographed")]
+def test_a_file_of_an_earlier_version_lacks_columns(library: Library) -> None:
+    row = HistoryRow(
+        "first", "completed", verdict="photographed", warnings=["ref/1.jpg: A copy."], night="2026-05-01"
     )
-    assert run_history.latest_rows(library)["first"].verdict == "photographed"
-    pq.write_table(pq.read_table(path).drop_columns(["verdict"]), path)
+    path = run_history.write_rows(library, "2026-05-01", "a", [row])
+    assert run_history.latest_rows(library)["first"] == row
+    pq.write_table(pq.read_table(path).drop_columns(["verdict", "warnings"]), path)
     assert run_history.latest_rows(library)["first"] == HistoryRow("first", "completed", night="2026-05-01")
 
 

@@ -32,7 +32,7 @@ def as_photo(image: Pixels, alpha: Pixels | None = None, orientation: int = 1) -
 
 
 def read(drawing: Pixels, alpha: Pixels | None = None, picture: Pixels = PICTURE) -> Pixels:
-    return mask_from_drawing(as_photo(drawing, alpha), as_photo(picture), picture)
+    return mask_from_drawing(as_photo(drawing, alpha), as_photo(picture), picture).mask
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -62,6 +62,7 @@ def red() -> Pixels:
     [
         (drawn()[:, :100], None, "100 x 120 pixels, the photo 160 x 120"),
         (drawn(1), None, "brightest value is 1, which is black"),
+        (drawn(3), None, "brightest value is 3, which is black"),
         (drawn(255, np.uint16), None, "brightest value is 255, which is black; white is 65535"),
         (drawn(100), None, "gray, neither black nor white"),
         (drawn(200), None, "gray, neither black nor white"),
@@ -97,20 +98,39 @@ def test_a_mask_over_the_stored_photo_is_told_from_a_wrong_size(orientation: int
 def test_transparent_pixels_are_a_hole(dtype: Any) -> None:
     opaque = np.iinfo(dtype).max
     alpha = (opaque - drawn(opaque, dtype)).astype(dtype)
-    assert np.array_equal(mask_from_alpha(as_photo(PICTURE, alpha)), drawn())
+    hole = mask_from_alpha(as_photo(PICTURE, alpha))
+    assert hole is not None and np.array_equal(hole.mask, drawn())
 
 
-@pytest.mark.parametrize(
-    ("alpha", "problem"),
-    [
-        (None, "No hole is described"),
-        (np.full((HEIGHT, WIDTH), 250, np.uint8), "No hole is described"),
-        (255 - drawn(150), "transparency is gray"),
-    ],
-)
-def test_a_photo_without_a_clear_hole_is_explained(alpha: Pixels | None, problem: str) -> None:
-    with pytest.raises(MaskError, match=problem):
-        mask_from_alpha(as_photo(PICTURE, alpha))
+@pytest.mark.parametrize("alpha", [None, np.full((HEIGHT, WIDTH), 250, np.uint8)])
+def test_an_opaque_photo_has_no_hole(alpha: Pixels | None) -> None:
+    assert mask_from_alpha(as_photo(PICTURE, alpha)) is None
+
+
+def test_a_translucent_photo_is_explained() -> None:
+    with pytest.raises(MaskError, match="transparency is gray"):
+        mask_from_alpha(as_photo(PICTURE, 255 - drawn(150)))
+
+
+def scratch() -> Pixels:
+    line = np.zeros((HEIGHT, WIDTH), np.uint8)
+    return cv2.line(line, (10, 10), (150, 90), 255, 1, cv2.LINE_AA)
+
+
+def brushed() -> Pixels:
+    return cv2.GaussianBlur(drawn(), (0, 0), 4)
+
+
+@pytest.mark.parametrize("drawing", [scratch(), brushed()])
+def test_a_soft_drawing_is_thresholded_and_the_user_is_told(drawing: Pixels) -> None:
+    hole = mask_from_drawing(as_photo(drawing), as_photo(PICTURE), PICTURE)
+    assert hole.mask[drawing >= 64].all() and not hole.mask[drawing < 64].any()
+    assert len(hole.warnings) == 1 and "soft edges" in hole.warnings[0]
+
+
+def test_a_mask_that_fills_most_of_the_photo_is_doubted() -> None:
+    hole = mask_from_drawing(as_photo(255 - drawn()), as_photo(PICTURE), PICTURE)
+    assert len(hole.warnings) == 1 and "fills 88% of the photo. If the rest was meant, invert it" in hole.warnings[0]
 
 
 def shapes(**values: Any) -> Pixels:

@@ -1,4 +1,6 @@
 import itertools
+import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from realfill.core.errors import PhotoError
 from realfill.imaging.ops import Pixels
-from realfill.photo_io.color_management import read_srgb, to_srgb
+from realfill.photo_io.color_management import profile_name, read_srgb, to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
 from support.camera_photos import ADOBE_RGB, save_image
 
@@ -31,6 +34,7 @@ def turned(orientation: int) -> bytes:
         ("b.tif", "TIFF", {"compression": "tiff_lzw"}),
         ("c.tif", "TIFF", {"compression": "jpeg", "quality": 95}),
         ("a.heic", "HEIF", {"quality": 95}),
+        ("a.avif", "AVIF", {"quality": 95}),
     ],
 )
 def test_reads_every_format(tmp_path: Path, picture: Pixels, name: str, kind: str, options: dict[str, Any]) -> None:
@@ -135,11 +139,11 @@ def unusable(folder: Path, picture: Pixels) -> list[Path]:
     (folder / "text.jpg").write_text("This is no photo.")
     save_image(folder / "animation.gif", picture)
     save_image(folder / "bitmap.bmp", picture)
-    tifffile.imwrite(folder / "floats.tif", np.zeros((20, 20, 3), np.float32), photometric="rgb")
-    tifffile.imwrite(folder / "deep.tif", np.zeros((20, 20), np.uint32))
+    tifffile.imwrite(folder / "signed.tif", np.zeros((20, 20), np.int16))
+    tifffile.imwrite(folder / "complex.tif", np.zeros((20, 20), np.complex64))
     tifffile.imwrite(folder / "lab.tif", picture, photometric="cielab")
     (folder / "folder.jpg").mkdir()
-    names = "truncated.jpg gigantic.png empty.jpg text.jpg animation.gif bitmap.bmp floats.tif deep.tif lab.tif"
+    names = "truncated.jpg gigantic.png empty.jpg text.jpg animation.gif bitmap.bmp signed.tif complex.tif lab.tif"
     return [folder / name for name in [*names.split(), "folder.jpg", "missing.jpg"]]
 
 
@@ -169,3 +173,40 @@ def test_what_is_no_webp_is_not_lossless_webp(tmp_path: Path, picture: Pixels) -
     path = save_image(tmp_path / "a.webp", picture, lossless=True)
     path.write_bytes(path.read_bytes()[:15])
     assert not is_lossless_webp(path)
+
+
+def test_large_profiles_and_texts_of_pngs_are_read_and_bombs_refused(tmp_path: Path, picture: Pixels) -> None:
+    profile = ADOBE_RGB + random.Random(0).randbytes(3 << 20)
+    deep = bytes(imagecodecs.png_encode(picture.astype(np.uint16) * 257))
+    (tmp_path / "deep.png").write_bytes(insert_chunk(deep, b"iCCP", b"a\0\0" + zlib.compress(profile)))
+    for name, options in {
+        "icc.png": {"icc_profile": profile},
+        "text.png": {"pnginfo": png_text("x" * (3 << 20))},
+    }.items():
+        Image.fromarray(picture).save(tmp_path / name, **options)  # type: ignore[arg-type]
+    for name in ("icc.png", "text.png", "deep.png"):
+        photo = read_photo(tmp_path / name)
+        assert np.array_equal(photo.pixels >> (photo.bits - 8), picture)
+        assert photo.icc == (None if name == "text.png" else profile)
+    Image.fromarray(picture).save(tmp_path / "bomb.png", pnginfo=png_text("x" * (40 << 20)))
+    with pytest.raises(PhotoError, match="larger than 32 MiB. Save it again without metadata"):
+        read_photo(tmp_path / "bomb.png")
+
+
+def png_text(text: str) -> PngInfo:
+    info = PngInfo()
+    info.add_text("Comment", text, zip=True)
+    return info
+
+
+def insert_chunk(png: bytes, name: bytes, payload: bytes) -> bytes:
+    """Insert a chunk behind the header of a PNG."""
+    checksum = zlib.crc32(name + payload).to_bytes(4)
+    return png[:33] + len(payload).to_bytes(4) + name + payload + checksum + png[33:]
+
+
+@pytest.mark.parametrize("primaries", [1, 12])
+def test_a_png_tells_its_colors_by_code_points(tmp_path: Path, picture: Pixels, primaries: int) -> None:
+    png = save_image(tmp_path / "a.png", picture, icc_profile=ADOBE_RGB).read_bytes()
+    (tmp_path / "a.png").write_bytes(insert_chunk(png, b"cICP", bytes([primaries, 13, 0, 1])))
+    assert profile_name(read_photo(tmp_path / "a.png")) == {1: "", 12: "Display P3"}[primaries]

@@ -17,7 +17,7 @@ from realfill.photo_io.decode_sandbox import DecodeSandbox, SandboxSettings
 from realfill.photo_io.photo_info import InspectionSettings, inspect_photo
 from support.camera_photos import save_image
 
-NAMES = ("a.jpg", "a.png", "a.webp", "a.tif", "a.heic")
+NAMES = ("a.jpg", "a.png", "a.webp", "a.tif", "a.heic", "a.avif")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_goes_on_after_the_process_is_killed_between_two_photos(tmp_path: Path, 
 
 def test_the_settings_reach_the_process(tmp_path: Path, picture: Pixels) -> None:
     path = save_image(tmp_path / "a.png", picture)
-    inspection = InspectionSettings(sharpness_side=40)
+    inspection = InspectionSettings(thumbnail_side=40)
     with DecodeSandbox(1.0, 30.0, SandboxSettings(inspection=inspection)) as sandbox:
         assert sandbox.inspect(path) == inspect_photo(path, 1.0, inspection)
 

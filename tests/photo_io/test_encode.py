@@ -13,16 +13,15 @@ from realfill.photo_io.decode import read_photo
 from realfill.photo_io.encode import SUFFIXES, EncodeSettings, encode
 from realfill.photo_io.exif import JPEG_LIMIT
 from realfill.photo_io.metadata import Metadata
+from realfill.photo_io.metadata_update import Delivery, update_for_export
 from realfill.photo_io.photo import Photo, to_8_bits
+from realfill.photo_io.reframing import Reframing
 from support.camera_photos import COFFEE, DEEP, KEYWORD, PACKET, SRGB, camera_block, make_photo
 
-ABOUT = metadata.update_for_export(
+ABOUT = update_for_export(
     Metadata(exif=camera_block(), xmp=PACKET, iptc=KEYWORD, dpi=(300, 200)),
-    width=240,
-    height=160,
-    thumbnail=b"",
-    keep_gps=True,
-    path=Path("photo"),
+    Delivery(Reframing(240, 160)),
+    Path("photo"),
 )
 ALPHA = np.tile(np.arange(240, dtype=np.uint16) * 273, (160, 1))
 
@@ -120,9 +119,8 @@ def test_heic_without_an_encoder_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     [
         (Metadata(exif=camera_block() + bytes(JPEG_LIMIT)), "EXIF"),
         (Metadata(xmp=PACKET.replace(b'r:about=""', b'r:about="' + b"x" * 70_000 + b'"')), "XMP"),
-        (Metadata(iptc=bytes(70_000)), "IPTC"),
     ],
-    ids=["exif", "xmp", "iptc"],
+    ids=["exif", "xmp"],
 )
 def test_metadata_too_long_for_a_jpeg_is_left_out_with_a_warning(
     about: Metadata, part: str, caplog: pytest.LogCaptureFixture

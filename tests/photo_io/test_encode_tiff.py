@@ -8,11 +8,12 @@ import tifffile
 from PIL import Image
 
 from realfill.core.errors import ExportError
-from realfill.photo_io import metadata
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.encode import encode
 from realfill.photo_io.encode_tiff import TiffEncodeSettings, encode_tiff
 from realfill.photo_io.metadata import Metadata
+from realfill.photo_io.metadata_update import Delivery, update_for_export
+from realfill.photo_io.reframing import Reframing
 from support.camera_photos import (
     COFFEE,
     DEEP,
@@ -28,9 +29,7 @@ from support.camera_photos import (
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
 def test_maker_notes_stay_where_their_offsets_point(suffix: str, tmp_path: Path) -> None:
-    about = metadata.update_for_export(
-        Metadata(exif=camera_block()), width=240, height=160, thumbnail=b"", keep_gps=True, path=Path("photo")
-    )
+    about = update_for_export(Metadata(exif=camera_block()), Delivery(Reframing(240, 160)), Path("photo"))
     path = tmp_path / f"photo{suffix}"
     path.write_bytes(encode(make_photo(COFFEE), "JPEG" if suffix == ".jpg" else "TIFF", about, 96))
     block = path.read_bytes() if suffix == ".tif" else read_exif_block(path)

@@ -1,19 +1,33 @@
-import mmap
 import struct
-from pathlib import Path
 
 import pytest
 
-from realfill.photo_io.exif import ExifSettings, extract_from_tiff, update_for_export
+from realfill.photo_io.exif import update_for_export
+from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.tiff_block import BrokenTiffError, TiffBlock
-from support.camera_photos import COFFEE, POSITION, SECRET, camera_block, second_directory, small_jpeg
+from support.camera_photos import (
+    COFFEE,
+    POSITION,
+    SECRET,
+    Tag,
+    camera_block,
+    directory,
+    long,
+    second_directory,
+    short,
+    small_jpeg,
+)
 
 THUMBNAIL = small_jpeg(COFFEE)
 MAIN = 8
+FRAME = Reframing(640, 480)
 
 
-def updated(block: bytes, thumbnail: bytes = b"", *, keep_gps: bool = True) -> TiffBlock:
-    return TiffBlock(bytearray(update_for_export(block, 640, 480, thumbnail, keep_gps=keep_gps)))
+def updated(
+    block: bytes, thumbnail: bytes = b"", privacy: Privacy = Privacy(), reframing: Reframing = FRAME
+) -> TiffBlock:
+    return TiffBlock(bytearray(update_for_export(block, reframing, thumbnail, privacy)))
 
 
 def number(block: TiffBlock, directory: int, tag: int) -> int:
@@ -35,10 +49,9 @@ def test_what_is_kept_stays_where_it_was() -> None:
 
 
 def test_a_position_is_erased_with_its_directory() -> None:
-    block = updated(camera_block(), keep_gps=False)
+    block = updated(camera_block(), privacy=Privacy(keep_position=False))
     assert POSITION not in block.data
     assert block.find(MAIN, 0x8825) == []
-    assert not any(block.data[400:500])
 
 
 @pytest.mark.parametrize("size", [len(THUMBNAIL), len(THUMBNAIL) - 100, len(THUMBNAIL) + 1000])
@@ -67,36 +80,35 @@ def test_a_block_without_a_thumbnail_gets_none() -> None:
 @pytest.mark.parametrize("block", [b"", b"nonsense, and more of it", camera_block()[:60]])
 def test_a_block_that_cannot_be_followed_is_an_error(block: bytes) -> None:
     with pytest.raises(BrokenTiffError):
-        update_for_export(block, 640, 480, b"", keep_gps=True)
+        update_for_export(block, FRAME, b"")
 
 
-def extracted(path: Path, data: bytes, settings: ExifSettings = ExifSettings()) -> TiffBlock:
-    path.write_bytes(data)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        block, packet, records = extract_from_tiff(mapped, settings)
-    assert packet is records is None
-    return TiffBlock(bytearray(block))
+def with_details(*tags: Tag) -> bytes:
+    """A block with these tags alone in its EXIF directory."""
+    return b"II*\0" + struct.pack("<I", 8) + directory(8, [long(0x8769, 26)]) + directory(26, list(tags))
 
 
-def test_a_tiffs_directories_are_copied_with_their_values(tmp_path: Path) -> None:
-    block = extracted(tmp_path / "a.tif", camera_block(THUMBNAIL))
-    assert [entry.tag for entry in block.entries(MAIN)] == [0x010F, 0x0112, 0x0132, 0x8769, 0x8825]
-    assert block.value(block.find(MAIN, 0x010F)[0]) == b"Canon\0"
-    gps = number(block, MAIN, 0x8825)
-    assert block.value(block.find(gps, 2)[0]) == POSITION
-    assert second_directory(bytes(block.data)) == 0, "further images are not metadata"
+def test_the_area_of_the_subject_goes_where_the_subject_is() -> None:
+    data = with_details(Tag(0x9214, 3, 4, struct.pack("<4H", 30, 40, 10, 20)))
+    block = updated(data, reframing=Reframing(640, 480, 6))
+    (entry,) = block.find(26, 0x9214)
+    assert block.unpack("4H", entry.start) == (640 - 40, 30, 20, 10)
+    text = with_details(Tag(0x9214, 2, 6, b"center"))
+    assert updated(text, reframing=Reframing(640, 480, 6)).find(26, 0x9214) == []
+    assert updated(text).find(26, 0x9214) != []
 
 
-def test_large_values_are_left_out_and_large_metadata_is_refused(tmp_path: Path) -> None:
-    block = extracted(tmp_path / "a.tif", camera_block(), ExifSettings(max_value_bytes=19))
-    assert block.find(MAIN, 0x0132) == []
-    assert block.find(MAIN, 0x010F) != []
-    with pytest.raises(BrokenTiffError, match="too large"):
-        extracted(tmp_path / "b.tif", camera_block(), ExifSettings(max_block_bytes=19))
+def test_a_composite_that_the_camera_made_is_a_general_one_now() -> None:
+    block = updated(with_details(short(0xA460, 3), Tag(0xA461, 3, 2, struct.pack("<2H", 5, 5))))
+    assert number(block, 26, 0xA460) == 2
+    assert block.find(26, 0xA461) == []
 
 
-def test_directories_that_point_to_themselves_are_refused(tmp_path: Path) -> None:
-    block = bytearray(camera_block())
-    struct.pack_into("<HHII", block, 200 + 2, 0x8769, 4, 1, MAIN)
-    with pytest.raises(BrokenTiffError, match="cannot be"):
-        extracted(tmp_path / "a.tif", bytes(block))
+def test_a_block_without_what_is_private_has_a_thumbnail_of_the_finished_photo() -> None:
+    block = updated(camera_block(THUMBNAIL), b"finished", Privacy(keep_identity=False))
+    second = block.unpack("I", block.link_offset(MAIN))[0]
+    start, size = number(block, second, 0x0201), number(block, second, 0x0202)
+    assert bytes(block.data[start : start + size]) == b"finished"
+    assert THUMBNAIL[200:300] not in block.data
+    assert SECRET not in block.data
+    assert POSITION in block.data

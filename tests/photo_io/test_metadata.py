@@ -1,9 +1,11 @@
 import io
 import logging
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -11,6 +13,11 @@ from PIL import Image
 from realfill.photo_io import metadata
 from realfill.photo_io.encode import encode
 from realfill.photo_io.metadata import Metadata, MetadataSettings
+from realfill.photo_io.metadata_update import Delivery, update_for_export
+from realfill.photo_io.photoshop_resources import write_resources
+from realfill.photo_io.png_chunks import pack_chunk, pack_text
+from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.xmp import update_for_export as update_xmp
 from support.camera_photos import (
     COFFEE,
@@ -31,10 +38,11 @@ from support.camera_photos import (
 WHOLE = camera_block(small_jpeg(COFFEE, 40))
 
 
-def updated(about: Metadata, thumbnail: bytes = b"", *, keep_gps: bool = True) -> Metadata:
-    return metadata.update_for_export(
-        about, width=24, height=16, thumbnail=thumbnail, keep_gps=keep_gps, path=Path("a.jpg")
-    )
+FRAME = Reframing(24, 16)
+
+
+def updated(about: Metadata, thumbnail: bytes = b"", privacy: Privacy = Privacy()) -> Metadata:
+    return update_for_export(about, Delivery(FRAME, thumbnail, privacy), Path("a.jpg"))
 
 
 def test_all_kinds_of_metadata_are_read(tmp_path: Path) -> None:
@@ -125,8 +133,8 @@ def test_damaged_exif_never_stops_the_export(changes: list[tuple[int, int]], cut
         block[place] = value
     block = block[: len(block) - cut]
     pixels = COFFEE[:16, :24]
-    for keep_gps in (True, False):
-        about = updated(Metadata(exif=bytes(block)), b"abc", keep_gps=keep_gps)
+    for keep_position in (True, False):
+        about = updated(Metadata(exif=bytes(block)), b"abc", Privacy(keep_position))
         for file_format in ("JPEG", "TIFF", "PNG"):
             with Image.open(io.BytesIO(encode(make_photo(pixels), file_format, about, 96))) as image:
                 assert image.size == (24, 16)
@@ -153,14 +161,111 @@ def test_xmp_longer_than_a_jpeg_segment_is_kept_whole(as_attribute: bool, tmp_pa
     if not as_attribute:
         packet = PACKET.replace(b"<dc:creator>", f"<my:note>{history}</my:note><dc:creator>".encode())
         packet = packet.replace(b' my:note="kept"', b"")
-    about = Metadata(xmp=update_xmp(packet, None, 240, 160, keep_gps=True))
+    about = Metadata(xmp=update_xmp(packet, None, FRAME))
     path = tmp_path / "photo.jpg"
     path.write_bytes(encode(make_photo(COFFEE), "JPEG", about, 96))
     with Image.open(path) as image:
         assert SOURCE_TYPE in image.info["xmp"]
         assert b"Ann &amp; Bob" in image.info["xmp"]
     again = metadata.read(path)
-    merged = update_xmp(again.xmp, again.xmp_extension, 240, 160, keep_gps=True)
+    merged = update_xmp(again.xmp, again.xmp_extension, FRAME)
     assert history.encode() in merged
     assert b"HasExtendedXMP" not in merged
     assert metadata.read(path, MetadataSettings(max_xmp_extension_bytes=1000)).xmp_extension is None
+
+
+def png_with(folder: Path, chunks: bytes, *, behind_pixels: bool = False) -> Path:
+    path = save_image(folder / "a.png", COFFEE)
+    data = path.read_bytes()
+    start = len(data) - 12 if behind_pixels else 33
+    path.write_bytes(data[:start] + chunks + data[start:])
+    return path
+
+
+def raw_profile(kind: str, data: bytes) -> bytes:
+    return pack_text(f"Raw profile type {kind}", f"\n{kind}\n{len(data):8}\n{data.hex()}\n")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "part"),
+    [
+        (pack_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + PACKET), {"xmp": PACKET}),
+        (raw_profile("xmp", PACKET), {"xmp": PACKET}),
+        (raw_profile("APP1", b"http://ns.adobe.com/xap/1.0/\0" + PACKET), {"xmp": PACKET}),
+        (raw_profile("APP1", b"Exif\0\0" + WHOLE), {"exif": WHOLE}),
+        (raw_profile("exif", b"Exif\0\0" + WHOLE), {"exif": WHOLE}),
+        (raw_profile("iptc", KEYWORD), {"iptc": KEYWORD}),
+        (raw_profile("iptc", write_resources([(0x0404, KEYWORD)])), {"iptc": KEYWORD}),
+        (raw_profile("8bim", write_resources([(0x0404, KEYWORD)])), {"iptc": KEYWORD}),
+        (pack_text("Author", "Ann"), {"texts": (("Author", "Ann"),)}),
+        (pack_chunk(b"gAMA", bytes(4)), {"colors": ((b"gAMA", bytes(4)),)}),
+    ],
+)
+@pytest.mark.parametrize("behind_pixels", [False, True])
+def test_what_a_png_holds_is_read_wherever_it_stands(
+    chunks: bytes, part: dict[str, object], behind_pixels: bool, tmp_path: Path
+) -> None:
+    chunks = pack_text("Title", "Roof") + chunks
+    about = metadata.read(png_with(tmp_path, chunks, behind_pixels=behind_pixels))
+    texts = (("Title", "Roof"), *part.get("texts", ()))  # type: ignore[misc]
+    assert about == Metadata(**part | {"texts": texts})  # type: ignore[arg-type]
+
+
+def test_words_of_people_and_colors_arrive_in_a_png_and_in_other_formats(tmp_path: Path) -> None:
+    texts = {"Title": "屋根", "Author": "Ann", "Copyright": "© Ann", "Comment": "1931", "Mine": "too"}
+    chunks = pack_chunk(b"gAMA", struct.pack(">I", 100_000)) + b"".join(pack_text(*each) for each in texts.items())
+    about = updated(metadata.read(png_with(tmp_path, chunks)))
+    for file_format in ("PNG", "JPEG", "TIFF", "WEBP", "HEIF"):
+        path = tmp_path / "delivered"
+        path.write_bytes(encode(make_photo(COFFEE), file_format, about, 96))
+        again = metadata.read(path)
+        assert all(texts[key].encode() in (again.xmp or b"") for key in ("Title", "Author", "Copyright", "Comment"))
+        if file_format == "PNG":
+            assert dict(again.texts) == texts
+            assert again.colors == about.colors != ()
+        if file_format == "JPEG":
+            assert again.texts == (("Comment", "1931"),)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
+def test_captions_longer_than_a_segment_and_the_copyright_flag_arrive(file_format: str, tmp_path: Path) -> None:
+    keywords = b"".join(b"\x1c\x02\x19\x00\x28" + b"%040d" % number for number in range(2000))
+    resources = ((0x040A, b"\x01"), (0x040B, b"http://ann.example"))
+    about = Metadata(iptc=keywords, resources=resources)
+    path = tmp_path / "photo"
+    for _ in range(2):
+        path.write_bytes(encode(make_photo(COFFEE), file_format, updated(about), 96))
+        about = metadata.read(path)
+        assert about.iptc == keywords
+        assert about.resources == resources
+    merged = update_xmp(about.xmp, about.xmp_extension, FRAME)
+    assert b"http://ann.example</xmpRights:WebStatement>" in merged
+    assert b"%040d" % 1999 in merged
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+def test_captions_in_a_tiff_are_read_from_photoshops_resources_and_from_bigtiff(is_big: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    resources = write_resources([(0x0404, KEYWORD), (0x040A, b"\x01")])
+    tags = [
+        (34377, 1, len(resources), resources, True),
+        (700, 1, len(PACKET), PACKET, True),
+        (315, 2, 4, "Ann", True),
+    ]
+    tifffile.imwrite(path, COFFEE, photometric="rgb", bigtiff=is_big, extratags=tags)
+    about = metadata.read(path)
+    assert (about.iptc, about.xmp, about.resources) == (KEYWORD, PACKET, ((0x040A, b"\x01"),))
+    path.write_bytes(encode(make_photo(COFFEE), "TIFF", updated(about), 96))
+    with Image.open(path) as image:
+        assert image.getexif()[315] == "Ann"
+
+
+def test_a_second_exif_block_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = save_image(tmp_path / "a.jpg", COFFEE, exif=b"Exif\0\0" + WHOLE)
+    body = b"Exif\0\0" + camera_block()
+    segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+    data = path.read_bytes()
+    start = data.index(b"Exif") + len(b"Exif\0\0" + WHOLE)
+    path.write_bytes(data[:start] + segment + data[start:])
+    assert metadata.read(path).exif == WHOLE
+    assert "a second EXIF block, which was left out" in caplog.text

@@ -6,10 +6,8 @@ from realfill.photo_io.photo import Photo, to_8_bits, valid_orientation
 CORNERS = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)  # as stored
 
 
-def turned(orientation: int, *, is_upright: bool = False) -> list[list[int]]:
-    photo = Photo.from_samples(
-        CORNERS, 1, icc=b"", file_format="JPEG", orientation=orientation, exif=False, is_upright=is_upright
-    )
+def turned(orientation: int) -> list[list[int]]:
+    photo = Photo.from_samples(CORNERS, 1, icc=b"", file_format="JPEG", orientation=orientation, exif=False)
     assert photo.icc is None
     assert photo.orientation == orientation
     return photo.pixels[..., 0].tolist()
@@ -30,10 +28,6 @@ def turned(orientation: int, *, is_upright: bool = False) -> list[list[int]]:
 )
 def test_samples_are_turned_as_the_orientation_says(orientation: int, upright: list[list[int]]) -> None:
     assert turned(orientation) == upright
-
-
-def test_samples_that_are_upright_are_not_turned() -> None:
-    assert turned(6, is_upright=True) == CORNERS.tolist()
 
 
 @pytest.mark.parametrize(("value", "orientation"), [(6, 6), (0, 1), (9, 1), ("6", 1), (None, 1)])

@@ -42,7 +42,7 @@ def test_a_blurred_photo_is_less_sharp() -> None:
 def test_photos_of_different_resolutions_are_about_equally_sharp() -> None:
     pixels = data.coffee()
     large = Photo(resize(pixels, 1800, 1200), None, None, "JPEG", 1)
-    settings = InspectionSettings(sharpness_side=300)
+    settings = InspectionSettings(thumbnail_side=300)
     ratio = measure_sharpness(large, settings) / measure_sharpness(Photo(pixels, None, None, "JPEG", 1), settings)
     assert 0.8 < ratio < 1.25
 

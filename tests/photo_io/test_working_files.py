@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.photo import Photo
-from realfill.photo_io.working_files import read_png, write_lossless_tiff, write_png
+from realfill.photo_io.working_files import read_png, read_png_profile, write_lossless_tiff, write_png
 from support.camera_photos import ADOBE_RGB
 
 
@@ -42,3 +43,15 @@ def test_pngs_come_back_and_have_the_same_bytes(tmp_path: Path, picture: Pixels)
         assert np.array_equal(read_png(tmp_path / "a.png"), pixels)
         assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
         assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_has_the_profile_of_its_color_space(tmp_path: Path, picture: Pixels, dtype: Any) -> None:
+    pixels = picture.astype(dtype) * (np.iinfo(dtype).max // 255)
+    write_png(tmp_path / "a.png", pixels, ADOBE_RGB)
+    assert np.array_equal(read_png(tmp_path / "a.png"), pixels)
+    assert read_png_profile(tmp_path / "a.png") == ADOBE_RGB
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+    write_png(tmp_path / "a.png", pixels)
+    assert read_png_profile(tmp_path / "a.png") is None

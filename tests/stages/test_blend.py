@@ -114,6 +114,7 @@ def test_the_best_ranked_candidate_is_taken_unless_a_number_is_given(tmp_path: P
     assert best.candidate == 1
     assert json.loads((album.work("blend") / "blend.json").read_text()) == {
         "candidate": 1,
+        "kinds": ["noise"],
         "feather": best.feather,
         "authenticity": {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0},
         "box": list(best.box),
@@ -201,3 +202,18 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
     album = prepare(tmp_path / "album", photo_like("rgb 16"))
     first = digest(blend.run(album, load_params()).composite)
     assert digest(blend.run(album, load_params()).composite) == first
+
+
+def test_a_region_shows_another_candidate_than_the_rest(tmp_path: Path) -> None:
+    album = prepare(tmp_path, photo_like("rgb 8"))
+    polygon = [[200, 110], [245, 110], [245, 210], [200, 210]]
+    settings = [f"blend.regions=[{{candidate: 1, polygon: {polygon}}}]", "blend.match_color=false"]
+    plain = ["blend.candidate=0", "blend.detail=false"]
+    blend.run(album, load_params(assignments=[*plain, *settings]))
+    mixed = to_srgb(read_photo(album.work("blend") / "composite.tif")).astype(int)
+    blend.run(album, load_params(assignments=[*plain, "blend.match_color=false"]))
+    whole = to_srgb(read_photo(album.work("blend") / "composite.tif")).astype(int)
+    assert (mixed[125:195, 260:300] == whole[125:195, 260:300]).all()
+    assert mixed[140:180, 210:235].mean() < whole[140:180, 210:235].mean() / 2
+    with pytest.raises(ParamsError, match="There is no candidate 7"):
+        blend.run(album, load_params(assignments=["blend.regions=[{candidate: 7, polygon: [[0,0],[1,0],[1,1]]}]"]))

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from realfill.album.layout import Album
+from realfill.album.store import read_document
 from realfill.core.atomic_io import MARK, write_json
 from realfill.core.errors import ExportError, OutputError, StageError
 from realfill.core.hashing import digest
@@ -34,7 +35,7 @@ from support.camera_photos import (
     small_jpeg,
     write_camera_jpeg,
 )
-from support.finished_album import finish
+from support.finished_album import choose_kind, finish
 
 
 def finished(folder: Path, suffix: str, write: Callable[[Path], object]) -> Album:
@@ -95,13 +96,17 @@ def test_another_format_keeps_what_it_can_hold(
 
 def leave_transparent(album: Album) -> np.ndarray:
     """Leave the whole hole, [H, W] bool, transparent over hidden pixels, as `blend.generate: never` does."""
+    choose_kind(album, "placed")
     left = read_png(album.work("masks") / "mask.png") > 0
     blended = read_photo(album.work("blend") / "composite.tif")
     alpha = np.where(left, 0, np.iinfo(blended.pixels.dtype).max).astype(blended.pixels.dtype)
     write_lossless_tiff(album.work("blend") / "composite.tif", replace(blended, alpha=alpha))
     write_png(album.work("blend") / "authenticity.png", np.zeros(left.shape, np.uint8))
     shares = {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 0.0, "left": 1.0, "score": 0.0}
-    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 0, "authenticity": shares})
+    write_json(
+        album.work("blend") / "blend.json",
+        {"candidate": 1, "kinds": ["placed"], "feather": 0, "authenticity": shares},
+    )
     return left
 
 
@@ -135,6 +140,7 @@ def test_metadata_that_is_too_long_for_a_jpeg_keeps_the_source_type(
 
     monkeypatch.setattr(xmp, "split_for_jpeg", refuse)
     album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, "placed")
     photo = export.run(album, load_params(assignments=["blend.generate=never"])).photo
     assert xmp.read_source_type(metadata.read(photo).xmp or b"").endswith("compositeCapture")
 
@@ -172,6 +178,44 @@ def test_the_thumbnail_shows_the_finished_photo(tmp_path: Path) -> None:
         shown = np.asarray(thumbnail.resize((24, 16))).astype(int)
     expected = np.asarray(Image.open(io.BytesIO(small_jpeg(COFFEE))).resize((24, 16))).astype(int)
     assert np.median(np.abs(shown - expected)) < 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "source_type", "said"),
+    [
+        ("placed", "compositeCapture", "No model generated any of it"),
+        ("patches", "compositeCapture", "No model generated any of it"),
+        ("guided", "compositeWithTrainedAlgorithmicMedia", "Part of this photo is generated"),
+    ],
+)
+def test_a_photo_is_called_generated_only_where_a_model_made_a_part_of_it(
+    kind: str, source_type: str, said: str, tmp_path: Path
+) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, kind)
+    result = export.run(album, load_params())
+    assert xmp.read_source_type(metadata.read(result.photo).xmp or b"").endswith(f"/{source_type}")
+    assert json.loads(result.provenance.read_text())["digital_source_type"].endswith(f"/{source_type}")
+    assert said in result.page.read_text()
+
+
+def test_a_region_of_a_generated_candidate_makes_the_photo_partly_generated(tmp_path: Path) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, "placed")
+    blended = read_document(album.work("blend") / "blend.json")
+    write_json(album.work("blend") / "blend.json", {**blended, "kinds": ["noise", "placed"]})
+    result = export.run(album, load_params())
+    assert json.loads(result.provenance.read_text())["digital_source_type"].endswith("TrainedAlgorithmicMedia")
+    assert "Part of this photo is generated" in result.page.read_text()
+
+
+def test_a_generated_reference_makes_a_synthetic_composite(tmp_path: Path) -> None:
+    album = finished(tmp_path / "album", *PHOTO_KINDS["jpeg"])
+    choose_kind(album, "placed")
+    packet = xmp.minimal_packet(xmp.PARTLY_GENERATED)
+    Image.fromarray(COFFEE).save(album.references[0], xmp=packet)
+    photo = export.run(album, load_params()).photo
+    assert xmp.read_source_type(metadata.read(photo).xmp or b"") == xmp.PARTLY_SYNTHETIC
 
 
 @pytest.mark.parametrize("file_format", ["same", "tiff", "png"])

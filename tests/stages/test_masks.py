@@ -115,7 +115,8 @@ def test_outpainting_extends_the_canvas(make: Make, picture: Pixels) -> None:
 def test_outpainting_adds_to_a_mask(make: Make) -> None:
     album = make(drawn(), settings="aspect: '2:1'")
     window = masks.run(album, load_params()).window
-    assert (window.source, window.canvas_width, window.canvas_height, window.photo_left) == ("file", 240, 120, 40)
+    size = window.canvas_width, window.canvas_height
+    assert (window.source, size, window.photo_left) == ("file+outpaint", (240, 120), 40)
     mask = read_png(mask_path(album))
     assert mask[:, :40].all() and mask[:, 200:].all()
     assert np.array_equal(mask[:, 40:200], drawn())
@@ -190,10 +191,16 @@ def test_a_mistaken_description_is_explained_with_its_path(make: Make, settings:
     assert error.value.path == (album.root / "album.yaml" if settings else album.target)
 
 
-def test_a_hole_described_twice_is_refused(make: Make) -> None:
-    album = make(drawn(), settings="boxes: [{left: 0, top: 0, right: 9, bottom: 9}]")
-    with pytest.raises(MaskError, match="twice"):
-        masks.run(album, load_params())
+@pytest.mark.parametrize("settings", ["", "outpaint: {left: 40px}"])
+def test_all_that_describes_the_hole_adds_up(make: Make, picture: Pixels, settings: str) -> None:
+    box = "boxes: [{left: 0, top: 0, right: 9, bottom: 9}]\n"
+    transparent = np.zeros((HEIGHT, WIDTH), np.uint8)
+    transparent[100:] = 255
+    album = make(drawn(), np.dstack([picture, 255 - transparent]), box + settings)
+    assert masks.run(album, load_params()).source == "file+shapes+alpha" + "+outpaint" * bool(settings)
+    whole = drawn() | transparent
+    whole[:9, :9] = 255
+    assert np.array_equal(read_png(mask_path(album))[:, -WIDTH:], whole)
 
 
 def test_the_window_document_is_plain_json(make: Make) -> None:

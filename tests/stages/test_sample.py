@@ -21,8 +21,10 @@ from realfill.core.params import Params
 from realfill.core.progress import ProgressUpdate
 from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.inpainting_sampler import sample_candidates
-from realfill.photo_io.working_files import read_png, write_png
+from realfill.photo_io.color_management import convert_rgb, read_srgb
+from realfill.photo_io.working_files import read_png, read_png_profile, write_png
 from realfill.stages import blend, rank, sample
+from support.camera_photos import ADOBE_RGB
 from support.finished_album import finish
 
 
@@ -80,6 +82,19 @@ def test_a_row_describes_its_picture(album: Album, quick_params: Params) -> None
     generated = result.candidates[0]
     assert (generated.scheduler, generated.steps, generated.count) == ("dpmsolver++", 2, 4)
     assert {row.adapter_digest for row in result.candidates} == {""}, "the model is not tuned"
+
+
+def test_candidates_are_in_the_working_space_and_the_model_sees_srgb(album: Album, quick_params: Params) -> None:
+    place(album, CERTAIN)
+    in_srgb = [read_srgb(sample.run(album, quick_params).folder / f"{n:03d}.png").astype(int) for n in range(5)]
+    canvas = album.work("masks") / "canvas.png"
+    write_png(canvas, convert_rgb(read_png(canvas), None, ADOBE_RGB), ADOBE_RGB)
+    rows = sample.run(album, quick_params).candidates
+    paths = [album.work("sample") / row.file for row in rows]
+    assert {read_png_profile(path) for path in paths} == {ADOBE_RGB}
+    assert (read_png(paths[2]) == (250, 10, 10)).all(), "the placed pixels, as they are"
+    for number in (0, 1):
+        assert np.abs(read_srgb(paths[number]) - in_srgb[number]).mean() < 8
 
 
 def test_patches_are_a_candidate_that_no_model_has_sampled(album: Album, quick_params: Params) -> None:

@@ -16,6 +16,17 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
 
+AXE = Path(__file__).with_name("vendor") / "axe.min.js"  # axe-core 4.14.1, MPL-2.0
+
+
+def find_violations(chrome: Chrome) -> list[tuple[str, list[str]]]:
+    """Rules of axe-core that the page breaks, each with the elements that break it."""
+    chrome.execute_script(AXE.read_text(encoding="utf-8"))
+    results = chrome.execute_async_script("axe.run().then(arguments[0])")
+    assert len(results["passes"]) > 15
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in results["violations"]]
+
+
 @contextmanager
 def open_browser() -> Iterator[Chrome]:
     """Open a browser window; skips the test if Chromium is not installed."""
@@ -31,10 +42,10 @@ def open_browser() -> Iterator[Chrome]:
         yield chrome
 
 
-def emulate(chrome: Chrome, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> None:
-    """Emulate a screen of this size, pixels, and a preference for this color scheme."""
+def emulate(chrome: Chrome, size: tuple[int, int] = DESKTOP, scheme: str = "light", ratio: float = 1) -> None:
+    """Emulate a screen of this size, CSS pixels of `ratio` screen pixels, and a preference for this color scheme."""
     width, height = size
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": width < 600}
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image, ImageCms
 from skimage import data
 
+from realfill.imaging.ops import Pixels
 from realfill.photo_io import metadata
 from realfill.photo_io.photo import Photo
 
@@ -166,3 +167,28 @@ PHOTO_KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "heic": (".heic", lambda path: Image.fromarray(COFFEE).save(path, quality=90, icc_profile=SRGB)),
 }
 """Suffix and writer of photos of every kind, all of them `COFFEE`."""
+
+
+def save_raw(path: Path, picture: Pixels) -> Path:
+    """Write a picture [H, W, 3] uint8 sRGB as a DNG with Bayer's pattern, from a camera whose colors are sRGB's."""
+    encoded = picture / 255.0
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    sensor = np.rint(linear[..., 1] * 60_000)
+    sensor[::2, ::2] = np.rint(linear[::2, ::2, 0] * 60_000)
+    sensor[1::2, 1::2] = np.rint(linear[1::2, 1::2, 2] * 60_000)
+    xyz_to_camera = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)  # of sRGB, by 10,000
+    tags = [
+        (271, "s", 0, "Maker", True),
+        (272, "s", 0, "Model", True),
+        (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
+        (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern: red, green, green, blue
+        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
+        (50707, "B", 4, (1, 1, 0, 0), True),  # DNGBackwardVersion
+        (50708, "s", 0, "Maker Model", True),  # UniqueCameraModel
+        (50717, "H", 1, 60_000, True),  # WhiteLevel
+        (50721, "2i", 9, tuple(n for value in xyz_to_camera for n in (value, 10_000)), True),  # ColorMatrix1
+        (50728, "2I", 3, (1, 1) * 3, True),  # AsShotNeutral
+        (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
+    ]
+    tifffile.imwrite(path, sensor.astype(np.uint16), photometric=32803, extratags=tags, metadata=None)
+    return path

@@ -12,8 +12,8 @@ from PIL import Image
 from realfill.album.canvas import crop_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, Window
-from realfill.album.store import write_rows
+from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, VerifiedMatch, Window
+from realfill.album.store import read_document, read_rows, write_rows
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.hashing import digest
 from realfill.imaging.ops import resize
@@ -53,7 +53,10 @@ def finish(root: Path, out: Path | None = None) -> Album:
     write_lossless_tiff(album.work("blend") / "composite.tif", replace(photo, pixels=filled, alpha=alpha))
     write_png(album.work("blend") / "authenticity.png", np.where(hole, np.uint8(85), np.uint8(0)))
     shares = {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0}
-    write_json(album.work("blend") / "blend.json", {"candidate": 1, "feather": 2, "authenticity": shares})
+    write_json(
+        album.work("blend") / "blend.json",
+        {"candidate": 1, "kinds": ["guided"], "feather": 2, "authenticity": shares},
+    )
     for stage in ("validate", "masks", "align", "finetune", "sample", "rank", "blend"):
         publish(album.work(stage))
     return album
@@ -63,6 +66,14 @@ def place_nothing(album: Album) -> None:
     """Write what `align` writes when it cannot place any reference."""
     _folder(album, "align")
     write_json(album.work("align") / "placed.json", asdict(PlacementSummary("none", (0, 0, 1, 1), (), 0.0, 0.0)))
+
+
+def choose_kind(album: Album, kind: str) -> None:
+    """Make all candidates ones of another kind, such as "placed" or "patches"."""
+    path = album.work("sample") / "candidates.parquet"
+    write_rows(path, Candidate, [replace(row, kind=kind) for row in read_rows(path, Candidate)])
+    blended = read_document(album.work("blend") / "blend.json")
+    write_json(album.work("blend") / "blend.json", {**blended, "kinds": [kind]})
 
 
 def add_position(path: Path) -> None:
@@ -150,6 +161,7 @@ def _write_candidates(album: Album, pictures: list[np.ndarray]) -> None:
         for place, number in enumerate((1, 0, 2))
     ]
     write_rows(album.work("rank") / "ranking.parquet", RankedCandidate, ranked)
+    write_rows(album.work("rank") / "verified.parquet", VerifiedMatch, [])
     write_png(album.work("rank") / "matches.png", np.concatenate(pictures, axis=1))
 
 

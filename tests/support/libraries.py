@@ -44,13 +44,29 @@ def write_tiny_album(folder: Path) -> Path:
 def make_library(root: Path, *albums: str) -> Path:
     """Make a library with albums of these names and the same photos, none of them completed."""
     init_library(root)
-    (root / ".dvc" / "config.local").write_text(f"[core]\n    site_cache_dir = {root.parent / 'dvc-site'}\n")
+    _use_own_site_cache(root)
     write_tiny_model(root / "models" / "pocket")
     for section, values in QUICK.items():
         change_yaml(root / "params.yaml", section, **values)
     for name in albums:
         add_album(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
     return root
+
+
+def copy_library(library: Path, root: Path) -> Path:
+    """Copy a library with its results and its DVC cache."""
+    shutil.copytree(library, root, symlinks=True)
+    _use_own_site_cache(root)
+    return root
+
+
+def copy_dvc_cache(library: Path, root: Path) -> None:
+    """Give a library without results what DVC remembers of another's runs: the same work is not done again."""
+    shutil.copytree(library / ".dvc" / "cache", root / ".dvc" / "cache", symlinks=True, dirs_exist_ok=True)
+
+
+def _use_own_site_cache(root: Path) -> None:
+    (root / ".dvc" / "config.local").write_text(f"[core]\n    site_cache_dir = {root.parent / 'dvc-site'}\n")
 
 
 def make_agent_clone(library: Library, root: Path) -> Library:

@@ -20,6 +20,12 @@
   }
   updateValueText();
 
+  if (location.pathname.startsWith("/review/")) { // served by `realfill review`, which serves no full-size files
+    const button = document.querySelector("header .button");
+    button.href = `/#${encodeURIComponent(document.querySelector("h1").textContent)}`;
+    button.textContent = "Review";
+  }
+
   const status = document.getElementById("status");
   const copyText = async (code) => {
     getSelection().selectAllChildren(code);

@@ -13,6 +13,16 @@
       scores: new Map([...card.querySelectorAll("data")].map((score) => [score.dataset.name, Number(score.value)])),
     })),
   }));
+  if (location.pathname === "/review/gallery/index.html") { // served by `realfill review`
+    for (const { node, name } of sections.flatMap(({ cards }) => cards)) {
+      if (!node.querySelector("h3 a")) continue;
+      const link = document.createElement("a");
+      link.className = "review-link";
+      link.href = `/#${encodeURIComponent(name)}`;
+      link.textContent = "Review";
+      node.append(link);
+    }
+  }
   const total = sections.reduce((sum, section) => sum + section.cards.length, 0);
   const collator = new Intl.Collator(undefined, { numeric: true });
   let sortKey = "name";

@@ -1,0 +1,52 @@
+// Requests to the app. Decisions are sent one after the other; one that got lost is sent again under the same id.
+
+const RETRIES = 4;
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function answer(response) {
+  const body = await response.json().catch(() => ({ detail: response.statusText }));
+  if (!response.ok) throw new Error(body.detail || response.statusText);
+  return body;
+}
+
+export async function get(path) {
+  return answer(await fetch(path));
+}
+
+async function post(path, body) {
+  const request = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  for (let attempt = 1; ; attempt++) {
+    let response;
+    try {
+      response = await fetch(path, request);
+    } catch (error) {
+      if (attempt === RETRIES) throw new Error("The app does not answer. Start `realfill review` again.");
+      await pause(300 * attempt);
+      continue;
+    }
+    return answer(response);
+  }
+}
+
+const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export const albumPath = (name) => `/api/albums/${encodeURIComponent(name)}`;
+
+let sending = Promise.resolve();
+let unsent = 0;
+
+// Send a decision about an album as it is shown; resolves to the album as it is then.
+export function decide(album, subject, value) {
+  const entry = { id: newId(), album: album.name, photo: album.photo, subject, value };
+  unsent += 1;
+  const result = sending.then(() => post("/api/decisions", entry)).finally(() => { unsent -= 1; });
+  sending = result.catch(() => {});
+  return { id: entry.id, result };
+}
+
+export const apply = () => sending.then(() => post("/api/apply", {}));
+
+addEventListener("beforeunload", (event) => {
+  if (unsent) event.preventDefault();
+});

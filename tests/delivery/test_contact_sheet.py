@@ -1,0 +1,37 @@
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from realfill.delivery.contact_sheet import ContactSheetSettings, Thumbnail, write_page, write_pdf
+from realfill.delivery.table import Row
+
+
+def thumbnail(file: str, color: int = 200) -> Thumbnail:
+    data = io.BytesIO()
+    Image.fromarray(np.full((60, 90, 3), color, np.uint8)).save(data, "JPEG")
+    row = Row(file, "roof", "photographed", "Every pixel.", 1.0, 0, 0, 0, "compositeCapture", 0, "Ann", "<b>note", "")
+    return Thumbnail(row, data.getvalue())
+
+
+def test_the_page_holds_its_pictures_and_fetches_nothing() -> None:
+    page = write_page([thumbnail("roof.jpg"), thumbnail("<script>.jpg")], "Müller & sons").decode()
+    assert len(re.findall(r'src="data:image/jpeg;base64,', page)) == 2
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "<title>Müller &amp; sons</title>" in page
+    assert "&lt;script&gt;.jpg" in page
+    assert "&lt;b&gt;note" in page
+    assert "Signed by Ann." in page
+
+
+@pytest.mark.parametrize(("count", "pages"), [(1, 1), (12, 1), (13, 2), (25, 3)])
+def test_the_pdf_has_as_many_pages_as_it_needs(count: int, pages: int) -> None:
+    data = write_pdf([thumbnail(f"{number} 写真.jpg") for number in range(count)], "Photos")
+    assert data.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b", data)) == pages
+    settings = ContactSheetSettings()
+    boxes = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", data)
+    for box in boxes:
+        assert [float(side) / 72 for side in box] == pytest.approx(settings.page, abs=0.01)
