@@ -99,7 +99,7 @@ def _warp_patches(
 
 def _mean_of_better_half(costs: Sequence[np.ndarray]) -> np.ndarray:
     """Average the lower half of N costs at every pixel, [H, W] float32."""
-    rest, better = list(costs), []
+    rest, better = list(costs), list[np.ndarray]()
     while len(better) < (len(costs) + 1) // 2:  # a selection sort by whole planes: np.sort along them is far slower
         least = rest.pop()
         for number, plane in enumerate(rest):

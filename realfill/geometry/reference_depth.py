@@ -152,7 +152,8 @@ def check_consistency(
     supported = []
     for one in maps:
         votes = [_compare(one, other, settings.max_reprojection) for other in maps if other is not one]
-        supported.append(replace(one, support=np.sum([agrees for agrees, _ in votes], axis=0, dtype=np.float32)))
+        support = np.sum([agrees for agrees, _ in votes], axis=0).astype(np.float32)
+        supported.append(replace(one, support=support))
     checked = []
     for one in supported:
         votes = [_compare(one, other, settings.max_reprojection) for other in supported if other is not one]
@@ -228,7 +229,7 @@ def merge_reference_depths(
         means[number] = (agreeing * depths).sum(axis=0) / np.maximum(agreeing.sum(axis=0), 1e-9)
     best = votes.argmax(axis=0)[None]
     merged = np.take_along_axis(means, best, axis=0)[0]
-    filled = fill_from_nearest(merged, drawn.any(axis=0)).astype(np.float32)
+    filled = fill_from_nearest(merged, depths.max(axis=0) > 0).astype(np.float32)
     return np.asarray(cv2.medianBlur(filled, settings.median_size))
 
 
