@@ -2,6 +2,8 @@
 
 "geometry": a model of the scene, "depth" or "plane": cameras and a depth map, or homographies; see
     `geometry.reference_warps`.
+"reference depth": the same, with depth from depth maps of the references instead of one of the target's view; see
+    `geometry.reference_depth`.
 "approximate": similarities deformed by the matches, where the scene moved; see `geometry.moving_least_squares`.
     Nothing of it is certain.
 "patches": nothing is placed; patches of the album complete the whole hole; see `patch_completion`.
@@ -34,6 +36,7 @@ from realfill.compositing.warped_reference import (
 from realfill.core.failures import skip_failing
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
+from realfill.geometry.reference_depth import ReferenceDepth, estimate_reference_depths
 from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps, reconstruct_scene
 from realfill.geometry.warp import Warp
 from realfill.imaging.ops import Pixels, fill_from_nearest, resize, to_uint8
@@ -127,14 +130,16 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
     Depth or plane is preferred where it is certain of some of the hole. Where there is no room for pseudo-holes it is
     taken there, and the approximate alignment elsewhere.
     """
+    scene = replace(scene, reference_depths=_estimate_reference_depths(scene, settings))
     errors = measure_errors(scene, _trials(settings), settings.pseudo_holes)
-    model, mosaic = _place_by_geometry(scene, settings)
+    geometry = min(("geometry", "reference depth"), key=lambda way: errors.get(way, math.inf))
+    placed = {geometry: _WAYS[geometry](scene, settings)}
+    mosaic = placed[geometry][1]
     certain = mosaic is not None and mosaic.hole_share(CERTAIN) >= settings.min_certain
     for way in _rank_ways(errors, certain, settings):
         if way == "patches":
             break
-        if way == "approximate":
-            model, mosaic = _align_approximately(scene, settings)
+        model, mosaic = placed[way] if way in placed else _WAYS[way](scene, settings)
         if mosaic is not None:
             return Placement(model, mosaic, _complete_by_patches(scene, mosaic, settings), errors)
     return Placement("none", None, _complete_by_patches(scene, None, settings), errors)
@@ -170,10 +175,39 @@ def _trials(settings: PlacementSettings) -> dict[str, Callable[[Scene], Pixels |
     return {**{way: place(way) for way in _WAYS}, "patches": complete}
 
 
-def _place_by_geometry(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
+def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> list[ReferenceDepth]:
+    """Estimate the references' depth maps, which serve the pseudo-holes and the hole."""
+    if scene.reconstruction is None:
+        return []
+    return estimate_reference_depths(
+        scene.reconstruction,
+        scene.photos,
+        scene.priors,
+        settings.geometry.max_point_error,
+        settings.geometry.reference_depth,
+    )
+
+
+def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
+    """Compose the references by depth from their depth maps."""
+    if not scene.reference_depths:
+        return "none", None
+    model, mosaic = _place_by_geometry(scene, settings, scene.reference_depths)
+    return (model, mosaic) if model == "depth" else ("none", None)
+
+
+def _place_by_geometry(
+    scene: Scene, settings: PlacementSettings, reference_depths: Sequence[ReferenceDepth] = ()
+) -> tuple[str, Mosaic | None]:
     """Compose the references by the first model of which the computation does not fail."""
     models = estimate_reference_warps(
-        scene.region, scene.reconstruction, scene.matches, scene.photos, scene.priors, settings.geometry
+        scene.region,
+        scene.reconstruction,
+        scene.matches,
+        scene.photos,
+        scene.priors,
+        settings.geometry,
+        reference_depths,
     )
     for model, warps in models:
         with skip_failing(f"The placement by the model {model!r}"):
@@ -200,7 +234,11 @@ def _align_approximately(scene: Scene, settings: PlacementSettings) -> tuple[str
     return "none", None
 
 
-_WAYS = {"geometry": _place_by_geometry, "approximate": _align_approximately}
+_WAYS: Mapping[str, Callable[[Scene, PlacementSettings], tuple[str, Mosaic | None]]] = {
+    "geometry": _place_by_geometry,
+    "reference depth": _place_by_reference_depth,
+    "approximate": _align_approximately,
+}
 
 
 def _complete_by_patches(scene: Scene, mosaic: Mosaic | None, settings: PlacementSettings) -> Pixels:

@@ -11,6 +11,7 @@ import numpy as np
 
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.reconstruction import Reconstruction
+from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.imaging.ops import UNKNOWN_LEVEL, Pixels, resize, resize_mask
 from realfill.imaging.region import Region
 from realfill.matching.correspondences import Matches
@@ -27,6 +28,7 @@ class Scene:
         photos: Target and references as `shrink_for_matching` returns them.
         matches: Between photos i < j by (i, j), pixels at full size; photo 0 is the target.
         reconstruction: Cameras and sparse points; None where there are none.
+        reference_depths: Depth maps of the references; empty where there are none, or they are not asked for.
     """
 
     region: Region
@@ -35,6 +37,7 @@ class Scene:
     photos: Sequence[Pixels]
     matches: dict[tuple[int, int], Matches]
     reconstruction: Reconstruction | None
+    reference_depths: Sequence[ReferenceDepth] = ()
 
     @property
     def sides(self) -> list[int]:

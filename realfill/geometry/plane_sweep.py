@@ -40,15 +40,15 @@ class PlaneSweepSettings:
             PSNR of what is placed by +.52 dB (castle-outpaint), +.62 (tree-mouth), +.13 (tower-bridge),
             -.08 (castle-front) and -.10 (cathedral-portal).
         range_margin: What the range is extended by at either end, as a share of it.
-        displacement_percentile: Percentile of the hole's pixels whose displacement over the range sets the number of
-            depths.
+        displacement_percentile: Percentile of the hole's pixels (of all where there is no hole) whose displacement
+            over the range sets the number of depths.
         speckle_area: Islands of depths up to this share of the picture are mistakes.
         speckle_labels: By how many depths an island differs from its surroundings at least.
         median_size: Side of the median filter after the first sweep, pixels.
         refine_reach: How far the last sweep looks to either side of a depth, pixels of displacement.
         refine_overlap: How far the second sweep looks at least, in steps of the first.
         refine_labels: Depths of the later sweeps.
-        refine_blur: Sigma of the Gaussian that smooths the depth around which they look, pixels.
+        refine_blur: Sigma of the Gaussian that smooths the depth around which they look, pixels; 0: none.
         refine_bias: Cost of the largest distance from that depth.
         smoothing_rounds: Bilateral filters at the end.
         smoothing_sigma_depth: Their sigma of depth, pixels of displacement.
@@ -121,6 +121,27 @@ def estimate_inverse_depth(
     return _smooth(depth, pixel, settings)
 
 
+def refine_inverse_depth(
+    target: TargetView,
+    views: Sequence[SourceView],
+    depth: np.ndarray,
+    settings: PlaneSweepSettings = PlaneSweepSettings(),
+) -> np.ndarray:
+    """Sweep around a depth that is known already.
+
+    Args:
+        target: The part of the target.
+        views: At least one.
+        depth: Inverse depth, [H, W] float32.
+        settings: Search and smoothness.
+
+    Returns:
+        [H, W] float32.
+    """
+    pixel = 1 / float(np.median([view.camera.focal * np.linalg.norm(view.camera.translation) for view in views]))
+    return _smooth(_refine(target, views, depth, pixel, settings.refine_reach, settings), pixel, settings)
+
+
 def _sweep_range(target: TargetView, views: Sequence[SourceView], settings: PlaneSweepSettings) -> _CoarseDepth:
     """Sweep the whole range of depths."""
     nearest, farthest, displacement = _depth_range(target, views, settings)
@@ -147,12 +168,13 @@ def _depth_range(
     low = max(0.0, float(low - settings.range_margin * span))
     high = float(high + settings.range_margin * span)
     displacements = [1.0]
+    wanted = target.hole if target.hole.any() else ~target.hole
     for view in views:
         x0, y0, in_front0 = project(view.camera, target.rays, low)
         x1, y1, in_front1 = project(view.camera, target.rays, high)
         seen0 = in_front0 & in_bounds(x0, y0, view.gray.shape)
         seen1 = in_front1 & in_bounds(x1, y1, view.gray.shape)
-        both = seen0 & seen1 & target.hole
+        both = seen0 & seen1 & wanted
         if both.any():
             displacement = np.percentile(np.hypot(x1 - x0, y1 - y0)[both], settings.displacement_percentile)
             displacements.append(float(displacement))
@@ -177,7 +199,7 @@ def _refine(
         reach: How far to look to either side, pixels of displacement.
         settings: Number of depths and smoothness.
     """
-    base = cv2.GaussianBlur(depth, (0, 0), settings.refine_blur)
+    base = cv2.GaussianBlur(depth, (0, 0), settings.refine_blur) if settings.refine_blur else depth
     offsets = np.linspace(-reach, reach, settings.refine_labels)  # pixels
     cost = np.stack(
         [

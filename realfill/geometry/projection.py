@@ -42,14 +42,12 @@ def project(
     Returns:
         Columns and rows in the reference, [H, W] float32, and whether the point lies before its camera, bool [H, W].
     """
-    rotated = rays @ camera.rotation.T.astype(np.float32)  # [H, W, 3]
-    translation = camera.translation.astype(np.float32)
-    shift = (
-        inverse_depth[..., None] * translation
-        if isinstance(inverse_depth, np.ndarray)
-        else np.float32(inverse_depth) * translation
-    )
-    columns, rows, depth = camera.project(rotated + shift)  # points times inverse depth: the same pixels
+    shift = camera.translation[:, None]
+    if isinstance(inverse_depth, np.ndarray):
+        points = cv2.transform(np.dstack([rays, inverse_depth]), np.hstack([camera.rotation, shift]))
+    else:
+        points = cv2.transform(rays, np.hstack([camera.rotation, shift * inverse_depth]))
+    columns, rows, depth = camera.project(points)  # points times inverse depth: the same pixels
     return columns.astype(np.float32), rows.astype(np.float32), depth > MIN_DEPTH
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
 from realfill.geometry.photo_consistency import SourceView, TargetView
-from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
+from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth, refine_inverse_depth
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, project
 from realfill.geometry.reconstruction import Reconstruction
+from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings, merge_reference_depths
 from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.geometry.warp import Warp, homography_warp
 from realfill.imaging.ops import Pixels, shrink_to, to_gray
@@ -41,7 +42,8 @@ class ReferenceWarpSettings:
         min_plane_matches: Matches that a homography has to explain, if it is to be used; set by hand.
         two_view: Of the homographies.
         sfm: Of structure from motion.
-        plane_sweep: Of the depth map.
+        plane_sweep: Of the depth map, where it is swept in the target's view.
+        reference_depth: Of the depth maps of the references.
         visibility: Of occlusion in a reference.
     """
 
@@ -53,6 +55,7 @@ class ReferenceWarpSettings:
     two_view: TwoViewSettings = TwoViewSettings()
     sfm: SfmSettings = SfmSettings()
     plane_sweep: PlaneSweepSettings = PlaneSweepSettings()
+    reference_depth: ReferenceDepthSettings = ReferenceDepthSettings()
     visibility: VisibilitySettings = VisibilitySettings()
 
 
@@ -81,6 +84,7 @@ def estimate_reference_warps(
     photos: Sequence[Pixels],
     priors: Sequence[IntrinsicsPrior],
     settings: ReferenceWarpSettings = ReferenceWarpSettings(),
+    reference_depths: Sequence[ReferenceDepth] = (),
 ) -> list[tuple[str, dict[int, Warp]]]:
     """Estimate how the region is mapped into the references.
 
@@ -94,6 +98,7 @@ def estimate_reference_warps(
         photos: Target and references, [h, w, 3] uint8 RGB; they may be smaller than at full size.
         priors: Of the cameras, one per photo, at full size.
         settings: When cameras are used, and when homographies.
+        reference_depths: Of which the region's depth is merged; without any it is swept in the target's view.
 
     Returns:
         Models of the scene, the preferred one first: "depth" if there are cameras and depth, then "plane". Of each
@@ -108,7 +113,8 @@ def estimate_reference_warps(
     with skip_failing("The depth of the scene"):
         points = _project_sparse_points(region, reconstruction, settings)
         if len(points) >= settings.min_points:
-            models.insert(0, ("depth", _depth_warps(region, reconstruction, points, photos, priors, settings)))
+            warps = _depth_warps(region, reconstruction, points, photos, priors, reference_depths, settings)
+            models.insert(0, ("depth", warps))
     return models
 
 
@@ -137,6 +143,7 @@ def _depth_warps(
     points: np.ndarray,
     photos: Sequence[Pixels],
     priors: Sequence[IntrinsicsPrior],
+    reference_depths: Sequence[ReferenceDepth],
     settings: ReferenceWarpSettings,
 ) -> dict[int, Warp]:
     """Estimate the depth of the region, and derive the warps of all posed references from it."""
@@ -146,7 +153,11 @@ def _depth_warps(
     views = [_source_view(photos[number], side, camera, priors[number]) for number, camera in cameras.items()]
     rays = target.rays(*region.grid())  # [h, w, 3]
     target_view = TargetView(to_gray(region.crop_rescaled(region.canvas)), region.hole, rays, points)
-    inverse_depth = estimate_inverse_depth(target_view, views, settings.plane_sweep)
+    if reference_depths:
+        merged = merge_reference_depths(reference_depths, target, region, settings.reference_depth)
+        inverse_depth = refine_inverse_depth(target_view, views, merged, settings.reference_depth.refinement)
+    else:
+        inverse_depth = estimate_inverse_depth(target_view, views, settings.plane_sweep)
     median_inverse_depth = np.median(points[:, 2])
     require_finite(inverse_depth=inverse_depth, median_inverse_depth=median_inverse_depth)
     warps = {}

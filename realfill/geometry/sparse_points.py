@@ -101,8 +101,8 @@ def sparse_point_cost(
     step = labels[1] - labels[0]
     nearness = np.exp(-distance / (settings.surface_reach * max(height, width)))
     weight = settings.surface_weight * (settings.surface_floor + (1 - settings.surface_floor) * nearness)  # [H, W]
-    off = np.abs(numbers - ((surface - labels[0]) / step)[..., None]) * pixels_per_label  # [H, W, L] pixels
-    cost = (weight[..., None] * np.log1p(off / settings.surface_scale)).astype(np.float32)
+    off = np.abs(numbers - ((surface - labels[0]) / step).astype(np.float32)[..., None])  # [H, W, L] float32, labels
+    cost = weight[..., None] * np.log1p(off * np.float32(pixels_per_label / settings.surface_scale))
     for x, y, depth in points:
         column, row = round(float(x)), round(float(y))
         if 0 <= column < width and 0 <= row < height:

@@ -195,6 +195,31 @@ def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
     assert (placement.mosaic is None) == (model == "none")
 
 
+@pytest.mark.parametrize(
+    ("errors", "used"),
+    [
+        ({"geometry": 20.0, "reference depth": 19.0, "patches": 30.0}, True),
+        ({"geometry": 20.0, "reference depth": 21.0, "patches": 30.0}, False),
+        ({}, False),
+    ],
+)
+def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes_better(
+    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch, errors: dict[str, float], used: bool
+) -> None:
+    estimate: Any = vars(reference_placement)["estimate_reference_warps"]
+    received = []
+
+    def record(*arguments: Any) -> Any:
+        received.append(arguments[-1])
+        return estimate(*arguments)
+
+    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    monkeypatch.setattr(reference_placement, "_estimate_reference_depths", lambda *_: ["depth map"])
+    monkeypatch.setattr(reference_placement, "estimate_reference_warps", record)
+    assert place_turned().model == "depth"
+    assert received == [["depth map"] if used else ()]
+
+
 def test_where_geometry_is_certain_of_nothing_the_least_error_decides(
     place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
