@@ -57,9 +57,9 @@ def test_git_is_offered_the_pipelines_and_locks_but_no_photo_and_no_output(libra
 def test_a_blend_parameter_reruns_blend_and_export_of_every_album(library: Path) -> None:
     change_yaml(library / "params.yaml", "blend", feather=2.5)
     assert sorted(parse_stages(call(library, "dvc", "repro"))) == [
+        "gallery",
         "roof blend",
         "roof export",
-        "gallery",
         "second blend",
         "second export",
     ]

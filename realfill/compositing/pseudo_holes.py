@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from realfill.compositing.scene import Scene
 from realfill.core.failures import skip_failing
 from realfill.imaging.ops import Pixels
+
+if TYPE_CHECKING:
+    from realfill.compositing.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -121,9 +121,7 @@ class Region(Section):
 
     candidate: int = Field(ge=0, description="Number of the candidate.")
     polygon: tuple[tuple[Coordinate, Coordinate], ...] = Field(
-        min_length=3,
-        max_length=5000,
-        description="Its outline: points x, y, pixels of the upright, extended photo.",
+        min_length=3, max_length=5000, description="Its outline: points x, y, pixels of the upright, extended photo."
     )
 
 
@@ -186,10 +184,7 @@ class DeliveryParams(Section):
     """What `realfill deliver` writes. No stage reads it, and no album can change it."""
 
     names: str = Field(
-        "{album}",
-        min_length=1,
-        max_length=200,
-        description="Names of the files, without suffix, of {album}, {target}, {number}.",
+        "{album}", min_length=1, max_length=200, description="Names, without suffix, of {album}, {target}, {number}."
     )
     credentials: Literal["none", "sign"] = Field("none", description="sign: with content credentials (C2PA).")
     certificate: str = Field(

@@ -97,7 +97,9 @@ def _make_report(document: Mapping[str, Any]) -> CredentialsReport:
     problems = tuple(_describe(entry) for entry in failures if entry["code"] != _UNTRUSTED)
     is_trusted = document.get("validation_state") == "Trusted"
     assertions = {entry["label"]: entry["data"] for entry in manifest.get("assertions", ())}
-    actions = next((data["actions"] for label, data in assertions.items() if "c2pa.actions" in label), [])
+    actions: list[dict[str, Any]] = next(
+        (data["actions"] for label, data in assertions.items() if "c2pa.actions" in label), []
+    )
     types = [str(action["digitalSourceType"]) for action in actions if action.get("digitalSourceType")]
     signature = manifest.get("signature_info") or {}
     agents = manifest.get("claim_generator_info") or [{}]

@@ -154,7 +154,8 @@ def _open(folder: Path) -> FinishedAlbum | None:
     try:
         album = open_album(folder)
         finished = FinishedAlbum(album, read_document(find_provenance(album)))
-        usable = finished.photo.is_file() and finished.score >= 0 and finished.seen is not None
+        is_inside = finished.photo.parent == album.completed and finished.photo.name not in ("", "..")
+        usable = is_inside and finished.photo.is_file() and finished.score >= 0 and finished.seen is not None
     except (RealFillError, LookupError, ValueError, TypeError):
         return None
     return finished if usable else None

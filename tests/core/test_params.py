@@ -31,8 +31,7 @@ def test_an_unknown_key_is_named_with_the_known_ones() -> None:
         ("profile=fast", "quick, paper"),
         ("finetune", "section.key=value"),
         ("finetune.prompt=[", "'finetune.prompt=\\[' cannot be read as YAML"),
-        ("finetune.prompt=2020-13-45", "in quotes"),
-        ("export.privacy.position=no", "'export.privacy.position' is False. .*'keep' or 'strip'"),
+        ("export.privacy.position=no", "'export.privacy.position' is 'no'. .*'keep' or 'strip'"),
         ("export={gps: strip, gps: keep}", "stands here for the second time"),
     ],
 )

@@ -1,5 +1,6 @@
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 from realfill.delivery.contact_sheet import ContactSheetSettings, Thumbnail, write_page, write_pdf
 from realfill.delivery.table import Row
+from support.browser import PHONE, emulate, find_violations, open_browser, read_console, read_requests
 
 
 def thumbnail(file: str, color: int = 200) -> Thumbnail:
@@ -35,3 +37,16 @@ def test_the_pdf_has_as_many_pages_as_it_needs(count: int, pages: int) -> None:
     boxes = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", data)
     for box in boxes:
         assert [float(side) / 72 for side in box] == pytest.approx(settings.page, abs=0.01)
+
+
+def test_the_page_is_accessible_and_fetches_nothing_in_a_browser(tmp_path: Path) -> None:
+    page = tmp_path / "contact-sheet.html"
+    page.write_bytes(write_page([thumbnail("roof.jpg"), thumbnail("tower.tif", 20)], "Photos"))
+    with open_browser() as chrome:
+        for scheme in ("light", "dark"):
+            emulate(chrome, PHONE, scheme)
+            chrome.get(page.as_uri())
+            assert find_violations(chrome) == []
+            assert chrome.execute_script("return [...document.images].every((image) => image.naturalWidth === 90)")
+        assert read_console(chrome) == []
+        assert {address.split(":")[0] for address in read_requests(chrome)} == {"file", "data"}

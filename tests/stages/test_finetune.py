@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,11 +89,11 @@ def test_a_lack_of_memory_is_an_error(prepared: Album, quick_params: Params, mon
     assert not prepared.work("finetune").exists()
 
 
-def test_kill_9_at_any_moment_does_not_change_the_adapter(prepared: Album, quick_params: Params) -> None:
+def test_kill_9_does_not_change_the_adapter(prepared: Album, quick_params: Params) -> None:
     assignments = [
         f"base.model={quick_params.base.model}",
         "base.device=cpu",
-        "finetune.steps=30",
+        "finetune.steps=60",
         "finetune.bank=4",
         "finetune.rank=2",
         "finetune.batch_size=1",
@@ -105,17 +106,13 @@ def test_kill_9_at_any_moment_does_not_change_the_adapter(prepared: Album, quick
     folder, checkpoints = prepared.work("finetune"), prepared.out / "work" / ".checkpoints"
     finetune.run(prepared, params)
     undisturbed = digest(folder)
-    kills = 0
-    for patience in (0.0, 0.3):
-        subprocess.run(["rm", "-rf", str(folder)], check=True)
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while running.poll() is None and not list(checkpoints.rglob("*.safetensors")):
-            time.sleep(0.01)
-        time.sleep(patience)
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-        kills += not folder.exists()
-        finetune.run(prepared, params)
-        assert digest(folder) == undisturbed
-        assert not list(checkpoints.rglob("*.safetensors"))
-    assert kills
+    shutil.rmtree(folder)
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while running.poll() is None and not list(checkpoints.rglob("*.safetensors")):
+        time.sleep(0.01)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not folder.exists()
+    finetune.run(prepared, params)
+    assert digest(folder) == undisturbed
+    assert not list(checkpoints.rglob("*.safetensors"))

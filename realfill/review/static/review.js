@@ -142,8 +142,9 @@ setInterval(() => {
 
 const label = (wanted) => {
   if (!wanted) return "";
-  if (wanted.kind === "candidate") return `${wanted.label}${album().candidates.find((row) => row.candidate === wanted.number).delivered ? ", delivered" : ""}`;
-  return wanted.label;
+  const isDelivered = wanted.kind === "candidate"
+    && album().candidates.some((row) => row.candidate === wanted.number && row.delivered);
+  return `${wanted.label}${isDelivered ? ", delivered" : ""}`;
 };
 
 const shownLayers = () => album()?.layers.filter((other) => !["reference", "mask"].includes(other.kind)) ?? [];
@@ -397,6 +398,15 @@ function toggleList(on = byId("list").hidden) {
   if (on) byId("search").focus();
 }
 
+function escape() {
+  document.activeElement.blur();
+  if (mode) {
+    leave();
+    show(layer);
+  } else if (!byId("list").hidden) toggleList(false);
+  else explain("");
+}
+
 function toggleReference() {
   byId("reference").hidden = !byId("reference").hidden;
   byAction("reference").setAttribute("aria-pressed", !byId("reference").hidden);
@@ -498,12 +508,13 @@ listen({
   "/": () => toggleList(true),
   "?": ACTIONS.help,
   Enter: () => { if (mode) drawing.close(); },
-  Escape: () => { if (mode) { leave(); show(layer); } else if (!byId("list").hidden) { toggleList(false); document.activeElement.blur(); } else explain(""); },
+  Escape: escape,
   ...Object.fromEntries([...Array(10).keys()].map((rank) => [String(rank), () => showCandidate(rank)])),
 }, (event) => { if (!event || event.key === " ") hold(false); });
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
+  if (event.detail) button?.blur(); // a click of the mouse: the space bar shall show the photo before, not click again
   if (button?.dataset.action) ACTIONS[button.dataset.action]();
   if (button?.dataset.compare) setCompare(button.dataset.compare);
   if (button?.dataset.tool) setTool(button.dataset.tool);
@@ -514,7 +525,7 @@ byId("note").addEventListener("change", () => send("note", byId("note").value));
 byId("reason").addEventListener("change", () => explain(byId("reason").value));
 byId("radius").addEventListener("input", () => setRadius(byId("radius").value));
 byId("divider-place").addEventListener("input", showComparison);
-byId("reference-name").addEventListener("change", showReference);
+byId("reference-name").addEventListener("change", () => { byId("reference-name").blur(); showReference(); });
 byId("single-keys").addEventListener("change", () => { singleKeys.on = byId("single-keys").checked; });
 addEventListener("visibilitychange", () => { if (!document.hidden) refresh().catch(() => {}); });
 addEventListener("hashchange", () => openNamed());

@@ -1,0 +1,86 @@
+"""Layers show what would be delivered, to the pixel."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realfill.core.params import Region, load_params
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import read_png
+from realfill.review.collection import Collection, FinishedAlbum
+from realfill.review.decisions import Decision
+from realfill.review.layer_pixels import find_doubtful_places
+from realfill.review.layers import Kind, Layers
+from realfill.stages import blend, export
+from support.reviews import write_finished_albums
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, _small_album: Path) -> Path:
+    return write_finished_albums(tmp_path_factory.mktemp("finished") / "albums", _small_album, ["roof"])
+
+
+@pytest.fixture
+def album(finished: Path, tmp_path: Path) -> FinishedAlbum:
+    return Collection(Path(shutil.copytree(finished, tmp_path / "albums"))).albums()["roof"]
+
+
+def pixels(album: FinishedAlbum, kind: Kind, number: int = 0, decision: Decision = Decision()) -> np.ndarray:
+    """A layer at full size."""
+    layers = Layers(album.album.root.parent / ".review")
+    layer = layers.find(album, decision, kind, number)
+    assert layer is not None
+    pyramid = layers.pyramid(album, decision, layer)
+    return pyramid.crop(pyramid.max_level, 0, 0, layer.width, layer.height)
+
+
+@pytest.mark.parametrize("regions", [(), (Region(candidate=0, polygon=((100, 60), (160, 60), (160, 110))),)])
+def test_a_candidate_and_a_choice_look_as_they_will_be_delivered(
+    album: FinishedAlbum, regions: tuple[Region, ...]
+) -> None:
+    decision = Decision(candidate=2, regions=regions)
+    shown = pixels(album, Kind.CHOICE, decision=decision)
+    values = [region.model_dump() for region in regions]
+    params = load_params(overrides={"blend": {"candidate": 2, "regions": values, "detail": False}})
+    blend.run(album.album, params)
+    delivered = read_srgb(export.run(album.album, params).photo)
+    assert (shown == delivered).all()
+    assert not regions or (shown != pixels(album, Kind.CANDIDATE, 2)).any()
+
+
+def test_candidates_are_blended_once(album: FinishedAlbum) -> None:
+    first = pixels(album, Kind.CANDIDATE, 0)
+    (kept,) = album.album.work(".previews").glob("*/0_*.png")
+    stamp = kept.stat().st_mtime_ns
+    assert (pixels(album, Kind.CANDIDATE, 0) == first).all()
+    assert kept.stat().st_mtime_ns == stamp
+
+
+def test_the_photo_and_what_was_before_have_their_own_pixels(album: FinishedAlbum) -> None:
+    assert (pixels(album, Kind.AFTER) == read_srgb(album.photo)).all()
+    assert (pixels(album, Kind.BEFORE) == read_srgb(album.album.target)).all()
+    assert (pixels(album, Kind.REFERENCE) == read_srgb(album.album.references[0])).all()
+
+
+def test_maps_are_drawn_in_the_hole_alone(album: FinishedAlbum) -> None:
+    hole = read_png(album.album.work("masks") / "mask.png") > 0
+    photo = pixels(album, Kind.AFTER)
+    for kind in (Kind.AUTHENTICITY, Kind.PLACED):
+        drawn = pixels(album, kind)
+        assert (drawn[~hole] == photo[~hole]).all()
+        assert (drawn[hole] != photo[hole]).any(axis=-1).mean() > 0.9
+    mask = pixels(album, Kind.MASK)
+    assert ((mask[..., 3] > 0) == hole).all()
+
+
+def test_doubtful_places_are_those_of_the_authenticity_map(album: FinishedAlbum) -> None:
+    hole = read_png(album.album.work("masks") / "mask.png") > 0
+    rows, columns = np.nonzero(hole)
+    (place,) = find_doubtful_places(album)
+    left, top, _, height = place
+    assert abs(left - columns.min()) <= 3
+    assert abs(top + height - rows.max()) <= 4
+    (album.album.completed / "authenticity.png").unlink()
+    assert find_doubtful_places(album) == []
