@@ -39,6 +39,7 @@ class ReferenceDepthSettings:
         max_enlargement: The most that it is enlarged.
         edge: Relative difference of inverse depth between neighbors that makes an edge, across which an enlarged map
             is not interpolated.
+        speckle_area: Islands of merged depths up to this share of the region are mistakes.
         median_size: Side of the median filter of the merged depth, pixels.
         plane_sweep: Of a reference's depth map.
         refinement: Of the merged depth, in the target's view. Without the blur that the sweep's own refinement begins
@@ -53,6 +54,7 @@ class ReferenceDepthSettings:
     max_spacing: float = 0.7
     max_enlargement: int = 6
     edge: float = 0.02
+    speckle_area: float = 0.002
     median_size: int = 5
     plane_sweep: PlaneSweepSettings = PlaneSweepSettings(coarse_side=320, max_labels=96)
     refinement: PlaneSweepSettings = PlaneSweepSettings(refine_reach=1.5, refine_labels=7, refine_blur=0)
@@ -229,7 +231,9 @@ def merge_reference_depths(
         means[number] = (agreeing * depths).sum(axis=0) / np.maximum(agreeing.sum(axis=0), 1e-9)
     best = votes.argmax(axis=0)[None]
     merged = np.take_along_axis(means, best, axis=0)[0]
-    filled = fill_from_nearest(merged, depths.max(axis=0) > 0).astype(np.float32)
+    steps = np.rint(merged / tolerance).clip(0, np.iinfo(np.int16).max).astype(np.int16)
+    islands, _ = cv2.filterSpeckles(steps, -1, round(settings.speckle_area * steps.size), 1)
+    filled = fill_from_nearest(merged, (islands >= 0) & (depths.max(axis=0) > 0)).astype(np.float32)
     return np.asarray(cv2.medianBlur(filled, settings.median_size))
 
 

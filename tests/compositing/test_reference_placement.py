@@ -199,6 +199,7 @@ def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
     ("errors", "used"),
     [
         ({"geometry": 20.0, "reference depth": 19.0, "patches": 30.0}, True),
+        ({"geometry": 20.0, "reference depth": 20.5, "patches": 30.0}, True),
         ({"geometry": 20.0, "reference depth": 21.0, "patches": 30.0}, False),
         ({}, False),
     ],
