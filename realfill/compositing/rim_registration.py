@@ -32,7 +32,7 @@ class RimRegistrationSettings:
         min_texture: Local variance of the target's luma, in 0..1, below which a displacement says nothing; set by
             hand.
         min_correlation: Normalized cross-correlation of target and displaced reference, below which they show
-            something else; set by hand.
+            something else. .8 was .02 to .04 dB better than .6 on castle-front, cathedral-portal and the demo.
         min_side: Shortest side of a region that is registered, pixels: optical flow works on patches of 8.
         warp: How the reference is sampled.
     """
@@ -41,7 +41,7 @@ class RimRegistrationSettings:
     damping: float = 0.02
     max_displacement: float = 0.05
     min_texture: float = 1e-3
-    min_correlation: float = 0.6
+    min_correlation: float = 0.8
     min_side: int = 48
     warp: WarpSettings = WarpSettings()
 
