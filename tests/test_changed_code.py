@@ -15,15 +15,15 @@ import yaml
 
 from support.libraries import PROJECT, call, copy_library, environment, parse_stages, write_tiny_album
 
-STAGES_FROM_ALIGN = ["align", "finetune", "sample", "rank", "blend", "export"]
+STAGES_FROM_RANK = ["rank", "blend", "export"]
 FUTURE = "from __future__ import annotations\n"
 REPORT = ("report/album_page.py", FUTURE, f"{FUTURE}\nEXTRA = 1\n")
 PIPELINE = ("library/template/pipelines/album.dvc.yaml", "${realfill} export .", "${realfill} export ./")
 COMMENT = ("geometry/plane_sweep.py", FUTURE, f"# A remark.\n{FUTURE}")
-ALIGN = (  # what it writes changes too, so that what reads it follows
-    "stages/align.py",
-    'write_json(folder / "placed.json"',
-    'write_json(folder / "extra.json", {})\n        write_json(folder / "placed.json"',
+RANK = (  # what it writes changes too, so that what reads it follows
+    "stages/rank.py",
+    'write_json(folder / "metrics.json"',
+    'write_json(folder / "extra.json", {})\n        write_json(folder / "metrics.json"',
 )
 GEOMETRY = ("geometry/plane_sweep.py", FUTURE, f"{FUTURE}\nEXTRA = 1\n")
 
@@ -87,8 +87,8 @@ def renew(library: Path, code: Path) -> str:
 
 @pytest.mark.parametrize(
     ("change", "stages"),
-    [(ALIGN, STAGES_FROM_ALIGN), (GEOMETRY, ["align"]), (REPORT, ["export"]), (COMMENT, [])],
-    ids=["align", "geometry", "report", "comment"],
+    [(RANK, STAGES_FROM_RANK), (GEOMETRY, ["align"]), (REPORT, ["export"]), (COMMENT, [])],
+    ids=["rank", "geometry", "report", "comment"],
 )
 def test_complete_reruns_what_changed(
     change: tuple[str, str, str],
@@ -108,12 +108,12 @@ def test_complete_reruns_what_changed(
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        (ALIGN, [*STAGES_FROM_ALIGN, "gallery"]),
+        (RANK, [*STAGES_FROM_RANK, "gallery"]),
         (GEOMETRY, ["align", "gallery"]),
         (REPORT, ["export", "gallery"]),
         (COMMENT, []),
     ],
-    ids=["align", "geometry", "report", "comment"],
+    ids=["rank", "geometry", "report", "comment"],
 )
 def test_repro_reruns_what_changed(
     change: tuple[str, str, str], stages: list[str], library: Path, code: Path
@@ -135,9 +135,9 @@ def test_a_changed_pipeline_reaches_the_library_unless_it_was_edited(library: Pa
 
 
 def test_a_stage_refuses_to_run_by_code_that_the_engine_does_not_name(library: Path, code: Path) -> None:
-    with changed(code, *ALIGN):
+    with changed(code, *RANK):
         done = subprocess.run(
-            ["realfill", "align", "."],
+            ["realfill", "rank", "."],
             cwd=library / "data" / "albums" / "roof",
             env=environment(library, PYTHONPATH=str(code)),
             capture_output=True,

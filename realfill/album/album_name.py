@@ -1,7 +1,7 @@
 """Which names album folders may have: in any script, but portable between file systems.
 
 The finished photo and its provenance bear the album's name. DVC and git record it in UTF-8, Prefect shows it, and
-pages link to it percent-encoded; none of these restricts it further.
+pages link to it percent-encoded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ def is_album_name(name: str) -> bool:
 
 
 def is_library_album_name(name: str) -> bool:
-    """Whether an album of a library may have this name: it is no hidden folder, and no option of a command."""
-    return is_album_name(name) and name[0] not in " .-"
+    """Whether an album of a library may have this name.
+
+    It is no hidden folder, no option of a command, and has no brackets: remotes take them for patterns of names when
+    they delete a folder.
+    """
+    return is_album_name(name) and name[0] not in " .-" and not set("[]") & set(name)
 
 
 def _is_allowed(char: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realfill.album.layout import Album
-from realfill.core.errors import ExportError, RealFillError, printable
+from realfill.core.errors import ExportError, OutputError, RealFillError, printable
 from realfill.delivery.contact_sheet import Thumbnail, make_thumbnail, write_page, write_pdf
 from realfill.delivery.file_names import SIDECAR, name_files
 from realfill.delivery.finished_photos import FinishedPhoto, read_finished_photo
@@ -69,10 +69,11 @@ def deliver(
         on_album: Called with the name of each album before it is worked on.
 
     Raises:
-        OutputError: There is something in the place of `out`.
+        OutputError: There is something in the place of `out`, or it lies in an album.
         ParamsError: The template cannot be used.
         RealFillError: Not even one photo can be delivered.
     """
+    _require_outside(out, wishes)
     stems = name_files(names, [{"album": wish.album.name, "target": wish.album.target.stem} for wish in wishes])
     thumbnails: list[Thumbnail] = []
     problems: dict[str, RealFillError] = {}
@@ -90,6 +91,14 @@ def deliver(
         output.write("contact-sheet.pdf", write_pdf(thumbnails, title))
         output.write("delivery.csv", write_table([thumbnail.row for thumbnail in thumbnails]))
     return Delivery(out, tuple(thumbnail.row.file for thumbnail in thumbnails), problems)
+
+
+def _require_outside(out: Path, wishes: Sequence[Wish]) -> None:
+    """Check that nothing is written into an album, whose results could not be replaced then."""
+    place = out.absolute().parent.resolve()
+    for wish in wishes:
+        if any(place.is_relative_to(folder) for folder in (wish.album.root, wish.album.completed)):
+            raise OutputError("A delivery cannot lie in an album.", "Choose another place.", out)
 
 
 def _deliver_photo(photo: FinishedPhoto, stem: str, signer: Signer | None, output: Output) -> Thumbnail:

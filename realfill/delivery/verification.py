@@ -79,15 +79,15 @@ def read_credentials(photo: Path, roots: str = "") -> CredentialsReport:
     try:
         with photo.open("rb") as file:
             document = read_manifests(file, media_type, roots)
+        return _make_report(document)
     except OSError as error:
         raise CredentialsError(f"The photo cannot be read ({error.strerror}).", "Check its path.", photo) from error
-    except c2pa.C2paError as error:
-        if isinstance(error, c2pa.C2paError.ManifestNotFound):
-            remedy = "Deliver it with delivery.credentials: sign."
-            raise CredentialsError("The photo has no content credentials.", remedy, photo) from error
+    except c2pa.C2paError.ManifestNotFound as error:
+        remedy = "Deliver it with delivery.credentials: sign."
+        raise CredentialsError("The photo has no content credentials.", remedy, photo) from error
+    except (c2pa.C2paError, LookupError, TypeError, ValueError, AttributeError) as error:
         problem = f"The content credentials of the photo are damaged ({error})."
         raise CredentialsError(problem, "Get the photo from its source again.", photo) from error
-    return _make_report(document)
 
 
 def _make_report(document: Mapping[str, Any]) -> CredentialsReport:

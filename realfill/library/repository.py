@@ -108,7 +108,8 @@ class Library:
         """
         if not is_library_album_name(name):
             problem = f"{name[:200]!r} cannot be the name of an album."
-            raise LibraryError(problem, f"{NAME_REMEDY} It must not begin with a dot, a hyphen or a space.")
+            remedy = "In a library it has no brackets [ ] either, and begins with no dot, hyphen or space."
+            raise LibraryError(problem, f"{NAME_REMEDY} {remedy}")
         return self.albums_folder / name
 
     def album(self, name: str) -> Album:

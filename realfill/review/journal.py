@@ -39,7 +39,7 @@ class Journal:
         self.path = self.folder / "journal.jsonl"
         self._entries: list[Entry] = []
         self._ids: set[str] = set()
-        self._offset = 0
+        self._offset, self._inode = 0, 0
         self._folded: tuple[int, dict[str, Decision]] | None = None
         self._mutex = threading.RLock()
 
@@ -50,9 +50,10 @@ class Journal:
             TransientError: The file cannot be read.
         """
         with self._mutex, _describe_errors(self.path):
-            size = self.path.stat().st_size if self.path.exists() else 0
-            if size < self._offset:  # replaced, e.g. by git
+            inode, size = self._stat()
+            if inode != self._inode or size < self._offset:  # replaced, e.g. by git
                 self._entries, self._ids, self._offset, self._folded = [], set(), 0, None
+                self._inode = inode
             data = b""
             if size > self._offset:
                 with self.path.open("rb") as file:
@@ -112,6 +113,13 @@ class Journal:
                     _flush_folder(self.folder)
             finally:
                 os.close(descriptor)
+
+    def _stat(self) -> tuple[int, int]:
+        """Inode and size of the file; 0 and 0 without one."""
+        if not self.path.exists():
+            return 0, 0
+        stat = self.path.stat()
+        return stat.st_ino, stat.st_size
 
     def _take(self, line: bytes) -> None:
         if not line.strip():

@@ -79,6 +79,13 @@ def test_nothing_is_replaced(name: str, make: Callable[[Path], None], albums: li
     assert sorted(path.name for path in tmp_path.iterdir()) == ["albums", name]
 
 
+@pytest.mark.parametrize("place", ["roof/out", "roof/completed/out.zip", "tower/ref/out"])
+def test_nothing_is_written_into_an_album(place: str, albums: list[Album], tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot lie in an album"):
+        deliver([Wish(album) for album in albums], tmp_path / "albums" / place)
+    assert not (tmp_path / "albums" / place).exists()
+
+
 @pytest.mark.parametrize("name", ["out", "out.zip"])
 def test_of_two_deliveries_into_one_place_one_is_there_whole(name: str, albums: list[Album], tmp_path: Path) -> None:
     def try_it(album: Album) -> str:

@@ -1,5 +1,6 @@
 """Photos of every kind are signed, and what the signatures say is verified; what was changed is told."""
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -105,6 +106,27 @@ def test_a_photo_that_was_changed_after_it_was_signed_is_told(
     report = read_credentials(photo, root)
     assert report.state == "broken"
     assert "hash" in report.problems[0].lower()
+
+
+def test_wherever_a_file_is_damaged_it_is_not_trusted_or_told_as_damaged(
+    signer: Signer, root: str, tmp_path: Path
+) -> None:
+    album = export_kind(tmp_path / "roof", "jpeg-gray")
+    deliver([Wish(album)], tmp_path / "out", signer=signer)
+    photo = tmp_path / "out" / "roof.jpg"
+    intact = photo.read_bytes()
+    end = max(intact.rindex(b"\xff\xda"), intact.rindex(b"jumb"))
+    states = []
+    for place in [*range(2, end, end // 40), *range(end, len(intact) - 2, (len(intact) - end) // 40)]:
+        photo.write_bytes(intact[:place] + bytes([intact[place] ^ 0x55]) + intact[place + 1 :])
+        try:
+            states.append((place, read_credentials(photo, root).state))
+        except CredentialsError:
+            states.append((place, "broken"))
+    assert {state for place, state in states if place >= end} == {"broken"}
+    photo.write_bytes(intact[: len(intact) // 2])
+    with contextlib.suppress(CredentialsError):
+        assert read_credentials(photo, root).state == "broken"
 
 
 def test_a_photo_without_credentials_and_what_is_no_photo_are_told(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_add_refuses_an_album_that_is_there(empty: Path, tmp_path: Path) -> None
         add_album(source, empty)
 
 
-@pytest.mark.parametrize("name", [".hidden", "-rf", "a:b", "a\nb", "$(id)", "*"])
+@pytest.mark.parametrize("name", [".hidden", "-rf", "a:b", "a\nb", "a|b", "*", "[ab]"])
 def test_add_refuses_names_that_mean_something_else(empty: Path, tmp_path: Path, name: str) -> None:
     source = write_tiny_album(tmp_path / name)
     with pytest.raises((LibraryError, AlbumError), match="name"):
@@ -168,11 +168,11 @@ def test_a_folder_whose_name_is_not_utf_8_harms_no_album(library: Library) -> No
 def test_folders_whose_names_no_album_may_have_are_told_apart(empty: Path, tmp_path: Path) -> None:
     add_album(write_tiny_album(tmp_path / "roof"), empty)
     library = Library.open(empty)
-    for name in (os.fsdecode(b"M\xf6bel"), "日" * 80, "roof #2", "a\nb"):
+    for name in (os.fsdecode(b"M\xf6bel"), "日" * 80, "roof [2]", "a\nb"):
         (library.albums_folder / name).mkdir()
         (library.albums_folder / name / "dvc.yaml").touch()
     assert library.album_names == ["roof"]
-    assert library.misnamed_folders == sorted([r"M\xf6bel", "日" * 80, "roof #2", r"a\nb"])
+    assert library.misnamed_folders == sorted([r"M\xf6bel", "日" * 80, "roof [2]", r"a\nb"])
 
 
 @pytest.mark.parametrize("folder", ["ref", "target"])

@@ -122,6 +122,18 @@ def test_what_no_decision_is_is_refused_and_not_written(journal: Journal, subjec
     assert not journal.path.exists()
 
 
+def test_a_journal_that_was_replaced_is_read_anew(journal: Journal, tmp_path: Path) -> None:
+    journal.append("roof", "looked", True)
+    (tmp_path / "other").mkdir()
+    other = Journal(tmp_path / "other")
+    for name in ("barn", "shed"):
+        other.append(name, "note", "a longer line than the one before")
+    other.path.replace(journal.path)
+    assert set(journal.decisions()) == {"barn", "shed"}
+    journal.path.unlink()
+    assert journal.decisions() == {}
+
+
 def test_a_choice_is_pending_until_it_is_applied_and_again_after_it_is_undone(journal: Journal) -> None:
     pick = journal.append("roof", "pick", {"candidate": 3})
     assert decision(journal).pending

@@ -3,6 +3,8 @@
 const OSD = window.OpenSeadragon;
 const SMOOTH_BELOW = 0.999; // image pixels per screen pixel: smaller pictures are smoothed, true ones are not
 
+OSD.console = { ...OSD.console, error: console.error.bind(console), warn() {} }; // of tiles of albums that were left
+
 const tileUrl = (album, layer) => (level, column, row) =>
   `/tiles/${encodeURIComponent(album.name)}/${layer.kind}/${layer.number}/${layer.version}/${level}/${column}/${row}`;
 
