@@ -17,6 +17,8 @@ class RegionSettings:
     Attributes:
         margin: Width of the margin around the hole, as a share of the hole's longer side; set by hand.
         min_margin: Added to the margin, pixels; set by hand.
+        min_side: Least length of the box's longer side, pixels, as far as the canvas reaches: around a speck there have
+            to be enough pixels to compare. Set by hand.
         working_side: Longest side at the working scale, pixels. Depth and the choice of references are computed at
             this scale; set by hand.
         min_working_side: Shortest side at the working scale, pixels, whatever the aspect; set by hand.
@@ -24,6 +26,7 @@ class RegionSettings:
 
     margin: float = 0.2
     min_margin: int = 8
+    min_side: int = 96
     working_side: int = 800
     min_working_side: int = 16
 
@@ -65,7 +68,8 @@ class Region:
             profile: ICC profile of the working space; None for sRGB.
         """
         left, top, width, height = cv2.boundingRect(mask)
-        margin = round(settings.margin * max(width, height)) + settings.min_margin
+        side = max(width, height)
+        margin = max(round(settings.margin * side) + settings.min_margin, (settings.min_side - side) // 2)
         left, right = max(0, left - margin), min(mask.shape[1], left + width + margin)
         top, bottom = max(0, top - margin), min(mask.shape[0], top + height + margin)
         scale = min(1.0, settings.working_side / max(right - left, bottom - top))

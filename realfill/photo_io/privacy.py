@@ -31,7 +31,9 @@ _PLACE = re.compile(  # local names of XMP properties, in lower case
     r"|geodetic|coordinate|verbatim(depth|locality)|location|locality|footprint"
     r"|^(lat|lon|long|lng|alt|position|city|state|country|countrycode|countryname|provincestate|stateprovince)$"
     r"|^(sublocation|worldregion|continent|county|municipality|island|islandgroup|waterbody|habitat|place|venue)$"
-    r"|^(placename|mcc|mnc|lac|cellid|mapdatum)$"
+    r"|^(placename|placeofinterest|poi|landmark|town|village|neighbou?rhood|regionname|geonames?|plus_?code)$"
+    r"|^((street|postal)?address|postalcode|zip(code)?|latl(on|ng)|coords?|easting|northing|utm|mgrs|gridref)$"
+    r"|^(what3words|mcc|mnc|lac|cellid|b?ssid|mapdatum)$"
 )
 _PLACE_ENDING = re.compile(r"[a-z](Lat|Lon|Long|Lng|Alt)$")
 _NO_PLACE = frozenset({"subjectlocation", "markerslocation"})  # places in the picture, or in time
@@ -44,18 +46,31 @@ _IDENTITY_NAMESPACE = "http://ns.adobe.com/xap/1.0/mm/"  # identifiers of the ph
 _MAKER_NOTE = re.compile(r"makernote|^shot_log_data$")
 
 _NUMBER = r"[-+]?\d{1,3}(?:[.,]\d+)?"
+_DECIMAL = r"-?\d{1,3}\.\d{3,}"
 _QUOTE = "[\"'\u2019\u2032\u2033]"
-_DEGREES = r"(?:\u00c2?\u00b0|deg\b)"  # also the bytes of UTF-8, read as Latin-1
+_DEGREES = r"(?:\u00c2?[\u00b0\u00ba]|deg\b)"  # also the bytes of UTF-8, read as Latin-1
+_UNITS = "[\\s,:\u00c2\u00b0\u00ba\"'\u2019\u2032\u2033]"  # between degrees, minutes and seconds
+_ANGLE = rf"\d{{1,3}}(?:{_UNITS}{{1,4}}\d{{1,2}}(?:\.\d{{1,8}})?){{1,2}}{_UNITS}{{0,4}}"
+_BETWEEN = r"\s{0,3}(?:[,;/ ]|%2C)\s{0,3}"
 _COORDINATES = re.compile(
     rf"geo:(?:lat|lon|lng|long)\w*\s{{0,3}}=\s{{0,3}}{_NUMBER}"  # machine tags
     rf"|geo:{_NUMBER},{_NUMBER}(?:,{_NUMBER})?"  # RFC 5870
-    rf"|(?:gps)?(?:latitude|longitude){_QUOTE}?(?:ref)?\s{{0,3}}[:=]?\s{{0,3}}{_QUOTE}?{_NUMBER}"
-    rf"|\b(?:lat|lon|lng|long){_QUOTE}?\s{{0,3}}[:=]\s{{0,3}}{_QUOTE}?[-+]?\d{{1,3}}\.\d+"
+    rf"|(?:gps)?(?:latitude?|longitude?|breitengrad|l\u00e4ngengrad){_QUOTE}?(?:ref)?"
+    rf"(?:\s{{1,3}}(?:is|ist|es))?\s{{0,3}}[:=]?\s{{0,3}}{_QUOTE}?{_NUMBER}(?:[.,]\d+){{0,2}}(?-i:[NSEWO]\b)?"
+    rf"|\bm?(?:lat|lon|lng|long){_QUOTE}?\s{{0,3}}[:= ]\s{{0,3}}{_QUOTE}?[-+]?\d{{1,3}}\.\d+"
     rf"|{_NUMBER}\s{{0,3}}{_DEGREES}\s{{0,3}}{_NUMBER}\s{{0,3}}\S{{1,3}}(?:\s{{0,3}}{_NUMBER}\s{{0,3}}\S{{1,6}})?\s{{0,3}}(?-i:[NSEWO])\b"
     rf"|\d{{1,3}}\.\d{{2,}}\s{{0,3}}{_DEGREES}?\s{{0,3}}(?-i:[NSEWO])\b"
+    rf"|-?\d{{1,3}}\.\d{{3,}}\s{{0,3}}{_DEGREES}(?!\s{{0,3}}(?-i:[CFK])\b)"
+    rf"|(?-i:\b[NS])\s{{0,2}}{_ANGLE}[,\s]{{0,3}}(?-i:[EWO])\s{{0,2}}{_ANGLE}"
+    rf"|(?<![\d.]){_ANGLE}(?-i:[NS])\b[,\s]{{0,3}}{_ANGLE}(?-i:[EWO])\b"
+    r"|\b\d{1,3},\d{1,2}(?:\.\d+|,\d{1,2})(?-i:[NSEW])\b"  # XMP
     r"|[-+]\d{2}\.\d{3,}[-+]\d{3}\.\d{3,}(?:[-+][\d.]+)?/?"  # ISO 6709
-    r"|[@=]-?\d{1,2}\.\d{3,},\s{0,3}-?\d{1,3}\.\d{3,}"  # links to maps
-    r"|(?<![\d.,])(?<!, )-?\d{1,2}\.\d{4,}\s{0,3}[,;/ ]\s{0,3}-?\d{1,3}\.\d{4,}(?![\d.])(?!\s{0,3},\s{0,3}-?[\d.])",
+    rf"|[@=]{_DECIMAL}{_BETWEEN}{_DECIMAL}|!\d?[a-z]{_DECIMAL}"  # links to maps
+    rf"|(?<![\d.,])(?<!\d, ){_DECIMAL}{_BETWEEN}{_DECIMAL}(?![\d.])(?!\s{{0,3}},\s{{0,3}}-?[\d.])"
+    r"|(?<![\d.,])-?\d{1,3},\d{4,}\s{0,3}[;/ ]\s{0,3}-?\d{1,3},\d{4,}(?![\d.,])"  # decimal commas
+    r"|(?-i:\b[2-9CFGHJMPQRVWX]{8}\+[2-9CFGHJMPQRVWX]{2,3}\b)"  # plus codes
+    r"|(?-i:\b\d{1,2}[C-X]\s{1,3}\d{6}(?:\.\d+)?\s{1,3}\d{7}\b)"  # UTM
+    r"|(?-i:\b\d{1,2}[C-X]\s?[A-Z]{2}\s?\d{4,5}\s?\d{4,5}\b)",  # MGRS
     re.IGNORECASE,
 )
 

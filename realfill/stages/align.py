@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realfill.album.layout import Album
-from realfill.album.placement import CERTAIN
+from realfill.album.placement import CERTAIN, LIKELY
 from realfill.album.schemas import PlacementSummary
 from realfill.album.store import (
     accepted_references,
@@ -86,7 +86,7 @@ def run(album: Album, params: Params) -> AlignResult:
 
 
 def _take_structure(placement: Placement, mosaic: Mosaic, region: Region) -> Placement:
-    """Take the structure alone of references without colors: the colors are the target's, and certain nowhere."""
+    """Take the structure alone of references without colors: the colors are the target's, and likely nowhere."""
     picture = np.where(mosaic.hole[..., None], to_uint8(mosaic.colors), region.crop(region.canvas))
     hole = region.hole
     return replace(
@@ -94,7 +94,7 @@ def _take_structure(placement: Placement, mosaic: Mosaic, region: Region) -> Pla
         mosaic=replace(
             mosaic,
             colors=np.where(mosaic.hole[..., None], colorize(picture, mosaic.hole), to_uint8(mosaic.colors)),
-            confidence=np.minimum(mosaic.confidence, np.uint8(CERTAIN - 1)),
+            confidence=np.minimum(mosaic.confidence, np.uint8(LIKELY - 1)),
         ),
         completed=colorize(placement.completed, hole),
     )

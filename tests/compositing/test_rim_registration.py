@@ -53,4 +53,5 @@ def test_a_photo_of_something_else_displaces_nothing() -> None:
 def test_a_tiny_region_is_left_as_it_is() -> None:
     mask = rectangle_mask(PHOTO.shape, slice(100, 103), slice(100, 103))
     warp = Warp(identity_maps, 0.0)
-    assert register_around_hole(Region.around(PHOTO, mask), PHOTO, warp) is warp
+    region = Region.around(PHOTO, mask, RegionSettings(min_side=0))
+    assert register_around_hole(region, PHOTO, warp) is warp

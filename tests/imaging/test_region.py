@@ -19,6 +19,12 @@ def test_the_margin_is_a_share_of_the_hole_and_ends_at_the_edge_of_the_canvas() 
     assert region(slice(0, 100), slice(500, 600)).box == (500 - 28, 0, 600, 100 + 28)
 
 
+def test_around_a_speck_there_is_enough_to_compare() -> None:
+    left, top, right, bottom = region(slice(200, 203), slice(300, 303)).box
+    assert min(right - left, bottom - top) >= 90
+    assert (left < 300, top < 200, right > 303, bottom > 203) == (True, True, True, True)
+
+
 def test_a_large_region_is_worked_on_at_a_smaller_size() -> None:
     large = region(slice(100, 200), slice(100, 300), RegionSettings(margin=0, min_margin=0, working_side=100))
     assert (large.scale, large.size) == (0.5, (100, 50))
@@ -34,7 +40,7 @@ def test_a_thin_region_keeps_a_few_pixels() -> None:
 
 
 def test_whatever_touches_the_hole_belongs_to_it() -> None:
-    settings = RegionSettings(margin=0.5, min_margin=0, working_side=20)
+    settings = RegionSettings(margin=0.5, min_margin=0, min_side=0, working_side=20)
     hole = region(slice(101, 139), slice(201, 239), settings).hole
     assert hole.shape == (20, 20)
     assert hole[5:15, 5:15].all()

@@ -165,6 +165,23 @@ def test_only_what_was_asked_for_is_removed(
         '{"latitude": "48.1372"}',
         "Lat: -48.1372",
         "https://maps.example/?q=48.1372,11.5754",
+        "https://maps.example/?ll=48.1372%2C11.5754",
+        "https://maps.example/?mlat=48.1372&mlon=11.5754",
+        "!3d48.1372!4d11.5754",
+        "POINT(-148.4194 48.7749)",
+        "[148.2093,-48.8688]",
+        "48.1372\u00b0, 11.5754\u00b0",
+        "48\u00ba 08' 11\" N",
+        "N 48\u00b0 08.232' E 011\u00b0 34.531'",
+        "S48 51.512 E148 12.345",
+        "48 8 11 N 11 34 31 E",
+        "48,8.232N 11,34.524E",
+        "GPSLatitude=48,8.232N",
+        "48,1372; 11,5754",
+        "48.137, 11.575",
+        "lat 48.1372 lon 11.5754",
+        "Latitude is 48.1372",
+        "48U 691603 5334760",
     ],
 )
 @pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be"])
@@ -180,7 +197,27 @@ def test_coordinates_in_words_are_overwritten(text: str, codec: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["f/2.8, 1/250 s", "0.25 s at ISO 100", "0.1234, 0.2345, 0.3456, 0.4567", "The long bridge: 120 m", "12.05.1931"],
+    ["f/2.8, 1/250 s", "0.25 s at ISO 100", "0.1234, 0.2345, 0.3456, 0.4567", "The long bridge: 120 m", "12.05.1931"]
+    + [
+        "10 12 2020 E",
+        "2026:11:26 04:30:00",
+        "21.50 \u00b0C",
+        "Kodak 5207, roll 12 A 3",
+        "1,234,567 N",
+        "at 5:30 N 34th St",
+    ],
 )
 def test_other_numbers_stay(text: str) -> None:
     assert Privacy(keep_position=False).redact(text) == text
+
+
+@pytest.mark.parametrize("text", ["8FWH4HP9+3W", "32UPU 91603 34760"])
+def test_codes_of_places_are_overwritten(text: str) -> None:
+    assert Privacy(keep_position=False).redact(f"The roof ({text})") == f"The roof ({' ' * len(text)})"
+
+
+@pytest.mark.parametrize(
+    "name", ["latLon", "Town", "postalCode", "plus_code", "StreetAddress", "bssid", "what3words"]
+)
+def test_properties_that_tell_a_place_are_not_delivered(name: str) -> None:
+    assert not Privacy(keep_position=False).allows_property("http://example.com/any/", name)
