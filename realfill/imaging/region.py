@@ -17,8 +17,8 @@ class RegionSettings:
     Attributes:
         margin: Width of the margin around the hole, as a share of the hole's longer side; set by hand.
         min_margin: Added to the margin, pixels; set by hand.
-        min_side: Least length of the box's longer side, pixels, as far as the canvas reaches: around a speck there have
-            to be enough pixels to compare. Set by hand.
+        min_side: Least length of the box's longer side, pixels, as far as the canvas reaches: around a speck there
+            have to be enough pixels to compare. Set by hand.
         working_side: Longest side at the working scale, pixels. Depth and the choice of references are computed at
             this scale; set by hand.
         min_working_side: Shortest side at the working scale, pixels, whatever the aspect; set by hand.
