@@ -118,6 +118,7 @@ def environment(root: Path, **more: str) -> dict[str, str]:
         "REALFILL_MODELS": str(root / "models"),
         "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",  # a busy machine has taken more than 180 s
         **more,
     }
 
