@@ -62,8 +62,8 @@ class PlacementSettings:
             preferred. Measured on 21 views of 13 albums: approximate alignment with .9 of the error or less was
             better in the hole too on all three views, by .9 to 2.1 dB, and with about the same error worse by 3 dB.
             Patches with .9 to .95 of the error were better on one view of four, and worse by up to 5.7 dB: what
-            surrounds a hole is easier for them than the hole. Depth from the references with up to 1.03 of the error
-            was better on four of five views, by .2 to .6 dB.
+            surrounds a hole is easier for them than the hole. Depth from the references with 1 to 1.03 of the error
+            was better on three of four views, by .2 to .65 dB, and alike on the fourth.
         patches: How patches are searched.
     """
 
