@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from realfill.cli.console import print_error, print_line, print_message
-from realfill.cli.options import Assignments, ParamsFile, Profile
+from realfill.cli.options import Assignments, FinishedFolder, ParamsFile, Profile
 from realfill.core.errors import CredentialsError, LibraryError
 from realfill.core.params import DeliveryParams, load_params
 
@@ -25,13 +25,7 @@ app = typer.Typer(help="Content credentials (C2PA): who made a photo, and from w
 
 def deliver(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to create, or archive if it ends in .zip.")],
-    folder: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="LIBRARY|FOLDER",
-            help="A library, a folder of album folders, or an album. [default: the library you are in]",
-        ),
-    ] = None,
+    folder: FinishedFolder = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what nobody has decided about, but nothing that was rejected.")
     ] = False,

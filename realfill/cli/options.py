@@ -33,6 +33,13 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one parameter, e.g. --set sample.candidates=8."),
 ]
+FinishedFolder = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="LIBRARY|FOLDER",
+        help="A library, a folder of album folders, or an album. [default: the library you are in]",
+    ),
+]
 LibraryFolder = Annotated[
     Path,
     typer.Option("--library", help="The library, or a folder in it. [default: the one you are in]", file_okay=False),

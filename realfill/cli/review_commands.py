@@ -10,16 +10,11 @@ from typing import Annotated
 import typer
 
 from realfill.cli.console import print_line, print_message
+from realfill.cli.options import FinishedFolder
 
 
 def review(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="LIBRARY|FOLDER",
-            help="A library, a folder of album folders, or an album. [default: the library you are in]",
-        ),
-    ] = None,
+    folder: FinishedFolder = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show the photos, decide nothing.")] = False,

@@ -13,7 +13,7 @@ from realfill.imaging.ops import Pixels
 
 
 @dataclass(frozen=True)
-class RegionSettings:
+class CandidateRegionSettings:
     """How regions meet.
 
     Attributes:
@@ -25,7 +25,9 @@ class RegionSettings:
 
 
 def draw_region(
-    polygon: Sequence[tuple[float, float]], area: tuple[slice, slice], settings: RegionSettings = RegionSettings()
+    polygon: Sequence[tuple[float, float]],
+    area: tuple[slice, slice],
+    settings: CandidateRegionSettings = CandidateRegionSettings(),
 ) -> np.ndarray:
     """Draw how much of a region's candidate is shown.
 

@@ -50,9 +50,14 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     _flush_to_disk([path.parent])
 
 
+def encode_json(value: Any) -> bytes:
+    """Encode a JSON document, indented and with sorted keys."""
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document with `atomic_write`, indented and with sorted keys."""
-    atomic_write(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    """Write a JSON document with `atomic_write`, as `encode_json` does."""
+    atomic_write(path, encode_json(value))
 
 
 @contextmanager

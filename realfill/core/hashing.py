@@ -25,10 +25,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_bytes(data: bytes) -> str:
+    """Digest bytes; SHA-256, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def digest_json(value: Any) -> str:
     """Digest a JSON-serializable value, independently of the order of its keys.
 
     Returns:
         SHA-256, 64 hex digits.
     """
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return digest_bytes(json.dumps(value, sort_keys=True).encode())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from realfill.album.layout import Album
+from realfill.core.atomic_io import encode_json
 from realfill.core.errors import ExportError, OutputError, RealFillError, printable
+from realfill.core.hashing import digest_bytes
 from realfill.delivery.contact_sheet import Thumbnail, make_thumbnail, write_page, write_pdf
 from realfill.delivery.file_names import SIDECAR, name_files
 from realfill.delivery.finished_photos import FinishedPhoto, read_finished_photo
@@ -105,7 +104,7 @@ def _deliver_photo(photo: FinishedPhoto, stem: str, signer: Signer | None, outpu
     file = stem + photo.path.suffix
     try:
         data = photo.data if signer is None else _sign(photo, file, signer)
-        provenance = dict(photo.provenance) | {"photo": file, "digest": hashlib.sha256(data).hexdigest()}
+        provenance = dict(photo.provenance) | {"photo": file, "digest": digest_bytes(data)}
         if signer is not None:
             signed = {"signer": signer.identity.name, "unsigned_digest": photo.provenance["digest"]}
             provenance["credentials"] = signed
@@ -115,14 +114,14 @@ def _deliver_photo(photo: FinishedPhoto, stem: str, signer: Signer | None, outpu
         raise ExportError(problem, f"Run `realfill export {photo.album.name}` again.", photo.album.root) from error
     thumbnail = make_thumbnail(photo, row)
     output.write(file, data)
-    output.write(f"{stem}.json", _encode_json(provenance))
+    output.write(f"{stem}.json", encode_json(provenance))
     output.write(f"{stem}{SIDECAR}.png", photo.authenticity_map)
     return thumbnail
 
 
 def _sign(photo: FinishedPhoto, file: str, signer: Signer) -> bytes:
     ingredients = list_ingredients(photo.provenance, photo.album.root)
-    map_digest = hashlib.sha256(photo.authenticity_map).hexdigest()
+    map_digest = digest_bytes(photo.authenticity_map)
     return signer.sign(
         photo.data,
         photo.path.suffix,
@@ -130,8 +129,3 @@ def _sign(photo: FinishedPhoto, file: str, signer: Signer) -> bytes:
         ingredients,
         keep_inherited=photo.provenance["params"]["export"]["privacy"]["position"] == "keep",
     )
-
-
-def _encode_json(value: Any) -> bytes:
-    """A document as `core.atomic_io.write_json` writes it."""
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from realfill.album.layout import Album
 from realfill.album.store import find_provenance, read_document
 from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.errors import ExportError
+from realfill.core.hashing import digest_bytes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def read_finished_photo(album: Album, note: str = "") -> FinishedPhoto:
     except (KeyError, TypeError, FileNotFoundError) as error:
         problem = "The album has no finished photo, or a part of it is missing."
         raise ExportError(problem, remedy, album.root) from error
-    if hashlib.sha256(data).hexdigest() != provenance.get("digest"):
+    if digest_bytes(data) != provenance.get("digest"):
         problem = "The finished photo was changed since realfill wrote it: what is said of it would not hold."
         raise ExportError(problem, f"Move it to another place. {remedy}", path)
     return FinishedPhoto(album, note, provenance, data, authenticity_map)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realfill.imaging.flat_patch import is_flat_patch
 from realfill.imaging.ops import Pixels
 from realfill.masking.hole_mask import Hole
 from realfill.photo_io.photo import Photo, apply_orientation
@@ -71,11 +72,7 @@ def _coincides(mask: Pixels, picture: Pixels, settings: DamageSettings) -> bool:
     inside = cv2.erode(mask, _disc(settings.rim), borderValue=255)
     near = cv2.dilate(mask, _disc(settings.rim))
     ring = cv2.dilate(near, _disc(settings.ring)) & ~near
-    if not inside.any() or not ring.any():
-        return False
-    mean, deviation = cv2.meanStdDev(picture, mask=inside)
-    around, _ = cv2.meanStdDev(picture, mask=ring)
-    return bool(deviation.max() <= settings.max_deviation and np.abs(mean - around).max() >= settings.min_difference)
+    return is_flat_patch(picture, inside, ring, settings.max_deviation, settings.min_difference)
 
 
 def _disc(radius: int) -> Pixels:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realfill.imaging.flat_patch import is_flat_patch
 from realfill.imaging.ops import Pixels, resize
 from realfill.matching.thumbnails import Thumbnail, register
 
@@ -108,7 +109,7 @@ def repeats_damage(
     if not weight.any():
         return True
     inside = (target.hole > 0.5) & valid
-    if inside.any() and _is_flat_patch(warped, inside, outside, settings):
+    if inside.any() and _is_painted_over(warped, inside, outside, settings):
         return True
     if target.is_hidden:
         return False
@@ -149,16 +150,13 @@ def _worst_block(difference: np.ndarray, compared: np.ndarray, settings: NearDup
     return float((total / np.maximum(count, 0.25))[compared].max())
 
 
-def _is_flat_patch(warped: Pixels, inside: np.ndarray, outside: np.ndarray, settings: NearDuplicateSettings) -> bool:
+def _is_painted_over(
+    warped: Pixels, inside: np.ndarray, outside: np.ndarray, settings: NearDuplicateSettings
+) -> bool:
     """Whether the copy shows one flat color in the hole, other than around it."""
     core = cv2.erode(inside.astype(np.uint8), _square(3))
     ring = cv2.dilate(inside.astype(np.uint8), _square(4 * settings.rim)) & outside.astype(np.uint8)
-    if not core.any() or not ring.any():
-        return False
-    mean, deviation = cv2.meanStdDev(warped, mask=core)
-    around, _ = cv2.meanStdDev(warped, mask=ring)
-    is_flat = deviation.max() <= settings.flat_deviation
-    return bool(is_flat and np.abs(mean - around).max() >= settings.flat_difference)
+    return is_flat_patch(warped, core, ring, settings.flat_deviation, settings.flat_difference)
 
 
 def _shows_extension(

@@ -102,8 +102,8 @@ def draw_placed(album: FinishedAlbum) -> Patch:
     mask = read_png(mask_path(album.album))
     left, top, width, height = cv2.boundingRect(mask)
     area = np.s_[top : top + height, left : left + width]
-    hatched = draw_hatched(read_png(canvas_path(album.album))[area], mask[area])
-    proposal = read_proposal(album.album)
+    hatched = draw_hatched(read_srgb(canvas_path(album.album))[area], mask[area])
+    proposal = read_proposal(album.album, read_srgb)
     if proposal is None:
         return hatched, left, top
     placed = proposal.crop(left, top, width, height)

@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from realfill.album.store import canvas_path, mask_path, read_document
+from realfill.core.atomic_io import write_json
 from realfill.core.params import Region, load_params
 from realfill.photo_io.color_management import read_srgb
-from realfill.photo_io.working_files import read_png
+from realfill.photo_io.working_files import read_png, write_png
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision
 from realfill.review.layer_pixels import find_doubtful_places
 from realfill.review.layers import Kind, Layers
 from realfill.stages import blend, export
+from support.color_spaces import DISPLAY_P3
 from support.reviews import write_finished_albums
 
 
@@ -84,3 +87,17 @@ def test_doubtful_places_are_those_of_the_authenticity_map(album: FinishedAlbum)
     assert abs(top + height - rows.max()) <= 4
     (album.album.completed / "authenticity.png").unlink()
     assert find_doubtful_places(album) == []
+
+
+def test_placed_references_of_a_wide_album_are_shown_in_srgb(album: FinishedAlbum) -> None:
+    canvas, mask = read_png(canvas_path(album.album)), read_png(mask_path(album.album))
+    write_png(canvas_path(album.album), canvas, DISPLAY_P3)
+    red = np.zeros((*mask.shape, 3), np.uint16) + np.array([40000, 9000, 9000], np.uint16)
+    folder = album.album.work("align")
+    write_png(folder / "proposal.png", red, DISPLAY_P3)
+    write_png(folder / "confidence.png", np.full_like(mask, 255))
+    placed = {**read_document(folder / "placed.json"), "model": "depth", "box": [0, 0, *mask.shape[::-1]]}
+    write_json(folder / "placed.json", placed)
+    shown = pixels(album, Kind.PLACED)[mask > 0]
+    assert (shown == read_srgb(folder / "proposal.png")[mask > 0]).all()
+    assert abs(int(shown[0, 0]) - 40000 / 257) > 3, "the values of Display P3 are others in sRGB"
