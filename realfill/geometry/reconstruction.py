@@ -9,6 +9,10 @@ import numpy as np
 
 from realfill.geometry.camera import Camera
 
+# Pixels. Among 12 to 33 reconstructions of each of six albums that differ in what is known of the lens, the one with
+# most support so counted predicts best, or within .1 permille of the photo's side, where points in the hole lie.
+SUPPORT_ERROR = 1.0
+
 
 @dataclass(frozen=True)
 class Reconstruction:
@@ -29,9 +33,13 @@ class Reconstruction:
     focal_unresolved: bool = False
 
     @property
-    def observations(self) -> int:
-        """Number of keypoints that the points explain."""
-        return int(self.track_lengths.sum())
+    def support(self) -> float:
+        """How many keypoints the points explain, each counted the less the larger its point's reprojection error is.
+
+        The measure is MSAC's (Torr and Zisserman, 2000), for errors up to `SUPPORT_ERROR`.
+        """
+        shares = np.maximum(0, 1 - np.square(self.errors / SUPPORT_ERROR))
+        return float((self.track_lengths * shares).sum())
 
     def write(self, path: Path) -> None:
         """Write the reconstruction to an .npz file."""

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,27 +34,27 @@ class SfmSettings:
     """How reconstructions are obtained, and when they are accepted.
 
     Attributes:
-        runs: How many reconstructions are compared, which differ in the seed; set by hand.
-        min_confirmations: Of how many runs the focal length has to agree; set by hand.
+        initial_focals: Where unknown focal lengths start, as multiples of the photo's longer side: one for two runs,
+            with and without distortion, with a seed of their own. 1.2 is COLMAP's default; from other starts focal
+            lengths diverge in other photos.
+        min_confirmations: In how many runs the focal length has to agree; set by hand.
         focal_tolerance: How far focal lengths that agree may differ, as a share; set by hand.
         fixed_focals: Unknown focal lengths that are tried in turn where they cannot be estimated, as multiples of the
             photo's longer side. Against the single value 1.2 they raised the keypoint recall of tower-bridge, four
             photos without EXIF, from .21 to .30.
         focal_range: Least and largest plausible focal length, as multiples of the longer side; set by hand.
         max_distortion: Largest plausible |k1|; set by hand.
-        min_photos: How many posed photos have to be plausible, or all where fewer are posed; set by hand.
         timeout: After how many seconds the child process is killed. Set by hand, far above the seconds to minutes
             that the few photos of an album take.
         mapper: Of COLMAP's mapper.
     """
 
-    runs: int = 3
+    initial_focals: tuple[float, ...] = (1.2, 0.8, 1.8)
     min_confirmations: int = 2
     focal_tolerance: float = 0.1
     fixed_focals: tuple[float, ...] = (0.8, 1.2, 1.8, 2.7)
     focal_range: tuple[float, float] = (0.4, 6.0)
     max_distortion: float = 0.5
-    min_photos: int = 3
     timeout: float = 1800
     mapper: MapperSettings = MapperSettings()
 
@@ -144,71 +144,56 @@ def _reconstruct_folder(folder: Path) -> None:
 
 
 def _reconstruct_repeatedly(folder: Path, graph: CorrespondenceGraph, settings: SfmSettings) -> Reconstruction | None:
-    """Estimate all intrinsics; where they are implausible, no distortion; at last, fixed focal lengths.
+    """Estimate all intrinsics, with and without distortion, and where no run confirms another fix focal lengths.
 
-    Of the runs with different seeds the one with most observations is taken if another run confirms its focal length.
-    Fixed focal lengths need no confirmation: the number of observations tells which fits.
+    Of the plausible runs the one with most support is taken as soon as another run confirms its focal length. Where
+    none is confirmed, the support tells which one fits.
     """
 
-    def run(name: str, *, distortion: bool, fixed_focal: float | None, seed: int) -> Reconstruction | None:
-        return run_mapper(
+    def run(name: str, *, distortion: bool, fixed_focal: float | None, seed: int, start: float) -> None:
+        reconstruction = run_mapper(
             folder / name,
             graph,
             distortion=distortion,
             fixed_focal=fixed_focal,
             seed=seed,
-            settings=settings.mapper,
+            settings=replace(settings.mapper, initial_focal=start),
         )
+        if reconstruction is not None and _is_plausible(reconstruction, graph.priors, settings):
+            plausible.append(reconstruction)
 
-    for distortion in (True, False):
-        name = "distortion" if distortion else "no-distortion"
-        candidates = (
-            run(f"{name}-{seed}", distortion=distortion, fixed_focal=None, seed=seed) for seed in range(settings.runs)
-        )
-        best, confirmations = _most_observed(candidates, graph.priors, settings)
-        if best and confirmations >= settings.min_confirmations:
-            return best
-    candidates = (
-        run(f"focal-{focal}", distortion=False, fixed_focal=focal, seed=0) for focal in settings.fixed_focals
-    )
-    best, _ = _most_observed(candidates, graph.priors, settings)
-    return replace(best, focal_unresolved=True) if best else None
+    plausible: list[Reconstruction] = []
+    for seed, start in enumerate(settings.initial_focals):
+        for distortion in (True, False):
+            run(f"{seed}-{distortion}", distortion=distortion, fixed_focal=None, seed=seed, start=start)
+            best = _most_supported(plausible)
+            if best is not None and _count_agreeing(best, plausible, settings) >= settings.min_confirmations:
+                return best
+    for focal in settings.fixed_focals:
+        run(f"focal-{focal}", distortion=False, fixed_focal=focal, seed=0, start=focal)
+    best = _most_supported(plausible)
+    return replace(best, focal_unresolved=True) if best is not None else None
 
 
-def _most_observed(
-    candidates: Iterable[Reconstruction | None], priors: Sequence[IntrinsicsPrior], settings: SfmSettings
-) -> tuple[Reconstruction | None, int]:
-    """Return the plausible reconstruction with most observations, and how many agree with its focal length."""
-    plausible = [
-        candidate
-        for candidate in (_drop_implausible_cameras(candidate, priors, settings) for candidate in candidates)
-        if candidate is not None
-    ]
-    if not plausible:
-        return None, 0
-    best = max(plausible, key=lambda candidate: candidate.observations)
+def _most_supported(reconstructions: Sequence[Reconstruction]) -> Reconstruction | None:
+    return max(reconstructions, key=lambda reconstruction: reconstruction.support, default=None)
+
+
+def _count_agreeing(best: Reconstruction, others: Sequence[Reconstruction], settings: SfmSettings) -> int:
+    """Count the reconstructions whose focal length of the target is about that of the best one, with itself."""
     focal = best.cameras[0].focal
-    agreeing = sum(abs(other.cameras[0].focal / focal - 1) < settings.focal_tolerance for other in plausible)
-    return best, agreeing
+    return sum(abs(other.cameras[0].focal / focal - 1) < settings.focal_tolerance for other in others)
 
 
-def _drop_implausible_cameras(
-    reconstruction: Reconstruction | None, priors: Sequence[IntrinsicsPrior], settings: SfmSettings
-) -> Reconstruction | None:
-    """Drop references whose intrinsics diverged; return None if the target's did, or too few are left."""
-    if reconstruction is None:
-        return None
-    plausible = {
-        number: camera
+def _is_plausible(reconstruction: Reconstruction, priors: Sequence[IntrinsicsPrior], settings: SfmSettings) -> bool:
+    """Tell whether no photo's intrinsics diverged: others would compensate for it."""
+    return all(
+        _has_plausible_intrinsics(camera, priors[number], settings)
         for number, camera in reconstruction.cameras.items()
-        if _is_plausible(camera, priors[number], settings)
-    }
-    if 0 not in plausible or len(plausible) < min(settings.min_photos, len(reconstruction.cameras)):
-        return None
-    return replace(reconstruction, cameras=plausible)
+    )
 
 
-def _is_plausible(camera: Camera, prior: IntrinsicsPrior, settings: SfmSettings) -> bool:
+def _has_plausible_intrinsics(camera: Camera, prior: IntrinsicsPrior, settings: SfmSettings) -> bool:
     side = max(prior.width, prior.height)
     shortest, longest = settings.focal_range
     has_pose = bool(np.isfinite(camera.rotation).all() and np.isfinite(camera.translation).all())

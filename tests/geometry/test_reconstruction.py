@@ -28,4 +28,12 @@ def test_a_reconstruction_is_read_as_it_was_written(tmp_path: Path, focal_unreso
     np.testing.assert_array_equal(read.points, reconstruction.points)
     np.testing.assert_array_equal(read.errors, reconstruction.errors)
     assert read.focal_unresolved is focal_unresolved
-    assert read.observations == reconstruction.observations == 13
+    assert read.support == reconstruction.support
+
+
+def test_accurate_points_support_a_reconstruction_and_inaccurate_ones_do_not() -> None:
+    points, lengths = np.zeros((3, 3)), np.array([2, 3, 4])
+    exact, rough = (Reconstruction({}, points, np.full(3, error), lengths) for error in (0.0, 0.5))
+    assert exact.support == 9
+    assert rough.support == pytest.approx(9 * 0.75)
+    assert Reconstruction({}, points, np.array([0, 1, 7.0]), lengths).support == 2

@@ -20,7 +20,7 @@ from realfill.matching.correspondences import Matches
 
 POINTS = np.random.default_rng(0).uniform((-4, -3, 6), (4, 3, 14), (300, 3))
 PAIRS = ((0, 1), (0, 2), (1, 2))
-QUICK = SfmSettings(runs=1, min_confirmations=1)
+QUICK = SfmSettings(initial_focals=(1.2,), min_confirmations=1)
 
 
 def project_points(cameras: list[Camera]) -> dict[tuple[int, int], Matches]:
@@ -63,18 +63,46 @@ def test_cameras_are_those_of_the_full_size_photos() -> None:
 def test_an_implausible_focal_length_is_not_accepted() -> None:
     prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
     matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
-    strict = SfmSettings(runs=1, min_confirmations=1, focal_range=(2, 6), fixed_focals=(0.8,))
+    strict = replace(QUICK, focal_range=(2, 6), fixed_focals=(0.8,))
     assert reconstruct([prior] * 3, matches, [1.0] * 3, strict) is None
 
 
-def test_what_is_not_confirmed_is_posed_with_fixed_focal_lengths() -> None:
+def test_what_is_not_confirmed_counts_as_unresolved() -> None:
     prior = IntrinsicsPrior(640, 480, (320, 240))
     matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
-    suspicious = SfmSettings(runs=1, min_confirmations=2, fixed_focals=(0.8,))
+    suspicious = SfmSettings(initial_focals=(1.2,), min_confirmations=3, fixed_focals=(2.7,))
     reconstruction = reconstruct([prior] * 3, matches, [1.0] * 3, suspicious)
     assert reconstruction is not None
     assert reconstruction.focal_unresolved
+
+
+def test_where_nothing_can_be_estimated_focal_lengths_are_fixed() -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240))
+    matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
+    reconstruction = reconstruct([prior] * 3, matches, [1.0] * 3, SfmSettings(initial_focals=(), fixed_focals=(0.8,)))
+    assert reconstruction is not None
+    assert reconstruction.focal_unresolved
     assert {camera.focal for camera in reconstruction.cameras.values()} == {0.8 * 640}
+
+
+@pytest.mark.parametrize("diverged", [Camera(4e5, (320, 240), 0.0, np.eye(3), np.zeros(3))])
+def test_a_run_in_which_any_camera_diverged_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, diverged: Camera
+) -> None:
+    good = dict(enumerate(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0))))
+    prior = IntrinsicsPrior(640, 480, (320, 240))
+    graph = CorrespondenceGraph.build([prior] * 3, project_points(list(good.values())), [1.0] * 3)
+    runs = iter([good | {2: diverged}, good, good])
+
+    def run_mapper(*_: object, **__: object) -> Reconstruction:
+        cameras = next(runs)
+        support = 300 if diverged in cameras.values() else 200
+        return Reconstruction(cameras, POINTS[:support], np.zeros(support), np.full(support, 3))
+
+    monkeypatch.setattr(sfm, "run_mapper", run_mapper)
+    reconstruction = sfm._reconstruct_repeatedly(Path(), graph, SfmSettings())
+    assert reconstruction is not None
+    assert reconstruction.cameras == good
 
 
 @pytest.mark.parametrize("count", [0, 14])
@@ -135,5 +163,5 @@ def test_cameras_that_are_no_numbers_are_not_accepted(
 def test_settings_reach_the_process() -> None:
     prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
     matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))
-    impossible = SfmSettings(runs=1, fixed_focals=(), mapper=MapperSettings(init_min_num_inliers=301))
+    impossible = replace(QUICK, fixed_focals=(), mapper=MapperSettings(init_min_tri_angle=80, min_tri_angle=80))
     assert reconstruct([prior] * 3, matches, [1.0] * 3, impossible) is None
