@@ -44,19 +44,20 @@ class IntrinsicsPrior:
 
 @dataclass(frozen=True)
 class Camera:
-    """A posed camera with one radial coefficient (COLMAP's SIMPLE_RADIAL).
+    """A posed camera with two radial coefficients (COLMAP's RADIAL).
 
     Attributes:
         focal: Focal length f, pixels.
         center: Principal point c, pixels.
-        radial_distortion: k1: the point x = (X / Z, Y / Z) is seen at the pixel f x (1 + k1 |x|²) + c.
+        radial_distortion: k1 and k2: the point x = (X / Z, Y / Z) is seen at the pixel
+            f x (1 + k1 |x|² + k2 |x|⁴) + c.
         rotation: World to camera, float64 [3, 3].
         translation: World to camera, float64 [3].
     """
 
     focal: float
     center: tuple[float, float]
-    radial_distortion: float
+    radial_distortion: tuple[float, float]
     rotation: np.ndarray
     translation: np.ndarray
 
@@ -84,9 +85,8 @@ class Camera:
         x = (np.asarray(columns) - self.center[0]) / self.focal
         y = (np.asarray(rows) - self.center[1]) / self.focal
         undistorted_x, undistorted_y = x, y
-        for _ in range(iterations if self.radial_distortion else 0):
-            radius2 = undistorted_x * undistorted_x + undistorted_y * undistorted_y
-            factor = 1 + self.radial_distortion * radius2
+        for _ in range(iterations if any(self.radial_distortion) else 0):
+            factor = self.distort(undistorted_x, undistorted_y)
             undistorted_x, undistorted_y = x / factor, y / factor
         return np.stack([undistorted_x, undistorted_y, np.ones_like(undistorted_x)], axis=-1).astype(np.float32)
 
@@ -102,5 +102,11 @@ class Camera:
         depth = points[..., 2]
         safe_depth = np.where(depth > MIN_DEPTH, depth, MIN_DEPTH)
         x, y = points[..., 0] / safe_depth, points[..., 1] / safe_depth
-        scale = self.focal * (1 + self.radial_distortion * (x * x + y * y))
+        scale = self.focal * self.distort(x, y)
         return x * scale + self.center[0], y * scale + self.center[1], depth
+
+    def distort(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """By which factor distortion moves the points (x, y), [...], away from the center."""
+        k1, k2 = self.radial_distortion
+        radius2 = x * x + y * y
+        return np.asarray(1 + radius2 * (k1 + k2 * radius2))

@@ -47,7 +47,7 @@ class Reconstruction:
         np.savez(
             path,
             numbers=np.array(list(self.cameras)),
-            intrinsics=np.array([(camera.focal, *camera.center, camera.radial_distortion) for camera in cameras]),
+            intrinsics=np.array([(camera.focal, *camera.center, *camera.radial_distortion) for camera in cameras]),
             rotations=np.stack([camera.rotation for camera in cameras]),
             translations=np.stack([camera.translation for camera in cameras]),
             points=self.points,
@@ -62,8 +62,8 @@ class Reconstruction:
         with np.load(path, allow_pickle=False) as arrays:
             names = ("numbers", "intrinsics", "rotations", "translations")
             cameras = {
-                int(number): Camera(float(focal), (float(x), float(y)), float(k1), rotation, translation)
-                for number, (focal, x, y, k1), rotation, translation in zip(
+                int(number): Camera(float(focal), (float(x), float(y)), (float(k1), float(k2)), rotation, translation)
+                for number, (focal, x, y, k1, k2), rotation, translation in zip(
                     *(arrays[name] for name in names), strict=True
                 )
             }

@@ -16,8 +16,8 @@ PHOTO = np.ascontiguousarray(skimage.data.coffee()[:, :, ::-1])  # 600 x 400
 HEIGHT, WIDTH = PHOTO.shape[:2]
 MASK = rectangle_mask(PHOTO.shape, slice(150, 250), slice(200, 350))
 CAMERAS = {
-    0: Camera(520.0, (301.0, 197.5), 0.08, np.eye(3), np.zeros(3)),
-    1: Camera(500.0, (299.5, 199.5), 0.02, np.eye(3), np.array([0.3, 0.1, 0.0])),
+    0: Camera(520.0, (301.0, 197.5), (0.08, 0.0), np.eye(3), np.zeros(3)),
+    1: Camera(500.0, (299.5, 199.5), (0.02, 0.0), np.eye(3), np.array([0.3, 0.1, 0.0])),
 }
 
 

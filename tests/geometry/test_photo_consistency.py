@@ -8,7 +8,7 @@ from realfill.geometry.photo_consistency import SourceView, TargetView, photo_co
 PAINT = cv2.resize(skimage.data.gravel(), (600, 400)).astype(np.float32) / 255
 COLUMNS, ROWS = np.meshgrid(np.arange(160, dtype=np.float32), np.arange(120, dtype=np.float32))
 CENTER = (79.5, 59.5)
-RAYS = Camera(100.0, CENTER, 0.0, np.eye(3), np.zeros(3)).rays(COLUMNS, ROWS)
+RAYS = Camera(100.0, CENTER, (0.0, 0.0), np.eye(3), np.zeros(3)).rays(COLUMNS, ROWS)
 HOLE = np.zeros((120, 160), bool)
 HOLE[40:80, 50:110] = True
 
@@ -19,7 +19,7 @@ def wall_from(x: float) -> np.ndarray:
 
 
 def view(x: float) -> SourceView:
-    return SourceView(wall_from(x), Camera(100.0, CENTER, 0.0, np.eye(3), np.array([x, 0, 0])))
+    return SourceView(wall_from(x), Camera(100.0, CENTER, (0.0, 0.0), np.eye(3), np.array([x, 0, 0])))
 
 
 def target() -> TargetView:

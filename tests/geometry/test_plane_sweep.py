@@ -11,7 +11,7 @@ from realfill.geometry.projection import project
 SLANT = np.array([0.15, -0.1, 0.25])  # inverse depth of a ray is its product with this
 FOCAL, SIZE = 300.0, (240, 180)
 CENTER = ((SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2)
-CAMERAS = [Camera(FOCAL, CENTER, 0.0, np.eye(3), np.array(shift)) for shift in ([0.4, 0, 0], [-0.3, 0.2, 0])]
+CAMERAS = [Camera(FOCAL, CENTER, (0.0, 0.0), np.eye(3), np.array(shift)) for shift in ([0.4, 0, 0], [-0.3, 0.2, 0])]
 COLUMNS, ROWS = np.meshgrid(np.arange(SIZE[0], dtype=np.float32), np.arange(SIZE[1], dtype=np.float32))
 
 
@@ -30,7 +30,7 @@ def plane_from(camera: Camera) -> np.ndarray:
 
 def slanted_plane() -> TargetView:
     """The plane from the target's camera, with a hole and a few points."""
-    target = Camera(FOCAL, CENTER, 0.0, np.eye(3), np.zeros(3))
+    target = Camera(FOCAL, CENTER, (0.0, 0.0), np.eye(3), np.zeros(3))
     hole = np.zeros(SIZE[::-1], bool)
     hole[50:130, 70:170] = True
     rng = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def test_a_coarser_sweep_with_fewer_depths_comes_close() -> None:
 
 def test_a_near_thing_with_few_points_is_found_too() -> None:
     columns, rows = np.meshgrid(np.arange(240, dtype=np.float32), np.arange(180, dtype=np.float32))
-    target = Camera(100.0, (119.5, 89.5), 0.0, np.eye(3), np.zeros(3))
+    target = Camera(100.0, (119.5, 89.5), (0.0, 0.0), np.eye(3), np.zeros(3))
     paint = cv2.resize(skimage.data.gravel(), (480, 360)).astype(np.float32) / 255
     box = (slice(70, 110), slice(100, 150))
 
@@ -85,7 +85,7 @@ def test_a_near_thing_with_few_points_is_found_too() -> None:
             np.concatenate([wall[~before], on_box]),
         ),
         [
-            SourceView(seen_from(x), Camera(100.0, (119.5, 89.5), 0.0, np.eye(3), np.array([x, 0, 0])))
+            SourceView(seen_from(x), Camera(100.0, (119.5, 89.5), (0.0, 0.0), np.eye(3), np.array([x, 0, 0])))
             for x in (0.4, -0.4, 0.7)
         ],
     )

@@ -8,8 +8,8 @@ from realfill.geometry.camera import Camera
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, in_bounds, project
 
 COLUMNS, ROWS = np.meshgrid(np.arange(120, dtype=np.float32), np.arange(80, dtype=np.float32))
-RAYS = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.zeros(3)).rays(COLUMNS, ROWS)
-ASIDE = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.array([1.0, 0, 0]))
+RAYS = Camera(100.0, (59.5, 39.5), (0.0, 0.0), np.eye(3), np.zeros(3)).rays(COLUMNS, ROWS)
+ASIDE = Camera(100.0, (59.5, 39.5), (0.0, 0.0), np.eye(3), np.array([1.0, 0, 0]))
 WALL_AND_BOX = np.full((80, 120), 0.1, np.float32)
 WALL_AND_BOX[20:60, 40:70] = 0.5  # the box; the camera aside sees it 40 pixels farther right than the wall
 
@@ -26,7 +26,7 @@ def test_points_are_displaced_by_baseline_times_focal_length_times_inverse_depth
 
 
 def test_points_behind_the_camera_are_told() -> None:
-    beyond = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.array([0, 0, -5.0]))
+    beyond = Camera(100.0, (59.5, 39.5), (0.0, 0.0), np.eye(3), np.array([0, 0, -5.0]))
     assert not project(beyond, RAYS, 0.25)[2].any()
     assert project(beyond, RAYS, 0.15)[2].all()
 
@@ -48,7 +48,7 @@ def test_what_a_near_box_hides_from_a_reference_is_known() -> None:
 
 
 def test_from_the_same_place_everything_is_visible() -> None:
-    turned = Camera(100.0, (59.5, 39.5), 0.0, cv2.Rodrigues(np.array([0, 0.2, 0]))[0], np.zeros(3))
+    turned = Camera(100.0, (59.5, 39.5), (0.0, 0.0), cv2.Rodrigues(np.array([0, 0.2, 0]))[0], np.zeros(3))
     assert compute_visibility(turned, RAYS, WALL_AND_BOX).all()
 
 
@@ -58,7 +58,7 @@ def test_a_small_step_of_depth_hides_nothing() -> None:
 
 @pytest.mark.parametrize("depth", [1e-4, -0.5, np.nan])
 def test_points_that_run_away_are_hidden_and_cost_nothing(depth: float) -> None:
-    ahead = Camera(100.0, (59.5, 39.5), 0.0, np.eye(3), np.array([0.1, 0, -1.0]))
+    ahead = Camera(100.0, (59.5, 39.5), (0.0, 0.0), np.eye(3), np.array([0.1, 0, -1.0]))
     inverse_depth = np.full((80, 120), 0.1, np.float32)
     inverse_depth[:10, :10] = 1 / (1.0 + depth)  # at the camera's own plane, or behind it
     visible = compute_visibility(ahead, RAYS, inverse_depth)
@@ -81,7 +81,7 @@ ANY_FLOAT = st.floats(width=32) | st.sampled_from([0.0, 1e-30, -1e-6, 0.1, 1e6])
 def test_whatever_camera_and_depth_are_visibility_is_told(
     translation: tuple[float, ...], axis: tuple[float, ...], distortion: float, depths: list[float]
 ) -> None:
-    camera = Camera(100.0, (59.5, 39.5), distortion, cv2.Rodrigues(np.array(axis))[0], np.array(translation))
+    camera = Camera(100.0, (59.5, 39.5), (distortion, 0.0), cv2.Rodrigues(np.array(axis))[0], np.array(translation))
     inverse_depth = np.resize(np.array(depths, np.float32), (80, 120))
     visible = compute_visibility(camera, RAYS, inverse_depth)
     assert visible.shape == (80, 120)

@@ -11,7 +11,7 @@ from realfill.geometry.reconstruction import Reconstruction
 def test_a_reconstruction_is_read_as_it_was_written(tmp_path: Path, focal_unresolved: bool) -> None:
     rng = np.random.default_rng(0)
     cameras = {
-        number: Camera(500.0 + number, (320.25, 240.5), 0.1, rng.normal(size=(3, 3)), rng.normal(size=3))
+        number: Camera(500.0 + number, (320.25, 240.5), (0.1, -0.05), rng.normal(size=(3, 3)), rng.normal(size=3))
         for number in (0, 3)
     }
     reconstruction = Reconstruction(
@@ -22,7 +22,7 @@ def test_a_reconstruction_is_read_as_it_was_written(tmp_path: Path, focal_unreso
     assert list(read.cameras) == [0, 3]
     for number, camera in cameras.items():
         other = read.cameras[number]
-        assert (other.focal, other.center, other.radial_distortion) == (camera.focal, (320.25, 240.5), 0.1)
+        assert (other.focal, other.center, other.radial_distortion) == (camera.focal, (320.25, 240.5), (0.1, -0.05))
         np.testing.assert_array_equal(other.rotation, camera.rotation)
         np.testing.assert_array_equal(other.translation, camera.translation)
     np.testing.assert_array_equal(read.points, reconstruction.points)

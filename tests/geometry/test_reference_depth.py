@@ -28,7 +28,7 @@ CENTER = ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 NEAR, FAR = 0.3, 0.1  # inverse depths of the post and the wall
 POST = (slice(20, 101), slice(68, 93))  # where the target sees it
 SHIFTS = (0, 0.4, -0.4, 0.7)  # of the cameras, target first
-CAMERAS = {n: Camera(FOCAL, CENTER, 0.0, np.eye(3), np.array([shift, 0, 0])) for n, shift in enumerate(SHIFTS)}
+CAMERAS = {n: Camera(FOCAL, CENTER, (0.0, 0.0), np.eye(3), np.array([shift, 0, 0])) for n, shift in enumerate(SHIFTS)}
 PRIORS = [IntrinsicsPrior(WIDTH, HEIGHT, (WIDTH / 2, HEIGHT / 2))] * len(SHIFTS)
 SWEEP = PlaneSweepSettings(max_labels=24, refine_labels=7)
 SETTINGS = ReferenceDepthSettings(plane_sweep=SWEEP)

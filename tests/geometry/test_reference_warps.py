@@ -25,8 +25,8 @@ PRIORS = [IntrinsicsPrior(WIDTH, HEIGHT, (WIDTH / 2, HEIGHT / 2))] * 2
 SETTINGS = ReferenceWarpSettings(plane_sweep=PlaneSweepSettings(refine_labels=3, max_labels=16))
 CENTER = ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 CAMERAS = {
-    0: Camera(FOCAL, CENTER, 0.0, np.eye(3), np.zeros(3)),
-    1: Camera(FOCAL, CENTER, 0.0, np.eye(3), np.array([0.1, 0, 0])),  # 5 pixels along the columns at depth 5
+    0: Camera(FOCAL, CENTER, (0.0, 0.0), np.eye(3), np.zeros(3)),
+    1: Camera(FOCAL, CENTER, (0.0, 0.0), np.eye(3), np.array([0.1, 0, 0])),  # 5 pixels along the columns at depth 5
 }
 
 

@@ -33,7 +33,7 @@ def project_points(cameras: list[Camera]) -> dict[tuple[int, int], Matches]:
 
 
 def cameras_at(*translations: tuple[float, float, float]) -> list[Camera]:
-    return [Camera(500.0, (319.5, 239.5), 0.0, np.eye(3), np.array(shift)) for shift in translations]
+    return [Camera(500.0, (319.5, 239.5), (0.0, 0.0), np.eye(3), np.array(shift)) for shift in translations]
 
 
 def test_a_camera_that_walked_towards_the_scene_is_posed() -> None:
@@ -85,10 +85,27 @@ def test_where_nothing_can_be_estimated_focal_lengths_are_fixed() -> None:
     assert {camera.focal for camera in reconstruction.cameras.values()} == {0.8 * 640}
 
 
-@pytest.mark.parametrize("diverged", [Camera(4e5, (320, 240), 0.0, np.eye(3), np.zeros(3))])
+def test_runs_that_explain_little_confirm_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cameras = cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0))
+    graph = CorrespondenceGraph.build([IntrinsicsPrior(640, 480, (320, 240))] * 3, project_points(cameras), [1.0] * 3)
+    little = Reconstruction(dict(enumerate(cameras)), POINTS[:20], np.zeros(20), np.full(20, 3))
+    monkeypatch.setattr(sfm, "run_mapper", lambda *_, **__: little)
+    assert sfm._reconstruct_repeatedly(Path(), graph, SfmSettings()) is None
+
+
+@pytest.mark.parametrize(
+    ("focal", "center", "distortion"),
+    [
+        (4e5, (320, 240), (0.0, 0.0)),
+        (500, (420, 240), (0.0, 0.0)),
+        (500, (320, 240), (0.5, 0.0)),  # a corner moves by a third
+        (500, (320, 240), (0.0, -1.0)),  # beyond some radius points move back to the center
+    ],
+)
 def test_a_run_in_which_any_camera_diverged_is_not_believed(
-    monkeypatch: pytest.MonkeyPatch, diverged: Camera
+    monkeypatch: pytest.MonkeyPatch, focal: float, center: tuple[float, float], distortion: tuple[float, float]
 ) -> None:
+    diverged = Camera(focal, center, distortion, np.eye(3), np.zeros(3))
     good = dict(enumerate(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0))))
     prior = IntrinsicsPrior(640, 480, (320, 240))
     graph = CorrespondenceGraph.build([prior] * 3, project_points(list(good.values())), [1.0] * 3)
@@ -96,7 +113,7 @@ def test_a_run_in_which_any_camera_diverged_is_not_believed(
 
     def run_mapper(*_: object, **__: object) -> Reconstruction:
         cameras = next(runs)
-        support = 300 if diverged in cameras.values() else 200
+        support = 300 if cameras[2] is diverged else 200
         return Reconstruction(cameras, POINTS[:support], np.zeros(support), np.full(support, 3))
 
     monkeypatch.setattr(sfm, "run_mapper", run_mapper)
