@@ -83,12 +83,13 @@ class Camera:
         """
         x = (np.asarray(columns) - self.center[0]) / self.focal
         y = (np.asarray(rows) - self.center[1]) / self.focal
-        undistorted_x, undistorted_y = x, y
-        for _ in range(iterations if self.radial_distortion else 0):
-            radius2 = undistorted_x * undistorted_x + undistorted_y * undistorted_y
-            factor = 1 + self.radial_distortion * radius2
-            undistorted_x, undistorted_y = x / factor, y / factor
-        return np.stack([undistorted_x, undistorted_y, np.ones_like(undistorted_x)], axis=-1).astype(np.float32)
+        if self.radial_distortion and iterations:
+            bent = self.radial_distortion * (x * x + y * y)
+            factor = 1 + bent  # of the undistorted point to the pixel's: 1 + k1 |x|², where x is the pixel's / factor
+            for _ in range(iterations - 1):
+                factor = 1 + bent / (factor * factor)
+            x, y = x / factor, y / factor
+        return np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Project points onto the picture.

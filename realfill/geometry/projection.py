@@ -29,6 +29,41 @@ class VisibilitySettings:
     max_extent: float = 8.0
 
 
+class RayProjection:
+    """Projection of a target's pixels into a reference, for many inverse depths.
+
+    Args:
+        camera: Of the reference, relative to the target's camera.
+        rays: Directions of the target's pixels, [H, W, 3] float32 with z = 1.
+    """
+
+    def __init__(self, camera: Camera, rays: np.ndarray) -> None:
+        self._camera = camera
+        self._turned = cv2.split(cv2.transform(rays, camera.rotation))  # [H, W] float32 each
+
+    def at(self, inverse_depth: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Project the pixels at an inverse depth; see `project`."""
+        if isinstance(inverse_depth, np.ndarray):
+            inverse_depth = inverse_depth.astype(np.float32, copy=False)
+        shift = (np.float32(value) * inverse_depth for value in self._camera.translation)
+        # points times inverse depth: the same pixels
+        x, y, depth = (turned + part for turned, part in zip(self._turned, shift, strict=True))
+        in_front = depth > MIN_DEPTH
+        np.fmax(depth, np.float32(MIN_DEPTH), out=depth)
+        for plane in (x, y):
+            plane /= depth
+        scale: np.ndarray | np.float32 = np.float32(self._camera.focal)
+        if self._camera.radial_distortion:
+            scale = x * x
+            scale += y * y
+            scale *= np.float32(self._camera.focal * self._camera.radial_distortion)
+            scale += np.float32(self._camera.focal)
+        for plane, center in zip((x, y), self._camera.center, strict=True):
+            plane *= scale
+            plane += np.float32(center)
+        return x, y, in_front
+
+
 def project(
     camera: Camera, rays: np.ndarray, inverse_depth: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,13 +77,7 @@ def project(
     Returns:
         Columns and rows in the reference, [H, W] float32, and whether the point lies before its camera, bool [H, W].
     """
-    shift = camera.translation[:, None]
-    if isinstance(inverse_depth, np.ndarray):
-        points = cv2.transform(np.dstack([rays, inverse_depth]), np.hstack([camera.rotation, shift]))
-    else:
-        points = cv2.transform(rays, np.hstack([camera.rotation, shift * inverse_depth]))
-    columns, rows, depth = camera.project(points)  # points times inverse depth: the same pixels
-    return columns.astype(np.float32), rows.astype(np.float32), depth > MIN_DEPTH
+    return RayProjection(camera, rays).at(inverse_depth)
 
 
 def in_bounds(columns: np.ndarray, rows: np.ndarray, shape: Sequence[int]) -> np.ndarray:
