@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -152,6 +153,7 @@ def complete(
     force: bool = False,
     on_stage: Callable[[Stage, bool], None] | None = None,
     on_progress: ProgressCallback | None = None,
+    model_lock: AbstractContextManager[Any] | None = None,
 ) -> Path:
     """Run every stage that is not up to date and return the finished photo.
 
@@ -164,6 +166,7 @@ def complete(
         force: Run every stage, up to date or not.
         on_stage: Called before each stage with whether it is skipped.
         on_progress: Called as tuning and sampling go on.
+        model_lock: Held while a stage runs the base model.
 
     Raises:
         RealFillError: The inputs, the parameters or the installation do not allow it.
@@ -179,7 +182,8 @@ def complete(
             if on_stage:
                 on_stage(step, skipped)
             if not skipped:
-                run_stage(step.name, album, params, on_progress)
+                with (model_lock if step.uses_model else None) or nullcontext():
+                    run_stage(step.name, album, params, on_progress)
                 with disk_full_as_error(step.name, album.out):
                     write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
     return finished_photo(album)

@@ -34,6 +34,7 @@ from realfill.compositing.warped_reference import (
     warp_and_match_color,
 )
 from realfill.core.failures import skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
 from realfill.geometry.reference_depth import ReferenceDepth, estimate_reference_depths
@@ -288,11 +289,14 @@ def _patch_source(scene: Scene, number: int, settings: PlacementSettings) -> Pat
 
 def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSettings) -> list[WarpedReference]:
     """Warp references, numbered from 1, and keep those that resemble the target around the hole."""
-    warped = []
-    for number, warp in sorted(warps.items()):
+
+    def place(number: int) -> WarpedReference | None:
         path = scene.references[number - 1]
         with skip_failing(f"The placement of {path.name}"):
-            warped.append(warp_and_match_color(scene.region, path, warp, settings.warped))
+            return warp_and_match_color(scene.region, path, warps[number], settings.warped)
+        return None
+
+    warped = map_parallel(place, sorted(warps))
     return filter_by_similarity(warped, settings.warped)
 
 

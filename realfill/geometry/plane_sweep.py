@@ -151,8 +151,8 @@ def _sweep_range(target: TargetView, views: Sequence[SourceView], settings: Plan
     height, width = target.hole.shape
     cost = sparse_point_cost(target.points, (height, width), labels, pixels_per_label, settings.points)  # [L, h, w]
     consistency = PhotoConsistency(target, views, settings.ncc)
-    for plane, label in zip(cost, labels, strict=True):
-        plane += consistency.cost(float(label))
+    for number, label in enumerate(labels):
+        cost[number] += consistency.cost(float(label))
     numbers = _remove_speckles(sgm_labels(cost, settings.p1, settings.p2), settings)  # [h, w]
     depth = cv2.medianBlur((labels[0] + numbers * step).astype(np.float32), settings.median_size)
     return _CoarseDepth(depth, step, pixels_per_label)

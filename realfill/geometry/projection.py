@@ -50,17 +50,18 @@ class RayProjection:
         x, y, depth = (turned + part for turned, part in zip(self._turned, shift, strict=True))
         in_front = depth > MIN_DEPTH
         np.fmax(depth, np.float32(MIN_DEPTH), out=depth)
-        for plane in (x, y):
-            plane /= depth
+        x /= depth
+        y /= depth
         scale: np.ndarray | np.float32 = np.float32(self._camera.focal)
         if self._camera.radial_distortion:
             scale = x * x
             scale += y * y
             scale *= np.float32(self._camera.focal * self._camera.radial_distortion)
             scale += np.float32(self._camera.focal)
-        for plane, center in zip((x, y), self._camera.center, strict=True):
-            plane *= scale
-            plane += np.float32(center)
+        x *= scale
+        y *= scale
+        x += np.float32(self._camera.center[0])
+        y += np.float32(self._camera.center[1])
         return x, y, in_front
 
 

@@ -165,7 +165,7 @@ def _reconstruct_repeatedly(folder: Path, graph: CorrespondenceGraph, settings: 
         candidates = (
             run(f"{name}-{seed}", distortion=distortion, fixed_focal=None, seed=seed) for seed in range(settings.runs)
         )
-        best, confirmations = _most_observed(candidates, graph.priors, settings)
+        best, confirmations = _most_observed(candidates, graph.priors, settings, settings.min_confirmations)
         if best and confirmations >= settings.min_confirmations:
             return best
     candidates = (
@@ -176,20 +176,31 @@ def _reconstruct_repeatedly(folder: Path, graph: CorrespondenceGraph, settings: 
 
 
 def _most_observed(
-    candidates: Iterable[Reconstruction | None], priors: Sequence[IntrinsicsPrior], settings: SfmSettings
+    candidates: Iterable[Reconstruction | None],
+    priors: Sequence[IntrinsicsPrior],
+    settings: SfmSettings,
+    enough: float = np.inf,
 ) -> tuple[Reconstruction | None, int]:
-    """Return the plausible reconstruction with most observations, and how many agree with its focal length."""
-    plausible = [
-        candidate
-        for candidate in (_drop_implausible_cameras(candidate, priors, settings) for candidate in candidates)
-        if candidate is not None
-    ]
+    """Return the plausible reconstruction with most observations, and how many agree with its focal length.
+
+    Once `enough` agree, no other one is made.
+    """
+    plausible: list[Reconstruction] = []
+    for candidate in candidates:
+        kept = _drop_implausible_cameras(candidate, priors, settings)
+        plausible += [kept] if kept is not None else []
+        best, agreeing = _best_of(plausible, settings)
+        if best is not None and agreeing >= enough:
+            break
+    return _best_of(plausible, settings)
+
+
+def _best_of(plausible: Sequence[Reconstruction], settings: SfmSettings) -> tuple[Reconstruction | None, int]:
     if not plausible:
         return None, 0
     best = max(plausible, key=lambda candidate: candidate.observations)
     focal = best.cameras[0].focal
-    agreeing = sum(abs(other.cameras[0].focal / focal - 1) < settings.focal_tolerance for other in plausible)
-    return best, agreeing
+    return best, sum(abs(other.cameras[0].focal / focal - 1) < settings.focal_tolerance for other in plausible)
 
 
 def _drop_implausible_cameras(

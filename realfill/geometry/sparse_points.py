@@ -102,12 +102,11 @@ def sparse_point_cost(
     weight = settings.surface_weight * (settings.surface_floor + (1 - settings.surface_floor) * nearness)  # [H, W]
     place = ((surface - labels[0]) / step).astype(np.float32)  # [H, W], labels
     cost = np.empty((len(labels), height, width), np.float32)
-    for number, plane in enumerate(cost):
-        np.abs(np.float32(number) - place, out=plane)
-        plane *= np.float32(pixels_per_label / settings.surface_scale)
-        plane += 1
-        np.log(plane, out=plane)
-        plane *= weight
+    for number in range(len(labels)):
+        off = np.abs(np.float32(number) - place)  # [H, W], labels
+        off *= np.float32(pixels_per_label / settings.surface_scale)
+        off += 1
+        np.multiply(np.log(off, out=off), weight, out=cost[number])
     numbers = np.arange(len(labels), dtype=np.float32)
     for x, y, depth in points:
         column, row = round(float(x)), round(float(y))
