@@ -13,6 +13,7 @@ from typing import Any
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo, read_document
+from realfill.core.allocation import keep_freed_memory
 from realfill.core.atomic_io import adopt_folder, disk_full_as_error, require_replaceable, write_json
 from realfill.core.fingerprint import LENGTH, code_fingerprint
 from realfill.core.hashing import digest, digest_json
@@ -141,6 +142,7 @@ def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCall
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
     require_replaceable(stage(name).output(album))
+    keep_freed_memory()
     run = import_module(stage(name).module).run
     with disk_full_as_error(name, album.out):
         return run(album, params, on_progress) if stage(name).uses_model else run(album, params)

@@ -70,8 +70,8 @@ class Camera:
         rotation = self.rotation @ other.rotation.T
         return replace(self, rotation=rotation, translation=self.translation - rotation @ other.translation)
 
-    def rays(self, columns: np.ndarray, rows: np.ndarray, iterations: int = 8) -> np.ndarray:
-        """Compute the directions in which pixels see, in the camera's own coordinates.
+    def undistort(self, columns: np.ndarray, rows: np.ndarray, iterations: int = 8) -> tuple[np.ndarray, np.ndarray]:
+        """Compute where the rays of pixels meet the plane at depth 1, in the camera's own coordinates.
 
         Args:
             columns: [...], pixels.
@@ -79,7 +79,7 @@ class Camera:
             iterations: Of the fixed point iteration that inverts the distortion; the default was set by hand.
 
         Returns:
-            [..., 3] float32 with z = 1.
+            X and Y, [...] each, of the pixels' dtype.
         """
         x = (np.asarray(columns) - self.center[0]) / self.focal
         y = (np.asarray(rows) - self.center[1]) / self.focal
@@ -89,6 +89,11 @@ class Camera:
             for _ in range(iterations - 1):
                 factor = 1 + bent / (factor * factor)
             x, y = x / factor, y / factor
+        return x, y
+
+    def rays(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Compute the directions in which pixels see, [..., 3] float32 with z = 1; see `undistort`."""
+        x, y = self.undistort(columns, rows)
         return np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -48,21 +48,54 @@ class RayProjection:
         shift = (np.float32(value) * inverse_depth for value in self._camera.translation)
         # points times inverse depth: the same pixels
         x, y, depth = (turned + part for turned, part in zip(self._turned, shift, strict=True))
-        in_front = depth > MIN_DEPTH
-        np.fmax(depth, np.float32(MIN_DEPTH), out=depth)
-        x /= depth
-        y /= depth
-        scale: np.ndarray | np.float32 = np.float32(self._camera.focal)
-        if self._camera.radial_distortion:
-            scale = x * x
-            scale += y * y
-            scale *= np.float32(self._camera.focal * self._camera.radial_distortion)
-            scale += np.float32(self._camera.focal)
-        x *= scale
-        y *= scale
-        x += np.float32(self._camera.center[0])
-        y += np.float32(self._camera.center[1])
-        return x, y, in_front
+        return _project_points(self._camera, x, y, depth)
+
+
+def _project_points(
+    camera: Camera, x: np.ndarray, y: np.ndarray, depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Project points [H, W] float32 in a camera's own coordinates, in place; see `project`."""
+    in_front = depth > MIN_DEPTH
+    np.fmax(depth, np.float32(MIN_DEPTH), out=depth)
+    x /= depth
+    y /= depth
+    scale: np.ndarray | np.float32 = np.float32(camera.focal)
+    if camera.radial_distortion:
+        scale = x * x
+        scale += y * y
+        scale *= np.float32(camera.focal * camera.radial_distortion)
+        scale += np.float32(camera.focal)
+    x *= scale
+    y *= scale
+    x += np.float32(camera.center[0])
+    y += np.float32(camera.center[1])
+    return x, y, in_front
+
+
+def project_pixels(
+    target: Camera, reference: Camera, columns: np.ndarray, rows: np.ndarray, inverse_depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Project pixels of the target, which need not lie on a grid, into a reference.
+
+    Args:
+        target: The target's camera.
+        reference: The reference's, relative to the target's.
+        columns: [H, W] float32.
+        rows: [H, W] float32.
+        inverse_depth: 1 / depth in the target's view, [H, W] float32.
+
+    Returns:
+        As `project`.
+    """
+    x, y = (plane.astype(np.float32, copy=False) for plane in target.undistort(columns, rows))
+    turned = []
+    for (along_x, along_y, along_z), shift in zip(reference.rotation, reference.translation, strict=True):
+        plane = x * np.float32(along_x)
+        plane += y * np.float32(along_y)
+        plane += inverse_depth * np.float32(shift)
+        plane += np.float32(along_z)
+        turned.append(plane)
+    return _project_points(reference, *turned)
 
 
 def project(

@@ -270,10 +270,10 @@ def _draw(
     shown = (depth > 0) & (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
     place = np.rint(y[shown]).astype(int) * width + np.rint(x[shown]).astype(int)
     values = depth[shown]
-    order = np.argsort(values, kind="stable")  # the nearest is drawn last
     drawn, supported = empty.ravel().copy(), empty.ravel().copy()
-    drawn[place[order]] = values[order]
-    supported[place[order]] = support[shown][order]
+    np.maximum.at(drawn, place, values)  # the nearest
+    nearest = values == drawn[place]
+    supported[place[nearest]] = support[shown][nearest]
     return drawn.reshape(height, width), supported.reshape(height, width)
 
 
