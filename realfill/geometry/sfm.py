@@ -34,8 +34,9 @@ class SfmSettings:
     """How reconstructions are obtained, and when they are accepted.
 
     Attributes:
-        runs: How many reconstructions are compared, which differ in the seed; set by hand.
-        min_confirmations: Of how many runs the focal length has to agree; set by hand.
+        runs: How many reconstructions are compared at most, which differ in the seed; set by hand.
+        min_confirmations: Of how many runs the focal length has to agree; once it does, there are no more. Set by
+            hand.
         focal_tolerance: How far focal lengths that agree may differ, as a share; set by hand.
         fixed_focals: Unknown focal lengths that are tried in turn where they cannot be estimated, as multiples of the
             photo's longer side. Against the single value 1.2 they raised the keypoint recall of tower-bridge, four

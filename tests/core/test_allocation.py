@@ -7,10 +7,12 @@ import numpy as np
 from realfill.core.allocation import keep_freed_memory
 if sys.argv[1:]:
     keep_freed_memory()
-for _ in range(100):
+def compute():
     first = np.ones((384, 512, 3), np.float32)
-    second = first * first
-    third = second + first
+    second = first * first + first
+    return np.dstack([second, first]) > 1
+for _ in range(50):
+    compute()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
