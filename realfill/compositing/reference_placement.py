@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -119,9 +118,8 @@ def place_references(
         ModelError: The matcher's weights are not installed.
         StageError: Structure from motion cannot run.
     """
-    read = (read_rgb(path, region.profile) for path in references)
-    images = chain([region.canvas], read)  # one at a time in memory
-    photos = [shrink_for_matching(image, settings.matching) for image in images]
+    photos = [shrink_for_matching(region.canvas, settings.matching)]
+    photos += [shrink_for_matching(read_rgb(path, region.profile), settings.matching) for path in references]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching)
     reconstruction = reconstruct_scene(matches, priors, settings.geometry)
@@ -186,10 +184,8 @@ def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> lis
     """Estimate the references' depth maps, which serve the pseudo-holes and the hole."""
     if scene.reconstruction is None:
         return []
-    geometry = settings.geometry
-    return estimate_reference_depths(
-        scene.reconstruction, scene.photos, scene.priors, geometry.max_point_error, geometry.reference_depth
-    )
+    max_error, depth = settings.geometry.max_point_error, settings.geometry.reference_depth
+    return estimate_reference_depths(scene.reconstruction, scene.photos, scene.priors, max_error, depth)
 
 
 def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
@@ -296,8 +292,7 @@ def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSe
             return warp_and_match_color(scene.region, path, warps[number], settings.warped)
         return None
 
-    warped = map_parallel(place, sorted(warps))
-    return filter_by_similarity(warped, settings.warped)
+    return filter_by_similarity(map_parallel(place, sorted(warps)), settings.warped)
 
 
 def _compose(region: Region, warped: Sequence[WarpedReference], settings: PlacementSettings) -> Mosaic | None:

@@ -105,19 +105,15 @@ def estimate_reference_depths(
     points = reconstruction.points[reconstruction.errors < max_point_error]
 
     def estimate(number: int) -> ReferenceDepth | None:
-        view = views[number]
-        others = [
-            SourceView(other.gray, other.camera.relative_to(view.camera)) for n, other in views.items() if n != number
-        ]
+        view, rest = views[number], [other for n, other in views.items() if n != number]
+        others = [SourceView(other.gray, other.camera.relative_to(view.camera)) for other in rest]
         with skip_failing(f"The depth of reference {number}"):
             depth = _estimate_depth(view, others, points, settings) if others else None
             return None if depth is None else ReferenceDepth(view.camera, depth, np.zeros_like(depth))
         return None
 
     maps = [depth for depth in map_parallel(estimate, views) if depth is not None]
-    if len(maps) < 2:
-        return []
-    return check_consistency(maps, settings)
+    return check_consistency(maps, settings) if len(maps) > 1 else []
 
 
 def _estimate_depth(
@@ -271,7 +267,7 @@ def _draw(
     place = np.rint(y[shown]).astype(int) * width + np.rint(x[shown]).astype(int)
     values = depth[shown]
     drawn, supported = empty.ravel().copy(), empty.ravel().copy()
-    np.maximum.at(drawn, place, values)  # the nearest
+    np.maximum.at(drawn, place, values)
     nearest = values == drawn[place]
     supported[place[nearest]] = support[shown][nearest]
     return drawn.reshape(height, width), supported.reshape(height, width)
