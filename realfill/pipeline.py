@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -12,6 +13,7 @@ from typing import Any
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo, read_document
+from realfill.core.allocation import keep_freed_memory
 from realfill.core.atomic_io import adopt_folder, disk_full_as_error, require_replaceable, write_json
 from realfill.core.fingerprint import LENGTH, code_fingerprint
 from realfill.core.hashing import digest, digest_json
@@ -140,6 +142,7 @@ def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCall
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
     require_replaceable(stage(name).output(album))
+    keep_freed_memory()
     run = import_module(stage(name).module).run
     with disk_full_as_error(name, album.out):
         return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
@@ -152,6 +155,7 @@ def complete(
     force: bool = False,
     on_stage: Callable[[Stage, bool], None] | None = None,
     on_progress: ProgressCallback | None = None,
+    model_lock: AbstractContextManager[Any] | None = None,
 ) -> Path:
     """Run every stage that is not up to date and return the finished photo.
 
@@ -164,6 +168,7 @@ def complete(
         force: Run every stage, up to date or not.
         on_stage: Called before each stage with whether it is skipped.
         on_progress: Called as tuning and sampling go on.
+        model_lock: Held while a stage runs the base model.
 
     Raises:
         RealFillError: The inputs, the parameters or the installation do not allow it.
@@ -179,7 +184,8 @@ def complete(
             if on_stage:
                 on_stage(step, skipped)
             if not skipped:
-                run_stage(step.name, album, params, on_progress)
+                with (model_lock if step.uses_model else None) or nullcontext():
+                    run_stage(step.name, album, params, on_progress)
                 with disk_full_as_error(step.name, album.out):
                     write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
     return finished_photo(album)

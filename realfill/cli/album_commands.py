@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 from collections.abc import Callable
@@ -15,9 +16,19 @@ import typer
 
 from realfill import pipeline
 from realfill.album.lock import album_lock
+from realfill.cli.album_pool import complete_in_parallel, default_jobs
 from realfill.cli.complete_albums import attempt, complete_album, print_outcomes, refuse_clashes
 from realfill.cli.console import print_line, print_message, print_table, progress_bars
-from realfill.cli.options import AlbumOptions, AlbumPath, AlbumPaths, Assignments, Out, ParamsFile, Profile
+from realfill.cli.options import (
+    AlbumOptions,
+    AlbumPath,
+    AlbumPaths,
+    Assignments,
+    Out,
+    ParamsFile,
+    Profile,
+    album_folder,
+)
 from realfill.pipeline import Stage
 
 
@@ -28,6 +39,12 @@ def complete(
     profile: Profile = None,
     assignments: Assignments = None,
     force: Annotated[bool, typer.Option("--force", help="Also run the stages that are up to date.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Albums at a time. [default: one a core, as far as 3 GB of memory are free for each]"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the outcomes instead.")] = False,
 ) -> None:
     """Complete albums, from the folder to the finished photo. An interrupted run continues where it stopped.
@@ -37,7 +54,16 @@ def complete(
     """
     options = AlbumOptions(out, params_file, profile, assignments)
     refused = refuse_clashes(albums, out)
-    outcomes = [refused.get(path) or complete_album(path, options, force=force) for path in albums]
+    folders = {path: os.path.realpath(album_folder(path)) for path in albums}
+    accepted = list({folders[path]: path for path in albums if path not in refused}.values())
+    jobs = min(jobs or default_jobs(len(accepted)), len(accepted))
+    if jobs > 1:
+        verbose = logging.getLogger("realfill").isEnabledFor(logging.INFO)
+        completed = complete_in_parallel(accepted, options, force=force, verbose=verbose, jobs=jobs)
+    else:
+        completed = [complete_album(path, options, force=force) for path in accepted]
+    by_folder = dict(zip((folders[path] for path in accepted), completed, strict=True))
+    outcomes = [refused.get(path) or by_folder[folders[path]] for path in albums]
     if as_json:
         print_line(json.dumps([outcome.to_json() for outcome in outcomes], indent=2))
     else:

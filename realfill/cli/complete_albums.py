@@ -8,6 +8,7 @@ import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -73,18 +74,27 @@ class AlbumOutcome:
         }
 
 
-def complete_album(path: Path, options: AlbumOptions, *, force: bool) -> AlbumOutcome:
+def complete_album(
+    path: Path,
+    options: AlbumOptions,
+    *,
+    force: bool,
+    show_progress: bool = True,
+    model_lock: AbstractContextManager[Any] | None = None,
+) -> AlbumOutcome:
     """Complete an album, and show its progress on stderr.
 
     Args:
         path: The album's folder, or its name in the library of the working directory.
         options: Where its outputs go and which parameters it gets.
         force: Also run the stages that are up to date.
+        show_progress: Whether to show bars; the stages are named in any case.
+        model_lock: Held while a stage runs the base model.
 
     Returns:
         The outcome. If the album failed, its error has been printed.
     """
-    result, outcome = attempt(path, "complete", lambda: _run_stages(path, options, force=force))
+    result, outcome = attempt(path, "complete", lambda: _run_stages(path, options, force, show_progress, model_lock))
     if result is None:
         return outcome
     photo, page, warnings = result
@@ -156,7 +166,13 @@ def _outcomes_table(outcomes: Sequence[AlbumOutcome]) -> Table:
     return table
 
 
-def _run_stages(path: Path, options: AlbumOptions, *, force: bool) -> tuple[Path, Path, tuple[str, ...]]:
+def _run_stages(
+    path: Path,
+    options: AlbumOptions,
+    force: bool,
+    show_progress: bool,
+    model_lock: AbstractContextManager[Any] | None,
+) -> tuple[Path, Path, tuple[str, ...]]:
     """Complete an album; its photo, its page, and what it is warned of."""
     album, params = options.open(path)
     stages: list[tuple[str, bool]] = []  # name, whether it was skipped
@@ -167,8 +183,10 @@ def _run_stages(path: Path, options: AlbumOptions, *, force: bool) -> tuple[Path
         times.append(time.monotonic())
         err_console.print(Text(f"{album.name}: {stage.name}{' (up to date)' if skipped else ''}", "dim"))
 
-    with progress_bars() as on_progress:
-        photo = pipeline.complete(album, params, force=force, on_stage=on_stage, on_progress=on_progress)
+    with progress_bars() if show_progress else nullcontext() as on_progress:
+        photo = pipeline.complete(
+            album, params, force=force, on_stage=on_stage, on_progress=on_progress, model_lock=model_lock
+        )
     times.append(time.monotonic())
     err_console.print(_timing_table(album.name, stages, times))
     return photo, album.completed / "page" / "index.html", tuple(read_warnings(album))

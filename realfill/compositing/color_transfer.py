@@ -71,9 +71,12 @@ class ColorTransform:
         Returns:
             [H, W, 3] float32 RGB, clipped to 0..1.
         """
-        terms = _quadratic_terms(image.reshape(-1, 3).astype(np.float32))  # [H W, 10]
-        colors = (terms @ self.coefficients.astype(np.float32)).reshape(image.shape)
-        return np.asarray(colors.clip(0, 1), np.float32)
+        image = image.astype(np.float32, copy=False)
+        constant, linear, square, product = np.split(self.coefficients.astype(np.float32), (1, 4, 7))
+        colors = cv2.transform(image, np.vstack([linear, constant]).T)  # [H, W, 3]
+        colors += cv2.transform(image * image, square.T)
+        colors += cv2.transform(image * image[..., [1, 2, 0]], product.T)  # rg, gb, br
+        return np.asarray(colors.clip(0, 1, out=colors))
 
 
 def fit_color_transform(

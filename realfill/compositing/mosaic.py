@@ -6,7 +6,7 @@ leveled and blended in frequency bands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +17,7 @@ from realfill.compositing.reference_labeling import Labeling, LabelingSettings, 
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.geometry.warp import WarpSettings, remap_prefiltered
 from realfill.imaging.ops import Pixels, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
@@ -109,11 +110,10 @@ def _blend(
     """
     size = region.full_size
     full_labels = cv2.resize(labeling.labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    layers = _warp_at_full_size(region, references, labeling, settings)
     unblended = np.zeros((size[1], size[0], 3), np.float32)
-    layers = []
-    for number, colors, valid in _full_size_references(region, references, labeling, settings):
-        unblended[full_labels == number] = colors[full_labels == number]
-        layers.append((number, colors, valid))
+    for number, colors, _ in layers:
+        np.copyto(unblended, colors, where=(full_labels == number)[..., None])
     if len(layers) == 1:
         return unblended
     levels = max(1, int(np.log2(max(size) * settings.seam_width)))
@@ -126,23 +126,27 @@ def _blend(
     )
 
 
-def _full_size_references(
+def _warp_at_full_size(
     region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+) -> list[tuple[int, np.ndarray, np.ndarray]]:
     """Warp the chosen references at full size and match color, sharpness and their seams.
 
-    Yields number, colors [H, W, 3] float32, and bool [H, W] of each: where it shows what the others show.
+    Returns:
+        Number, colors [H, W, 3] float32, and bool [H, W] of each: where it shows what the others show.
     """
     size = region.full_size
     shared = [r.valid & ~outlier for r, outlier in zip(references, labeling.outliers, strict=True)]
     offsets = [np.zeros((1, 1, 3), np.float32)] * len(references)
     with skip_failing("The leveling of the seams"):
         offsets = estimate_seam_offsets([r.colors for r in references], shared, labeling.labels, settings.leveling)
-    for number in np.unique(labeling.labels).tolist():
+
+    def warp(number: int) -> tuple[int, np.ndarray, np.ndarray]:
         reference = references[number]
         columns, rows, defined = reference.warp.maps(*region.grid(full=True))
         image = read_rgb(reference.path, region.profile, np.uint16 if region.profile else np.uint8)
         colors, valid = remap_prefiltered(image, columns, rows, defined, settings.warp)
         colors = reference.band_gains.apply(reference.color_transform.apply(colors))
         inlier = cv2.resize(labeling.outliers[number].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0
-        yield number, colors + cv2.resize(offsets[number], size), valid & inlier
+        return number, colors + cv2.resize(offsets[number], size), valid & inlier
+
+    return map_parallel(warp, np.unique(labeling.labels).tolist())

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from realfill.core.failures import skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.imaging.ops import Pixels
 
 if TYPE_CHECKING:
@@ -112,11 +113,14 @@ def measure_errors(
     judged = np.logical_or.reduce(pseudo_holes)
     hidden = small.enlarge_hole(judged, settings.match_margin)
     truth, wanted = hidden.region.crop(small.region.canvas), hidden.region.crop(judged)
-    errors = {}
-    for name, fill in ways.items():
+
+    def measure(name: str) -> float | None:
         with skip_failing(f"The trial of {name}"):
-            filled = fill(hidden)
+            filled = ways[name](hidden)
             if filled is not None:
                 difference = filled[wanted].astype(np.float32) - truth[wanted]
-                errors[name] = float(np.sqrt((difference**2).mean()))
-    return errors
+                return float(np.sqrt((difference**2).mean()))
+        return None
+
+    measured = dict(zip(ways, map_parallel(measure, ways), strict=True))
+    return {name: error for name, error in measured.items() if error is not None}

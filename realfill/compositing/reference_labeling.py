@@ -90,7 +90,7 @@ def label_references(
     window = np.ones((2 * settings.outlier_margin + 1,) * 2, np.uint8)
     nearby = np.stack([cv2.dilate(values, window) for values in disagreement])  # [K, h, w]
     costs = _costs(references, nearby, settings)
-    labels = aggregate_costs(costs, settings.switch_cost, settings.switch_cost).argmin(axis=-1)
+    labels = aggregate_costs(costs, settings.switch_cost, settings.switch_cost).argmin(axis=0)
     return Labeling(labels, disagreement, nearby >= 1)
 
 
@@ -123,7 +123,7 @@ def photometric_disagreement(
 
 
 def _costs(references: Sequence[WarpedReference], disagreement: np.ndarray, settings: LabelingSettings) -> np.ndarray:
-    """Compute the cost of taking each reference at each pixel, [h, w, K] float32."""
+    """Compute the cost of taking each reference at each pixel, [K, h, w] float32."""
     residuals = [max(r.color_transform.residual, settings.min_residual) for r in references]
     highest_similarity = max(r.similarity for r in references)
     largest_parallax = max(r.warp.parallax for r in references) or 1.0
@@ -138,8 +138,7 @@ def _costs(references: Sequence[WarpedReference], disagreement: np.ndarray, sett
             + settings.hidden_cost * ~r.visible
             + settings.stretch_cost * r.stretch
             for r, residual, outlier in zip(references, residuals, disagreement, strict=True)
-        ],
-        axis=-1,
+        ]
     ).astype(np.float32)
-    costs[~np.stack([r.valid for r in references], axis=-1)] = settings.invalid_cost
+    costs[~np.stack([r.valid for r in references])] = settings.invalid_cost
     return costs

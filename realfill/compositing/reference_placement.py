@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -34,6 +33,7 @@ from realfill.compositing.warped_reference import (
     warp_and_match_color,
 )
 from realfill.core.failures import skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
 from realfill.geometry.reference_depth import ReferenceDepth, estimate_reference_depths
@@ -118,9 +118,8 @@ def place_references(
         ModelError: The matcher's weights are not installed.
         StageError: Structure from motion cannot run.
     """
-    read = (read_rgb(path, region.profile) for path in references)
-    images = chain([region.canvas], read)  # one at a time in memory
-    photos = [shrink_for_matching(image, settings.matching) for image in images]
+    photos = [shrink_for_matching(region.canvas, settings.matching)]
+    photos += [shrink_for_matching(read_rgb(path, region.profile), settings.matching) for path in references]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching)
     reconstruction = reconstruct_scene(matches, priors, settings.geometry)
@@ -185,10 +184,8 @@ def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> lis
     """Estimate the references' depth maps, which serve the pseudo-holes and the hole."""
     if scene.reconstruction is None:
         return []
-    geometry = settings.geometry
-    return estimate_reference_depths(
-        scene.reconstruction, scene.photos, scene.priors, geometry.max_point_error, geometry.reference_depth
-    )
+    max_error, depth = settings.geometry.max_point_error, settings.geometry.reference_depth
+    return estimate_reference_depths(scene.reconstruction, scene.photos, scene.priors, max_error, depth)
 
 
 def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
@@ -288,12 +285,14 @@ def _patch_source(scene: Scene, number: int, settings: PlacementSettings) -> Pat
 
 def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSettings) -> list[WarpedReference]:
     """Warp references, numbered from 1, and keep those that resemble the target around the hole."""
-    warped = []
-    for number, warp in sorted(warps.items()):
+
+    def place(number: int) -> WarpedReference | None:
         path = scene.references[number - 1]
         with skip_failing(f"The placement of {path.name}"):
-            warped.append(warp_and_match_color(scene.region, path, warp, settings.warped))
-    return filter_by_similarity(warped, settings.warped)
+            return warp_and_match_color(scene.region, path, warps[number], settings.warped)
+        return None
+
+    return filter_by_similarity(map_parallel(place, sorted(warps)), settings.warped)
 
 
 def _compose(region: Region, warped: Sequence[WarpedReference], settings: PlacementSettings) -> Mosaic | None:

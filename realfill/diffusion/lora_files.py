@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -21,11 +20,13 @@ from realfill.album.layout import Album
 from realfill.album.store import canvas_path, mask_path, read_inputs
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.hashing import digest, digest_json
-from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.lora_schedule import warmup_factor
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
+
     from realfill.core.params import FinetuneParams, Params
+    from realfill.diffusion.base_model import BaseModel
 
 CHECKPOINT = "tuning.safetensors"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a weight
@@ -103,6 +104,8 @@ def remove_checkpoint(folder: Path) -> None:
 
 def write_adapter(folder: Path, model: BaseModel) -> None:
     """Write the LoRA adapter that a model has, `unet/` and `text_encoder/`, in PEFT's format."""
+    from peft import get_peft_model_state_dict  # takes seconds
+
     for name, part in (("unet", model.unet), ("text_encoder", model.text_encoder)):
         tensors = {key: _to_cpu(value) for key, value in get_peft_model_state_dict(part).items()}
         atomic_write(folder / name / "adapter_model.safetensors", save(tensors))

@@ -71,8 +71,8 @@ class Camera:
         rotation = self.rotation @ other.rotation.T
         return replace(self, rotation=rotation, translation=self.translation - rotation @ other.translation)
 
-    def rays(self, columns: np.ndarray, rows: np.ndarray, iterations: int = 8) -> np.ndarray:
-        """Compute the directions in which pixels see, in the camera's own coordinates.
+    def undistort(self, columns: np.ndarray, rows: np.ndarray, iterations: int = 8) -> tuple[np.ndarray, np.ndarray]:
+        """Compute where the rays of pixels meet the plane at depth 1, in the camera's own coordinates.
 
         Args:
             columns: [...], pixels.
@@ -80,7 +80,7 @@ class Camera:
             iterations: Of the fixed point iteration that inverts the distortion; the default was set by hand.
 
         Returns:
-            [..., 3] float32 with z = 1.
+            X and Y, [...] each, of the pixels' dtype.
         """
         x = (np.asarray(columns) - self.center[0]) / self.focal
         y = (np.asarray(rows) - self.center[1]) / self.focal
@@ -88,7 +88,12 @@ class Camera:
         for _ in range(iterations if any(self.radial_distortion) else 0):
             factor = self.distort(undistorted_x, undistorted_y)
             undistorted_x, undistorted_y = x / factor, y / factor
-        return np.stack([undistorted_x, undistorted_y, np.ones_like(undistorted_x)], axis=-1).astype(np.float32)
+        return undistorted_x, undistorted_y
+
+    def rays(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Compute the directions in which pixels see, [..., 3] float32 with z = 1; see `undistort`."""
+        x, y = self.undistort(columns, rows)
+        return np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Project points onto the picture.

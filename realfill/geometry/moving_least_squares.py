@@ -118,13 +118,18 @@ class _Deformation:
 
         Section 2.2 of the paper, in complex numbers.
         """
-        squared_distance = np.abs(points[:, None] - self.source) ** 2 + self.softness**2
+        center = self.source.mean()  # the sums below are differences of squares
+        points, source = points - center, self.source - center
+        squared_distance = (
+            np.square(points.real[:, None] - source.real) + np.square(points.imag[:, None] - source.imag)
+        ) + self.softness**2
         weight = squared_distance**-self.settings.falloff  # [V, N]
-        weight /= weight.sum(axis=1, keepdims=True)
-        source_mean, target_mean = weight @ self.source, weight @ self.target  # [V]
-        source, target = self.source - source_mean[:, None], self.target - target_mean[:, None]  # [V, N]
-        spread = np.maximum((weight * np.abs(source) ** 2).sum(axis=1), 1e-9)
-        factor = (weight * source.conj() * target).sum(axis=1) / spread  # a: rotation and scale, [V]
+        terms = [np.ones_like(source), source, self.target, np.abs(source) ** 2, source.conj() * self.target]
+        sums = weight @ np.stack(terms, axis=1).view(np.float64)  # [V, 10]: real and imaginary parts
+        total, source_mean, target_mean, square, product = sums.view(np.complex128).T
+        source_mean, target_mean, square, product = (s / total for s in (source_mean, target_mean, square, product))
+        spread = np.maximum(square.real - np.abs(source_mean) ** 2, 1e-9)
+        factor = (product - source_mean.conj() * target_mean) / spread  # a: rotation and scale, [V]
         mapped: np.ndarray = target_mean + factor * (points - source_mean)
         return mapped
 

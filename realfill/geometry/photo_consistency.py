@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from realfill.geometry.camera import Camera
-from realfill.geometry.projection import in_bounds, project
+from realfill.geometry.projection import RayProjection, in_bounds
 from realfill.imaging.ncc import NccPatches, NccSettings
 
 
@@ -56,13 +56,8 @@ class TargetView:
         return TargetView(gray, hole > 0, rays, np.column_stack([places, self.points[:, 2]]))
 
 
-def photo_consistency_cost(
-    target: TargetView,
-    views: Sequence[SourceView],
-    inverse_depth: np.ndarray | float,
-    settings: NccSettings = NccSettings(),
-) -> np.ndarray:
-    """Compute how badly the views agree at a depth.
+class PhotoConsistency:
+    """How badly views agree with the target and with each other, for many depths.
 
     Outside the hole each view is compared with the target, in the hole and at its rim each view with each other one.
     The better half of the comparisons counts: at the true depth some views are occluded, at a wrong one few agree.
@@ -70,43 +65,57 @@ def photo_consistency_cost(
     Args:
         target: The part of the target.
         views: At least one; a single one says nothing in the hole.
-        inverse_depth: 1 / depth, [H, W] float32 or one value for all.
         settings: Of the comparison.
-
-    Returns:
-        [H, W] float32, 0 to about 1.
     """
-    warped = [_warp_patches(view, target.rays, inverse_depth, settings) for view in views]
-    known = NccPatches.of(target.gray, settings=settings)
-    with_target = _mean_of_better_half([patches.distance(known) for patches in warped])
-    if not target.hole.any():
-        return with_target
-    pairs = [a.distance(b) for a, b in itertools.combinations(warped, 2)]
-    among_views = _mean_of_better_half(pairs) if pairs else np.ones_like(with_target)
-    window = np.ones((settings.window, settings.window), np.uint8)
-    outside = cv2.erode((~target.hole).astype(np.uint8), window) > 0  # no pixel of the hole in the window
-    cost: np.ndarray = np.where(outside, with_target, among_views)
-    return cost
 
+    def __init__(
+        self, target: TargetView, views: Sequence[SourceView], settings: NccSettings = NccSettings()
+    ) -> None:
+        self._settings = settings
+        self._views = [(view.gray, RayProjection(view.camera, target.rays)) for view in views]
+        self._target = NccPatches.of(target.gray, settings=settings)
+        window = np.ones((settings.window, settings.window), np.uint8)
+        unknown = cv2.dilate(target.hole.astype(np.uint8), window)  # a pixel of the hole in the window
+        left, top, width, height = cv2.boundingRect(cv2.dilate(unknown, window))
+        self._box = np.s_[top : top + height, left : left + width]
+        self._unknown = unknown[self._box] > 0
 
-def _warp_patches(
-    view: SourceView, rays: np.ndarray, inverse_depth: np.ndarray | float, settings: NccSettings
-) -> NccPatches:
-    columns, rows, in_front = project(view.camera, rays, inverse_depth)
-    gray = cv2.remap(view.gray, columns, rows, cv2.INTER_LINEAR)
-    return NccPatches.of(gray, in_front & in_bounds(columns, rows, view.gray.shape), settings)
+    def cost(self, inverse_depth: np.ndarray | float) -> np.ndarray:
+        """Compute the cost of a depth.
+
+        Args:
+            inverse_depth: 1 / depth, [H, W] float32 or one value for all.
+
+        Returns:
+            [H, W] float32, 0 to about 1.
+        """
+        warped = [self._warp(gray, projection, inverse_depth) for gray, projection in self._views]
+        cost = _mean_of_better_half([patches.distance(self._target) for patches in warped])
+        if self._unknown.any():
+            cropped = [patches.crop(self._box) for patches in warped]
+            pairs = [a.distance(b) for a, b in itertools.combinations(cropped, 2)]
+            among_views = _mean_of_better_half(pairs) if pairs else np.ones_like(cost[self._box])
+            np.copyto(cost[self._box], among_views, where=self._unknown)
+        return cost
+
+    def _warp(self, gray: np.ndarray, projection: RayProjection, inverse_depth: np.ndarray | float) -> NccPatches:
+        columns, rows, in_front = projection.at(inverse_depth)
+        valid = in_bounds(columns, rows, gray.shape)
+        valid &= in_front
+        return NccPatches.of(cv2.remap(gray, columns, rows, cv2.INTER_LINEAR), valid, self._settings)
 
 
 def _mean_of_better_half(costs: Sequence[np.ndarray]) -> np.ndarray:
     """Average the lower half of N costs at every pixel, [H, W] float32."""
-    rest, better = list(costs), list[np.ndarray]()
-    while len(better) < (len(costs) + 1) // 2:  # a selection sort by whole planes: np.sort along them is far slower
+    rest, count = list(costs), (len(costs) + 1) // 2
+    total = np.zeros_like(costs[0])
+    for _ in range(count):  # a selection sort by whole planes: np.sort along them is far slower
         least = rest.pop()
         for number, plane in enumerate(rest):
             rest[number], least = np.maximum(plane, least), np.minimum(plane, least)
-        better.append(least)
-    mean: np.ndarray = np.mean(better, axis=0)
-    return mean
+        total += least
+    total /= np.float32(count)
+    return total
 
 
 def _shrink(plane: np.ndarray, scale: float) -> np.ndarray:

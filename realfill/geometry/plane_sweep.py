@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from realfill.geometry.photo_consistency import SourceView, TargetView, photo_consistency_cost
+from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView
 from realfill.geometry.projection import in_bounds, project
 from realfill.geometry.sgm import sgm_labels
 from realfill.geometry.sparse_points import SparsePointSettings, drop_inconsistent_points, sparse_point_cost
@@ -148,10 +148,11 @@ def _sweep_range(target: TargetView, views: Sequence[SourceView], settings: Plan
     count = int(np.clip(displacement, settings.min_labels, settings.max_labels))
     labels = np.linspace(farthest, nearest, count)
     step, pixels_per_label = float(labels[1] - labels[0]), displacement / count
-    cost = np.stack(
-        [photo_consistency_cost(target, views, label, settings.ncc) for label in labels], axis=-1
-    )  # [h, w, L]
-    cost += sparse_point_cost(target.points, cost.shape[:2], labels, pixels_per_label, settings.points)
+    height, width = target.hole.shape
+    cost = sparse_point_cost(target.points, (height, width), labels, pixels_per_label, settings.points)  # [L, h, w]
+    consistency = PhotoConsistency(target, views, settings.ncc)
+    for number, label in enumerate(labels):
+        cost[number] += consistency.cost(float(label))
     numbers = _remove_speckles(sgm_labels(cost, settings.p1, settings.p2), settings)  # [h, w]
     depth = cv2.medianBlur((labels[0] + numbers * step).astype(np.float32), settings.median_size)
     return _CoarseDepth(depth, step, pixels_per_label)
@@ -201,14 +202,11 @@ def _refine(
     """
     base = cv2.GaussianBlur(depth, (0, 0), settings.refine_blur) if settings.refine_blur else depth
     offsets = np.linspace(-reach, reach, settings.refine_labels)  # pixels
-    cost = np.stack(
-        [
-            photo_consistency_cost(target, views, np.maximum(base + np.float32(offset * pixel), 0), settings.ncc)
-            + np.float32(settings.refine_bias * abs(offset) / reach)
-            for offset in offsets
-        ],
-        axis=-1,
-    )  # [H, W, L]
+    consistency = PhotoConsistency(target, views, settings.ncc)
+    cost = np.empty((len(offsets), *base.shape), np.float32)  # [L, H, W]
+    for plane, offset in zip(cost, offsets, strict=True):
+        bias = np.float32(settings.refine_bias * abs(offset) / reach)
+        np.add(consistency.cost(np.maximum(base + np.float32(offset * pixel), 0)), bias, out=plane)
     numbers = sgm_labels(cost, settings.p1, settings.p2)
     step = offsets[1] - offsets[0]
     refined: np.ndarray = np.maximum(base + ((numbers * step - reach) * pixel).astype(np.float32), 0)

@@ -29,6 +29,72 @@ class VisibilitySettings:
     max_extent: float = 8.0
 
 
+class RayProjection:
+    """Projection of a target's pixels into a reference, for many inverse depths.
+
+    Args:
+        camera: Of the reference, relative to the target's camera.
+        rays: Directions of the target's pixels, [H, W, 3] float32 with z = 1.
+    """
+
+    def __init__(self, camera: Camera, rays: np.ndarray) -> None:
+        self._camera = camera
+        self._turned = cv2.split(cv2.transform(rays, camera.rotation))  # [H, W] float32 each
+
+    def at(self, inverse_depth: np.ndarray | float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Project the pixels at an inverse depth; see `project`."""
+        if isinstance(inverse_depth, np.ndarray):
+            inverse_depth = inverse_depth.astype(np.float32, copy=False)
+        shift = (np.float32(value) * inverse_depth for value in self._camera.translation)
+        # points times inverse depth: the same pixels
+        x, y, depth = (turned + part for turned, part in zip(self._turned, shift, strict=True))
+        return _project_points(self._camera, x, y, depth)
+
+
+def _project_points(
+    camera: Camera, x: np.ndarray, y: np.ndarray, depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Project points [H, W] float32 in a camera's own coordinates, in place; see `project`."""
+    in_front = depth > MIN_DEPTH
+    np.fmax(depth, np.float32(MIN_DEPTH), out=depth)
+    x /= depth
+    y /= depth
+    scale: np.ndarray | np.float32 = np.float32(camera.focal)
+    if any(camera.radial_distortion):
+        scale = camera.distort(x, y) * scale
+    x *= scale
+    y *= scale
+    x += np.float32(camera.center[0])
+    y += np.float32(camera.center[1])
+    return x, y, in_front
+
+
+def project_pixels(
+    target: Camera, reference: Camera, columns: np.ndarray, rows: np.ndarray, inverse_depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Project pixels of the target, which need not lie on a grid, into a reference.
+
+    Args:
+        target: The target's camera.
+        reference: The reference's, relative to the target's.
+        columns: [H, W] float32.
+        rows: [H, W] float32.
+        inverse_depth: 1 / depth in the target's view, [H, W] float32.
+
+    Returns:
+        As `project`.
+    """
+    x, y = (plane.astype(np.float32, copy=False) for plane in target.undistort(columns, rows))
+    turned = []
+    for (along_x, along_y, along_z), shift in zip(reference.rotation, reference.translation, strict=True):
+        plane = x * np.float32(along_x)
+        plane += y * np.float32(along_y)
+        plane += inverse_depth * np.float32(shift)
+        plane += np.float32(along_z)
+        turned.append(plane)
+    return _project_points(reference, *turned)
+
+
 def project(
     camera: Camera, rays: np.ndarray, inverse_depth: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,13 +108,7 @@ def project(
     Returns:
         Columns and rows in the reference, [H, W] float32, and whether the point lies before its camera, bool [H, W].
     """
-    shift = camera.translation[:, None]
-    if isinstance(inverse_depth, np.ndarray):
-        points = cv2.transform(np.dstack([rays, inverse_depth]), np.hstack([camera.rotation, shift]))
-    else:
-        points = cv2.transform(rays, np.hstack([camera.rotation, shift * inverse_depth]))
-    columns, rows, depth = camera.project(points)  # points times inverse depth: the same pixels
-    return columns.astype(np.float32), rows.astype(np.float32), depth > MIN_DEPTH
+    return RayProjection(camera, rays).at(inverse_depth)
 
 
 def in_bounds(columns: np.ndarray, rows: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from realfill.core.failures import NumericalError, require_finite, skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
@@ -102,18 +103,17 @@ def estimate_reference_depths(
             gray = to_gray(shrink_to(photos[number], settings.side))
             views[number] = SourceView(gray, camera.rescale(gray.shape[1] / priors[number].width))
     points = reconstruction.points[reconstruction.errors < max_point_error]
-    maps = []
-    for number, view in views.items():
-        others = [
-            SourceView(other.gray, other.camera.relative_to(view.camera)) for n, other in views.items() if n != number
-        ]
+
+    def estimate(number: int) -> ReferenceDepth | None:
+        view, rest = views[number], [other for n, other in views.items() if n != number]
+        others = [SourceView(other.gray, other.camera.relative_to(view.camera)) for other in rest]
         with skip_failing(f"The depth of reference {number}"):
             depth = _estimate_depth(view, others, points, settings) if others else None
-            if depth is not None:
-                maps.append(ReferenceDepth(view.camera, depth, np.zeros_like(depth)))
-    if len(maps) < 2:
-        return []
-    return check_consistency(maps, settings)
+            return None if depth is None else ReferenceDepth(view.camera, depth, np.zeros_like(depth))
+        return None
+
+    maps = [depth for depth in map_parallel(estimate, views) if depth is not None]
+    return check_consistency(maps, settings) if len(maps) > 1 else []
 
 
 def _estimate_depth(
@@ -266,10 +266,10 @@ def _draw(
     shown = (depth > 0) & (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
     place = np.rint(y[shown]).astype(int) * width + np.rint(x[shown]).astype(int)
     values = depth[shown]
-    order = np.argsort(values, kind="stable")  # the nearest is drawn last
     drawn, supported = empty.ravel().copy(), empty.ravel().copy()
-    drawn[place[order]] = values[order]
-    supported[place[order]] = support[shown][order]
+    np.maximum.at(drawn, place, values)
+    nearest = values == drawn[place]
+    supported[place[nearest]] = support[shown][nearest]
     return drawn.reshape(height, width), supported.reshape(height, width)
 
 

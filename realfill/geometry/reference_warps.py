@@ -17,7 +17,7 @@ from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth, refine_inverse_depth
-from realfill.geometry.projection import VisibilitySettings, compute_visibility, project
+from realfill.geometry.projection import VisibilitySettings, compute_visibility, project_pixels
 from realfill.geometry.reconstruction import Reconstruction
 from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings, merge_reference_depths
 from realfill.geometry.sfm import SfmSettings, reconstruct
@@ -195,7 +195,7 @@ class _DepthMap:
         """Map the region's pixels, at any scale, into the reference; see `Warp.maps`."""
         height, width = columns.shape
         inverse_depth = cv2.resize(self.inverse_depth, (width, height), interpolation=cv2.INTER_LINEAR)
-        return project(self.reference, self.target.rays(columns, rows), inverse_depth)
+        return project_pixels(self.target, self.reference, columns, rows, inverse_depth)
 
 
 def _homography_warps(

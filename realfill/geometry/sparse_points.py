@@ -93,22 +93,28 @@ def sparse_point_cost(
         settings: Weights.
 
     Returns:
-        [H, W, L] float32.
+        [L, H, W] float32.
     """
     height, width = shape
     surface, distance = _interpolate_surface(points, height, width, labels, settings)
-    numbers = np.arange(len(labels), dtype=np.float32)
     step = labels[1] - labels[0]
     nearness = np.exp(-distance / (settings.surface_reach * max(height, width)))
     weight = settings.surface_weight * (settings.surface_floor + (1 - settings.surface_floor) * nearness)  # [H, W]
-    off = np.abs(numbers - ((surface - labels[0]) / step).astype(np.float32)[..., None])  # [H, W, L] float32, labels
-    cost = weight[..., None] * np.log1p(off * np.float32(pixels_per_label / settings.surface_scale))
+    place = ((surface - labels[0]) / step).astype(np.float32)  # [H, W], labels
+    cost = np.empty((len(labels), height, width), np.float32)
+    for number in range(len(labels)):
+        off = np.abs(np.float32(number) - place)  # [H, W], labels
+        off *= np.float32(pixels_per_label / settings.surface_scale)
+        off += 1
+        np.multiply(np.log(off, out=off), weight, out=cost[number])
+    numbers = np.arange(len(labels), dtype=np.float32)
     for x, y, depth in points:
         column, row = round(float(x)), round(float(y))
         if 0 <= column < width and 0 <= row < height:
             labels_off = np.abs(numbers - (depth - labels[0]) / step)
             penalty = settings.anchor_weight * np.minimum(labels_off / settings.anchor_labels, 1)
-            cost[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] += penalty
+            near = np.s_[:, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+            cost[near] += penalty[:, None, None]
     return cost
 
 

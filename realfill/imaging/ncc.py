@@ -27,19 +27,19 @@ class NccSettings:
 
 @dataclass(frozen=True)
 class NccPatches:
-    """A picture with the mean and variance of the window around every pixel, computed once for many comparisons.
+    """A picture with mean and deviation of the window around every pixel, computed once for many comparisons.
 
     Attributes:
         gray: [H, W] float32, 0 to 1.
         mean: [H, W] float32.
-        variance: [H, W] float32, the noise included.
+        deviation: Standard deviation, the noise included, [H, W] float32.
         valid: Where the picture shows anything, bool [H, W]; None: everywhere.
         settings: Window and noise.
     """
 
     gray: np.ndarray
     mean: np.ndarray
-    variance: np.ndarray
+    deviation: np.ndarray
     valid: np.ndarray | None = None
     settings: NccSettings = NccSettings()
 
@@ -47,18 +47,29 @@ class NccPatches:
     def of(
         cls, gray: np.ndarray, valid: np.ndarray | None = None, settings: NccSettings = NccSettings()
     ) -> NccPatches:
-        """Compute mean and variance of a picture [H, W] float32."""
+        """Compute mean and deviation of a picture [H, W] float32."""
         mean = _box_filter(gray, settings.window)
-        variance = np.maximum(_box_filter(gray * gray, settings.window) - mean * mean, 0) + settings.noise_variance
-        return cls(gray, mean, variance, valid, settings)
+        variance = _box_filter(gray * gray, settings.window)
+        variance -= mean * mean
+        np.maximum(variance, 0, out=variance)
+        variance += settings.noise_variance
+        return cls(gray, mean, np.sqrt(variance, out=variance), valid, settings)
+
+    def crop(self, box: tuple[slice, slice]) -> NccPatches:
+        """Return the same for a part of the picture; its windows still reach beyond it, except in comparisons."""
+        valid = None if self.valid is None else self.valid[box]
+        return NccPatches(self.gray[box], self.mean[box], self.deviation[box], valid, self.settings)
 
     def distance(self, other: NccPatches) -> np.ndarray:
         """Compute 1 - NCC, at most 1, [H, W] float32; `invalid_cost` where either picture shows nothing."""
-        covariance = _box_filter(self.gray * other.gray, self.settings.window) - self.mean * other.mean
-        cost: np.ndarray = np.minimum(1 - covariance / np.sqrt(self.variance * other.variance), 1)
+        cost = _box_filter(self.gray * other.gray, self.settings.window)
+        cost -= self.mean * other.mean  # the covariance
+        cost /= self.deviation * other.deviation
+        np.subtract(1, cost, out=cost)
+        np.minimum(cost, 1, out=cost)
         for valid in (self.valid, other.valid):
             if valid is not None:
-                cost[~valid] = self.settings.invalid_cost
+                np.putmask(cost, ~valid, np.float32(self.settings.invalid_cost))
         return cost
 
 

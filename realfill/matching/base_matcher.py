@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -53,6 +55,20 @@ class Keypoints:
     points: torch.Tensor
     descriptors: torch.Tensor
     size: tuple[int, int]
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Give every operation of PyTorch one thread inside the block, where photos have a thread each.
+
+    The results do not depend on the number of cores then.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def to_network_input(image: np.ndarray) -> torch.Tensor:

@@ -49,9 +49,41 @@ class SiftMatcher(Matcher[Keypoints]):
         """See `Matcher.match`."""
         if min(len(features0.points), len(features1.points)) < 2:
             return Matches.empty()
-        distances = torch.cdist(features0.descriptors, features1.descriptors)  # [N0, N1]
-        nearest, indices = distances.topk(2, dim=1, largest=False)  # [N0, 2]
-        ratio = nearest[:, 0] / nearest[:, 1].clamp(min=1e-6)
-        mutual = distances.argmin(dim=0)[indices[:, 0]] == torch.arange(len(indices))
-        kept = mutual & (ratio < self._settings.max_ratio)
-        return to_matches(features0.points[kept], features1.points[indices[kept, 0]], 1 - ratio[kept])
+        nearest, distances, least = _find_nearest(features0.descriptors, features1.descriptors)
+        ratio = np.sqrt(distances[:, 0] / distances[:, 1].clip(1e-12))
+        kept = np.flatnonzero((distances[:, 0] == least[nearest]) & (ratio < self._settings.max_ratio))
+        _, first = np.unique(nearest[kept], return_index=True)  # one of several at the same distance
+        kept = np.sort(kept[first])
+        return to_matches(features0.points[kept], features1.points[nearest[kept]], torch.from_numpy(1 - ratio[kept]))
+
+
+def _find_nearest(
+    descriptors0: torch.Tensor, descriptors1: torch.Tensor, block: int = 256
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the nearest descriptors of two photos by products of matrices.
+
+    OpenCV's descriptors are whole numbers up to 255, so that their squared distances are exact.
+
+    Args:
+        descriptors0: float32 [N0, 128].
+        descriptors1: float32 [N1, 128] with N1 >= 2.
+        block: How many of the first photo are compared at once; this bounds the memory.
+
+    Returns:
+        The nearest of the second photo for each of the first, [N0]; the squared distances of the nearest two, float32
+        [N0, 2]; and the least squared distance of each of the second photo, float32 [N1].
+    """
+    squares0, squares1 = ((values**2).sum(dim=1, keepdim=True) for values in (descriptors0, descriptors1))
+    left = torch.cat([descriptors0, squares0, torch.ones_like(squares0)], dim=1)  # [N0, 130]
+    right = torch.cat([-2 * descriptors1, torch.ones_like(squares1), squares1], dim=1).T  # [130, N1]
+    nearest, distances, least = [], [], np.full(len(descriptors1), np.inf, np.float32)
+    for rows in left.split(block):
+        table = (rows @ right).numpy()  # [block, N1]; numpy's minima are faster than torch's
+        least = np.minimum(least, table.min(axis=0))
+        closest = table.argmin(axis=1)
+        order = np.arange(len(table))
+        values = table[order, closest]
+        table[order, closest] = np.inf
+        nearest.append(closest)
+        distances.append(np.stack([values, table.min(axis=1)], axis=1))
+    return np.concatenate(nearest), np.concatenate(distances), least

@@ -20,15 +20,15 @@ from realfill.core.errors import ModelError
 from realfill.core.fingerprint import code_fingerprint, library_versions
 from realfill.core.hashing import digest
 from realfill.core.progress import ProgressCallback, ProgressUpdate
-from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.guide import Guide, read_guide
-from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import convert_rgb
 from realfill.photo_io.working_files import read_png, write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
+    from realfill.diffusion.base_model import BaseModel
+    from realfill.diffusion.inpainting_sampler import SampledImages
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     """
     if params.blend.generate == "never":
         return _write_photographed(album)
+    from realfill.diffusion.base_model import load_base_model  # takes seconds
+
     model = load_base_model(params.base)
     guide = read_guide(album, model.resolution, params.sample.strength)
     adapter = _read_adapter_folder(album)
@@ -118,6 +120,8 @@ def _sample_kinds(
 
     Guided candidates are sampled only if `align` is certain of something.
     """
+    from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
+
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0

@@ -61,7 +61,7 @@ def test_of_many_albums_each_is_told_whatever_becomes_of_the_others(
         return complete_pipeline(album, *arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "complete", fail)
-    result = complete(tmp_path / "nowhere", broken, good, *settings)
+    result = complete(tmp_path / "nowhere", broken, good, "--jobs", "1", *settings)
     assert result.exit_code == 1
     photo = good / "completed" / "motorcycle.png"
     assert photo.is_file()
@@ -72,7 +72,7 @@ def test_of_many_albums_each_is_told_whatever_becomes_of_the_others(
     assert "There is no such folder" in rows[0][3]
     assert "unexpected failed (ZeroDivisionError: a mistake in the code)" in rows[1][3]
     assert rows[2][3] == str(photo)
-    result = complete(tmp_path / "nowhere", good, "--json", *settings)
+    result = complete(tmp_path / "nowhere", good, "--json", "--jobs", "1", *settings)
     assert result.exit_code == 1
     failed, completed = json.loads(result.stdout)
     assert (failed["album"], failed["outcome"], failed["error"]) == ("nowhere", "failed", "AlbumError")
@@ -88,7 +88,7 @@ def test_albums_of_one_name_do_not_overwrite_each_other(
     twin = Path(shutil.copytree(album_folder, tmp_path / "elsewhere" / album_folder.name))
     other = Path(shutil.copytree(album_folder, tmp_path / "other"))
     out = tmp_path / "out"
-    result = complete(album_folder, other, twin, "--out", out, "--json", *settings)
+    result = complete(album_folder, other, twin, "--out", out, "--json", "--jobs", "1", *settings)
     assert result.exit_code == 1
     outcomes = json.loads(result.stdout)
     assert [(row["folder"], row["outcome"]) for row in outcomes] == [

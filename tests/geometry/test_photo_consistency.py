@@ -3,7 +3,7 @@ import numpy as np
 import skimage.data
 
 from realfill.geometry.camera import Camera
-from realfill.geometry.photo_consistency import SourceView, TargetView, photo_consistency_cost
+from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView
 
 PAINT = cv2.resize(skimage.data.gravel(), (600, 400)).astype(np.float32) / 255
 COLUMNS, ROWS = np.meshgrid(np.arange(160, dtype=np.float32), np.arange(120, dtype=np.float32))
@@ -28,7 +28,7 @@ def target() -> TargetView:
 
 def test_views_agree_at_the_true_depth_inside_the_hole_and_outside() -> None:
     views = [view(0.5), view(-0.5)]
-    right, wrong = (photo_consistency_cost(target(), views, depth) for depth in (0.2, 0.4))
+    right, wrong = (PhotoConsistency(target(), views).cost(depth) for depth in (0.2, 0.4))
     inner = np.zeros_like(HOLE)
     inner[20:100, 30:130] = True  # both views show it
     assert np.percentile(right[inner & HOLE], 90) < 0.2
@@ -41,18 +41,18 @@ def test_a_depth_map_says_the_same_as_its_one_depth() -> None:
     views = [view(0.5), view(-0.5)]
     depth = np.full(HOLE.shape, 0.3, np.float32)
     np.testing.assert_array_equal(
-        photo_consistency_cost(target(), views, depth), photo_consistency_cost(target(), views, 0.3)
+        PhotoConsistency(target(), views).cost(depth), PhotoConsistency(target(), views).cost(0.3)
     )
 
 
 def test_a_single_view_says_nothing_in_the_hole() -> None:
     for depth in (0.2, 0.4):
-        assert (photo_consistency_cost(target(), [view(0.5)], depth)[HOLE] == 1).all()
+        assert (PhotoConsistency(target(), [view(0.5)]).cost(depth)[HOLE] == 1).all()
 
 
 def test_one_view_that_is_occluded_does_not_matter() -> None:
     covered = SourceView(np.full((120, 160), 0.5, np.float32), view(0.3).camera)
-    cost = photo_consistency_cost(target(), [view(0.5), view(-0.5), covered], 0.2)
+    cost = PhotoConsistency(target(), [view(0.5), view(-0.5), covered]).cost(0.2)
     assert np.median(cost[20:100, 30:130]) < 0.1
 
 

@@ -177,6 +177,20 @@ def test_cameras_that_are_no_numbers_are_not_accepted(
     assert set(tmp_path.iterdir()) == before
 
 
+def test_runs_end_once_enough_of_them_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
+    cameras = cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0))
+    scene = Reconstruction(dict(enumerate(cameras)), POINTS, np.zeros(len(POINTS)), np.full(len(POINTS), 3))
+    CorrespondenceGraph([prior] * 3, {}, {}).write(tmp_path)
+    (tmp_path / "settings.json").write_text(json.dumps(asdict(SfmSettings())))
+    for results, count in (([scene, scene], 2), ([None, scene, scene], 3)):
+        remaining = iter(results)
+        monkeypatch.setattr(sfm, "run_mapper", lambda *_, remaining=remaining, **__: next(remaining))
+        sfm.main(tmp_path)
+        assert len(results) == count
+        assert next(remaining, None) is None
+
+
 def test_settings_reach_the_process() -> None:
     prior = IntrinsicsPrior(640, 480, (320, 240), focal=500.0)
     matches = project_points(cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0)))

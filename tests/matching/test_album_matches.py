@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -29,10 +31,12 @@ def mask() -> np.ndarray:
     return mask
 
 
-def match(references: list[np.ndarray], mask: np.ndarray, max_references: int) -> dict[tuple[int, int], Matches]:
+def match(
+    references: list[np.ndarray], mask: np.ndarray, max_references: int, settings: AlbumMatchSettings = SETTINGS
+) -> dict[tuple[int, int], Matches]:
     photos = [view(CORNERS[0]), *references]
-    small = [shrink_for_matching(photo, SETTINGS) for photo in photos]
-    return match_album(small, [max(photo.shape[:2]) for photo in photos], mask, max_references, SETTINGS)
+    small = [shrink_for_matching(photo, settings) for photo in photos]
+    return match_album(small, [max(photo.shape[:2]) for photo in photos], mask, max_references, settings)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,24 @@ def test_nothing_in_the_targets_hole_is_matched(matches: dict[tuple[int, int], M
         columns, rows = np.rint(matches[0, number].points0).astype(int).T
         assert not mask[rows, columns].any()
     assert len(matches[1, 2]) > len(matches[0, 2])  # the references have no hole
+
+
+def test_references_that_share_enough_by_sift_are_not_matched_by_aliked(
+    matches: dict[tuple[int, int], Matches], mask: np.ndarray
+) -> None:
+    few = match([view(CORNERS[1]), view(CORNERS[2])], mask, 2, replace(SETTINGS, enough_sift=50))
+    assert 50 < len(few[1, 2]) < len(matches[1, 2])
+    assert len(few[0, 1]) == len(matches[0, 1])
+
+
+def test_equal_photos_give_equal_matches_whatever_the_threads(
+    matches: dict[tuple[int, int], Matches], mask: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    again = match([view(CORNERS[1]), view(CORNERS[2])], mask, 2)
+    assert again.keys() == matches.keys()
+    for pair, expected in matches.items():
+        assert again[pair].points1.tobytes() == expected.points1.tobytes()
 
 
 def test_the_references_that_share_most_are_kept(mask: np.ndarray) -> None:

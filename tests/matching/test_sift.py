@@ -35,3 +35,18 @@ def test_less_contrast_gives_more_keypoints_up_to_the_limit() -> None:
     count = len(SiftMatcher().extract_features(photo).points)
     assert len(SiftMatcher(SiftSettings(contrast_threshold=0.01)).extract_features(photo).points) > count
     assert len(SiftMatcher(SiftSettings(max_keypoints=100)).extract_features(photo).points) <= 101
+
+
+def test_matches_are_those_of_all_distances() -> None:
+    values = np.random.default_rng(0).integers(0, 60, (700, 128)).astype(np.float32)
+    photo0, photo1 = values, np.concatenate([values[300:] + 1, values[:100]])[::-1].copy()
+    distances = np.linalg.norm(photo0[:, None] - photo1, axis=-1)  # [700, 500]
+    nearest, second = distances.argmin(axis=1), np.sort(distances, axis=1)[:, 1]
+    mutual = distances.argmin(axis=0)[nearest] == np.arange(len(photo0))
+    kept = mutual & (distances.min(axis=1) < 0.8 * second)
+    grid = torch.arange(1400, dtype=torch.float32).reshape(-1, 2)
+    keypoints0, keypoints1 = (Keypoints(grid[: len(v)], torch.from_numpy(v), (9, 9)) for v in (photo0, photo1))
+    matches = SiftMatcher().match(keypoints0, keypoints1)
+    assert len(matches) > 400
+    np.testing.assert_array_equal(matches.points0, grid[: len(photo0)][kept])
+    np.testing.assert_array_equal(matches.points1, grid[nearest[kept]])
