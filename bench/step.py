@@ -66,7 +66,7 @@ def encode_as_in_a_plain_step(model: BaseModel, crops: list[np.ndarray], masks: 
     model.encode(images)
     model.encode(mask_image(images, np.stack(masks)))
     if len(crops) > 2:
-        model.encode_prompts(["a photo of sks"] * (len(crops) - 2)).sum().backward()
+        model.encode_prompts(["a photo of sks"] * (len(crops) - 2))["prompt"].sum().backward()
 
 
 if __name__ == "__main__":

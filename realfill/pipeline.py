@@ -230,6 +230,6 @@ def _model_digest(params: Params) -> str | None:
     """Digest of the base model; None where nothing is generated: it need not be on this machine then."""
     if params.blend.generate == "never":
         return None
-    from realfill.diffusion.model_registry import locate_model, model_digest
+    from realfill.diffusion.model_files import locate_model, model_digest
 
     return model_digest(locate_model(params.base.model))

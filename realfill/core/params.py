@@ -27,7 +27,9 @@ class BaseParams(Section):
         "pocket", description="Name of a registered base model, or absolute path of a diffusers folder."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA if available.")
-    precision: Literal["auto", "no", "bf16"] = Field("auto", description="auto: bf16 on CUDA, fp32 on CPU.")
+    precision: Literal["auto", "no", "bf16", "nf4"] = Field(
+        "auto", description="auto: bf16 on CUDA, fp32 on CPU; nf4: the denoiser's weights in 4 bits."
+    )
 
 
 class ValidateParams(Section):
@@ -101,8 +103,13 @@ class SampleParams(Section):
         description="Share of the denoising steps that guided candidates run, as in image-to-image.",
     )
     steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
-    scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Noise scheduler.")
-    guidance: float = Field(1.0, ge=1.0, le=20.0, description="Classifier-free guidance; 1 = none, as in the paper.")
+    scheduler: Literal["dpmsolver++", "unipc", "ddpm", "euler"] = Field(
+        "dpmsolver++", description="Noise scheduler; FLUX always takes Euler's steps."
+    )
+    guidance: float = Field(1.0, ge=1.0, le=100.0, description="Guidance scale; 1 = none, as in the paper.")
+    reject: float = Field(
+        0.0, ge=0, lt=1, description="Share of the candidates that are given up after a quarter of their steps."
+    )
     batch_size: int = Field(4, ge=1, le=256, description="Candidates per pass; halved when memory runs out.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed; candidate k of a kind depends on (kind, seed, k) alone.")
 

@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from realfill.album.layout import Album
-from realfill.album.store import canvas_path, mask_path, read_inputs
 from realfill.core.atomic_io import atomic_write, write_json
-from realfill.core.hashing import digest, digest_json
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.lora_schedule import warmup_factor
 
 if TYPE_CHECKING:
-    from realfill.core.params import FinetuneParams, Params
+    from peft import LoraConfig
+
+    from realfill.core.params import FinetuneParams
 
 CHECKPOINT = "tuning.safetensors"
+EXPORTED_ADAPTER = "pytorch_lora_weights.safetensors"  # diffusers' name of it
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a weight
 
 
@@ -41,19 +40,6 @@ class TuningLogSettings:
     """
 
     final_part: int = 10
-
-
-def checkpoint_folder(album: Album, params: Params, model: BaseModel) -> Path:
-    """The folder of the checkpoints of tuning this model on these photos with these parameters.
-
-    Raises:
-        StageError: `validate` or `masks` has not run.
-    """
-    references = [row.digest for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
-    finetune = params.finetune.model_dump(mode="json", exclude={"checkpoint_every"})
-    inputs = [digest(canvas_path(album)), digest(mask_path(album)), *references]
-    key = digest_json([model.digest, finetune, params.section("base"), inputs])[:32]
-    return album.out / "work" / ".checkpoints" / key
 
 
 def write_checkpoint(
@@ -102,11 +88,31 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def write_adapter(folder: Path, model: BaseModel) -> None:
-    """Write the LoRA adapter that a model has, `unet/` and `text_encoder/`, in PEFT's format."""
-    for name, part in (("unet", model.unet), ("text_encoder", model.text_encoder)):
+    """Write the LoRA adapter that a model has, for PEFT and for others.
+
+    A folder for each tuned part, such as `unet/`, is in PEFT's format. The file pytorch_lora_weights.safetensors holds
+    all parts as `load_lora_weights` of diffusers' pipelines, ComfyUI and InvokeAI take it; the scale alpha / rank
+    is multiplied into it, so that it does not depend on what its reader takes for alpha.
+    """
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import get_peft_model_state_dict
+
+    exported: dict[str, Tensor] = {}
+    for name in model.tuned_parts:
+        part = model.part(name)
+        config = part.peft_config["default"]
         tensors = {key: _to_cpu(value) for key, value in get_peft_model_state_dict(part).items()}
         atomic_write(folder / name / "adapter_model.safetensors", save(tensors))
-        write_json(folder / name / "adapter_config.json", _adapter_config(part.peft_config["default"]))
+        write_json(folder / name / "adapter_config.json", _adapter_config(config))
+        scale = config.lora_alpha / config.r
+        scaled = {
+            key.removeprefix("base_model.model."): value * scale if "lora_B" in key else value
+            for key, value in tensors.items()
+        }
+        if name != "transformer":  # whose keys stay PEFT's
+            scaled = convert_state_dict_to_diffusers(scaled)
+        exported |= {f"{name}.{key}": value for key, value in scaled.items()}
+    atomic_write(folder / EXPORTED_ADAPTER, save(exported, metadata={"format": "pt"}))
 
 
 def write_log(

@@ -12,11 +12,11 @@ from realfill.album.store import read_placement_summary
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback
+from realfill.diffusion.album_inputs import checkpoint_folder, encode_training_bank
 from realfill.diffusion.base_model import load_base_model
-from realfill.diffusion.lora_files import checkpoint_folder, final_loss, remove_checkpoint, write_adapter, write_log
+from realfill.diffusion.lora_files import final_loss, remove_checkpoint, write_adapter, write_log
 from realfill.diffusion.lora_schedule import scale_steps
 from realfill.diffusion.lora_tuning import LoraTrainer
-from realfill.diffusion.training_bank import encode_training_bank
 from realfill.selection.tuning_trial import explain_needless_tuning
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from realfill.core.errors import ModelError
 from realfill.core.fingerprint import code_fingerprint, library_versions
 from realfill.core.hashing import digest
 from realfill.core.progress import ProgressCallback, ProgressUpdate
+from realfill.diffusion.album_inputs import read_guide, read_shown_references
 from realfill.diffusion.base_model import BaseModel, load_base_model
-from realfill.diffusion.guide import Guide, read_guide
+from realfill.diffusion.guide import Guide
 from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import convert_rgb
@@ -120,13 +121,16 @@ def _sample_kinds(
     """
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
+    references = read_shown_references(album, model)
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
     on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
 
     def sample(count: int, guide: Guide | None) -> SampledImages:
         if guide is not None:
             guide = replace(guide, init_image=convert_rgb(guide.init_image, profile, None))
-        sampled = sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide)
+        sampled = sample_candidates(
+            model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide, references=references
+        )
         return replace(sampled, images=convert_rgb(sampled.images, None, profile))
 
     sampled = {"noise": sample(params.sample.candidates, None)}

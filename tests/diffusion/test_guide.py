@@ -9,7 +9,8 @@ from realfill.album.layout import Album
 from realfill.album.placement import CERTAIN, read_completed_canvas
 from realfill.album.schemas import PlacementSummary
 from realfill.core.atomic_io import write_json
-from realfill.diffusion.guide import Guide, read_guide, restore_detail
+from realfill.diffusion.album_inputs import read_guide
+from realfill.diffusion.guide import Guide, restore_detail
 from realfill.photo_io.working_files import read_png, write_png
 
 SIDE = 64

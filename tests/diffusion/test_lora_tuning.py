@@ -1,6 +1,7 @@
 """Tuning: what is learned, what is not, and that neither interruptions nor full memory change the result."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,14 @@ def test_no_loss_is_taken_inside_the_targets_hole(
 ) -> None:
     hole = bank.loss_weight[2:3] == 0  # [1, 1, h, w]
     assert 0 < int(hole.sum()) < hole.numel()
-    target = TrainingBank(**{name: value[2:3] for name, value in vars(bank).items()})
-    original = LoraTrainer._target
+    only = {name: value[2:3] for name, value in vars(bank).items() if name not in ("references", "reference_dropout")}
+    target = replace(bank, **only)
+    original = LoraTrainer._wanted
     with LoraTrainer(model, target, changed(finetune, dropout=0.0)) as trainer, torch.no_grad():
         loss = trainer.compute_loss(trainer.draw_batch(0))
-        monkeypatch.setattr(LoraTrainer, "_target", lambda self, batch: original(self, batch) + 1e3 * hole)
+        monkeypatch.setattr(LoraTrainer, "_wanted", lambda self, batch: original(self, batch) + 1e3 * hole)
         assert torch.equal(trainer.compute_loss(trainer.draw_batch(0)), loss)
-        monkeypatch.setattr(LoraTrainer, "_target", lambda self, batch: original(self, batch) + 1e3 * ~hole)
+        monkeypatch.setattr(LoraTrainer, "_wanted", lambda self, batch: original(self, batch) + 1e3 * ~hole)
         assert float(trainer.compute_loss(trainer.draw_batch(0))) > 1e3 * float(loss)
 
 
@@ -72,14 +74,15 @@ def test_the_loss_falls(model: BaseModel, bank: TrainingBank, finetune: Finetune
 def test_the_base_model_is_as_before_after_tuning(
     model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, tmp_path: Path
 ) -> None:
-    unet, before = model.unet, {name: weight.clone() for name, weight in model.unet.state_dict().items()}
+    unet = model.part("unet")
+    before = {name: weight.clone() for name, weight in unet.state_dict().items()}
     with LoraTrainer(model, bank, finetune) as trainer:
         trainer.train(tmp_path)
-    after = model.unet.state_dict()
-    assert model.unet is unet
+    after = model.part("unet").state_dict()
+    assert model.part("unet") is unet
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert not model.unet.training
+    assert not unet.training
 
 
 def test_only_the_layers_that_are_asked_for_are_tuned(
