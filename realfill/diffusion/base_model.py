@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from realfill.core.params import BaseParams
     from realfill.diffusion.noise_process import NoiseProcess
 
+
 @dataclass(kw_only=True)
 class BaseModel(ABC):
     """An inpainting model, frozen, in evaluation mode. Its parts are made when they are first used.

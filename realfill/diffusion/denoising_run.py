@@ -73,7 +73,9 @@ class DenoisingRun:
             generators=tuple(generator.clone_state() for run in runs for generator in run.generators),
             noise=torch.cat([run.noise for run in runs]),
             latents=torch.cat([run.latents for run in runs]),
-            clean=torch.cat([run.clean for run in runs if run.clean is not None]) if runs[0].clean is not None else None,
+            clean=torch.cat([run.clean for run in runs if run.clean is not None])
+            if runs[0].clean is not None
+            else None,
             done=runs[0].done,
         )
 
@@ -135,7 +137,12 @@ def advance(
 
 
 def predict_guided(
-    model: BaseModel, model_input: Tensor, timestep: Tensor, condition: Condition, embeddings: Embeddings, scale: float
+    model: BaseModel,
+    model_input: Tensor,
+    timestep: Tensor,
+    condition: Condition,
+    embeddings: Embeddings,
+    scale: float,
 ) -> Tensor:
     """The denoiser's output with guidance of its kind (classifier-free: Ho and Salimans, arXiv 2207.12598).
 

@@ -219,9 +219,7 @@ class _Sampler:
         condition, init, embeddings = self._encode()
 
         def predict(model_input: Tensor, timestep: Tensor) -> Tensor:
-            return predict_guided(
-                self._model, model_input, timestep, condition, embeddings, self._params.guidance
-            )
+            return predict_guided(self._model, model_input, timestep, condition, embeddings, self._params.guidance)
 
         return advance(run, stop, predict, init, self._on_step)
 

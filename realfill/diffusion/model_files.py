@@ -118,7 +118,9 @@ def weights_patterns(part: str, variant: str = "") -> list[str]:
 def find_variant(folder: Path, part: str) -> str:
     """Which weights of a part lie in a folder: "" for the plain ones, else "fp16"."""
     plain = any(next(folder.glob(pattern), None) for pattern in weights_patterns(part))
-    return "" if plain or not any(next(folder.glob(each), None) for each in weights_patterns(part, "fp16")) else "fp16"
+    return (
+        "" if plain or not any(next(folder.glob(each), None) for each in weights_patterns(part, "fp16")) else "fp16"
+    )
 
 
 def _list_parts(folder: Path, family: FamilySpec) -> list[str]:

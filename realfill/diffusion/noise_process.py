@@ -46,9 +46,7 @@ class Trajectory(ABC):
     def join(trajectories: Sequence[Trajectory]) -> Trajectory:
         """A copy for the samples of several trajectories that have come equally far."""
         first, *others = trajectories
-        return first._copy(
-            lambda pick, value: torch.cat([value, *(pick(vars(other.scheduler)) for other in others)])
-        )
+        return first._copy(lambda pick, value: torch.cat([value, *(pick(vars(other.scheduler)) for other in others)]))
 
     def _copy(self, change: Callable[[Callable[[dict[str, Any]], Any], Tensor], Tensor]) -> Trajectory:
         """A copy whose scheduler's memory of single samples, its tensors [B, C, h, w], is changed."""
@@ -191,9 +189,7 @@ class DiffusionTrajectory(Trajectory):
         """Clean latents with the noise of timestep number `index`; clean beyond the last."""
         if index >= len(self.timesteps):
             return latents
-        noisy: Tensor = self.scheduler.add_noise(
-            latents, noise, self.timesteps[index : index + 1].expand(len(noise))
-        )
+        noisy: Tensor = self.scheduler.add_noise(latents, noise, self.timesteps[index : index + 1].expand(len(noise)))
         return noisy
 
     def model_input(self, latents: Tensor, timestep: Tensor) -> Tensor:
