@@ -10,7 +10,7 @@ from realfill.core.atomic_io import write_json
 from realfill.core.params import FinetuneParams
 from realfill.diffusion.album_inputs import encode_training_bank
 from realfill.diffusion.base_model import BaseModel
-from realfill.diffusion.training_bank import TrainingBank, TrainingBankSettings, encode_crops
+from realfill.diffusion.training_bank import TrainingBankSettings, encode_crops
 from realfill.photo_io.working_files import write_png
 
 
