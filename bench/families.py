@@ -290,7 +290,7 @@ class PlainStep:
 
     def predict_fill(self, noisy: torch.Tensor, masked: torch.Tensor, times: torch.Tensor) -> Any:
         pipeline = diffusers.FluxFillPipeline
-        count, channels, height, width = noisy.shape
+        count, _, height, width = noisy.shape
         factor = self.model.vae_scale_factor
         mask = self.mask[:, 0].view(count, height, factor, width, factor).permute(0, 2, 4, 1, 3)
         mask = mask.reshape(count, factor * factor, height, width)

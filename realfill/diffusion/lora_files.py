@@ -90,9 +90,9 @@ def remove_checkpoint(folder: Path) -> None:
 def write_adapter(folder: Path, model: BaseModel) -> None:
     """Write the LoRA adapter that a model has, for PEFT and for others.
 
-    A folder for each tuned part, such as `unet/`, is in PEFT's format. The file pytorch_lora_weights.safetensors holds
-    all parts as `load_lora_weights` of diffusers' pipelines, ComfyUI and InvokeAI take it; the scale alpha / rank
-    is multiplied into it, so that it does not depend on what its reader takes for alpha.
+    A folder for each tuned part, such as `unet/`, is in PEFT's format. pytorch_lora_weights.safetensors holds all
+    parts as `load_lora_weights` of diffusers' pipelines takes them; the scale alpha / rank is multiplied in, so that
+    it does not depend on what the reader takes for alpha.
     """
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft import get_peft_model_state_dict

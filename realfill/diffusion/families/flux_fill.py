@@ -27,7 +27,7 @@ FEED_FORWARD_MODULES = ["ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "f
 
 
 class FluxFill(BaseModel):
-    """FLUX.1 Fill: 16 latent channels, packed 2x2 to tokens inside `denoise`; guidance is an input of the denoiser."""
+    """FLUX.1 Fill: 16 latent channels, packed 2x2 to tokens inside `denoise`; guidance is its input."""
 
     denoiser = "transformer"
     text_parts = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
