@@ -21,7 +21,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,7 +73,6 @@ class Case:
     guidance: float
     references: int = 0
     text_encoder: Callable[[], Any] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -355,7 +355,7 @@ def make_model(case: Case, accelerator: Accelerator) -> BaseModel:
         lora_layers="attention",
         accepts_composite=False,
         accelerator=accelerator,
-        makers={part: (lambda part=part, build=build: make(part, build)) for part, build in builders.items()},
+        makers={part: partial(make, part, build) for part, build in builders.items()},
         configs={"scheduler": case.scheduler, "model_index": {}},
     )
     if case.text_encoder is not None:

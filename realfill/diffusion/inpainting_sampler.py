@@ -100,7 +100,8 @@ def sample_candidates(
         for finished in batches.run(range(count), lambda indices: sampler.finish(sampler.start(indices))):
             images |= finished
     else:
-        runs, previews = {}, {}
+        runs: dict[int, DenoisingRun] = {}
+        previews: dict[int, np.ndarray] = {}
         for run, pictures in batches.run(range(count), sampler.preview):
             runs |= {index: run.select([row]) for row, index in enumerate(run.indices)}
             previews |= dict(zip(run.indices, pictures, strict=True))

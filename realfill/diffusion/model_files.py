@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from realfill.core.errors import ModelError
-from realfill.core.hashing import digest, digest_json
+from realfill.core.hashing import digest_json
+from realfill.diffusion.digest_cache import cached_digest
 from realfill.diffusion.model_registry import FAMILIES, MODELS, FamilySpec, ModelSpec
 
 MODEL_FILES = (  # of a model of the family "sd"; in the order of its digest
@@ -88,9 +89,9 @@ def model_digest(location: ModelLocation) -> str:
     if location.checkpoint is not None:
         denoiser = FAMILIES[location.spec.family].denoiser
         names = [name for name in names if not name.startswith(f"{denoiser}/") or name.endswith("config.json")]
-    digests = [[name, _digest_file(location.folder / name)] for name in names]
+    digests = [[name, cached_digest(location.folder / name)] for name in names]
     if location.checkpoint is not None:
-        digests.append(["checkpoint", _digest_file(location.checkpoint)])
+        digests.append(["checkpoint", cached_digest(location.checkpoint)])
     return digest_json(digests)
 
 
@@ -158,10 +159,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _digest_file(path: Path) -> str:
-    return digest(path)
-
-
 def _packaged_models() -> Path:
     """The folder that holds the models that come with the package; the variable REALFILL_MODELS replaces it."""
     configured = os.environ.get("REALFILL_MODELS")
@@ -221,8 +218,10 @@ def recognize_checkpoint(path: Path) -> str:
             continue
         layers = [shape for key, shape in shapes.items() if key.endswith(family.checkpoint_layer)]
         channels = layers[0][1] if layers else 0
-        if channels != family.input_channels:
-            problem = f"The checkpoint's denoiser has {channels} input channels; {name} has {family.input_channels}."
+        if channels != family.checkpoint_channels:
+            problem = (
+                f"The checkpoint's denoiser has {channels} input channels; {name} has {family.checkpoint_channels}."
+            )
             raise ModelError(problem, "Choose an inpainting model.", path)
         return name
     raise ModelError(f"The checkpoint is of none of the families {', '.join(known)}.", "Choose another one.", path)

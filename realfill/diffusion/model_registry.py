@@ -20,13 +20,19 @@ class FamilySpec:
         input_ratio: Least number of input channels of the denoiser for each output channel, by which models with
             inputs for the mask and the masked image are told from others.
         checkpoint_layer: Name of the denoiser's first layer in single-file checkpoints; "" where they are not read.
+        checkpoint_channels: Input channels of that layer.
         checkpoint_mark: A tensor that single-file checkpoints of this family alone have.
+        sampling_gigabytes: Memory that sampling one candidate takes beside the denoiser's weights, 10^9 bytes.
+        tuning_gigabytes: Memory that tuning with one sample a pass takes beside them, 10^9 bytes.
     """
 
     parts: Mapping[str, str]
     input_ratio: float = 1.0
     checkpoint_layer: str = ""
+    checkpoint_channels: int = 0
     checkpoint_mark: str = ""
+    sampling_gigabytes: float = 0.0
+    tuning_gigabytes: float = 0.0
 
     @property
     def denoiser(self) -> str:
@@ -48,8 +54,9 @@ class ModelSpec:
         variant: Which of several weights in the repository are used: "" or "fp16".
         is_gated: Whether the license has to be accepted on the model's page before a download.
         accepts_composite: Whether it was trained with content placed in the hole of the masked image.
-        sampling_gigabytes: Memory of the GPU that sampling one candidate takes, 10^9 bytes; 0 where not measured.
-        tuning_gigabytes: Memory of the GPU that tuning with one sample a pass takes, 10^9 bytes; 0 likewise.
+        denoiser_gigabytes: Size of the denoiser's weights on the GPU, 10^9 bytes.
+        text_gigabytes: Size of the text encoders' weights on the GPU, 10^9 bytes.
+        scale: Side of its pictures / side of those by which the family's memory was measured.
     """
 
     family: str
@@ -61,8 +68,9 @@ class ModelSpec:
     variant: str = ""
     is_gated: bool = False
     accepts_composite: bool = False
-    sampling_gigabytes: float = 0.0
-    tuning_gigabytes: float = 0.0
+    denoiser_gigabytes: float = 0.0
+    text_gigabytes: float = 0.0
+    scale: float = 1.0
 
 
 FAMILIES = {
@@ -75,6 +83,8 @@ FAMILIES = {
             "scheduler": "",
         },
         input_ratio=2.25,
+        sampling_gigabytes=2.0,
+        tuning_gigabytes=6.0,
     ),
     "sdxl": FamilySpec(
         {
@@ -88,7 +98,10 @@ FAMILIES = {
         },
         input_ratio=2.25,
         checkpoint_layer="model.diffusion_model.input_blocks.0.0.weight",
+        checkpoint_channels=9,
         checkpoint_mark="model.diffusion_model.label_emb.0.0.weight",
+        sampling_gigabytes=4.0,
+        tuning_gigabytes=6.0,
     ),
     "flux_fill": FamilySpec(
         {
@@ -102,7 +115,10 @@ FAMILIES = {
         },
         input_ratio=2.5,
         checkpoint_layer="img_in.weight",
+        checkpoint_channels=384,
         checkpoint_mark="double_blocks.0.img_mod.lin.weight",
+        sampling_gigabytes=4.0,
+        tuning_gigabytes=6.0,
     ),
     "flux2_klein": FamilySpec(
         {
@@ -113,14 +129,24 @@ FAMILIES = {
             "scheduler": "",
         },
         checkpoint_layer="img_in.weight",
+        checkpoint_channels=128,
         checkpoint_mark="double_stream_modulation_img.lin.weight",
+        sampling_gigabytes=4.0,
+        tuning_gigabytes=6.0,
     ),
 }
 
 MODELS = {
     # With a pilot of this model (one album at 256 px, tuned for 4 minutes): 11.1 dB untuned, 12.1 dB with LoRA on
     # attention, 14.1 dB with LoRA of rank 64 on attention and convolutions.
-    "pocket": ModelSpec("sd", lora_layers="all", license="Apache-2.0", accepts_composite=True),
+    "pocket": ModelSpec(
+        "sd",
+        lora_layers="all",
+        license="Apache-2.0",
+        accepts_composite=True,
+        denoiser_gigabytes=0.04,
+        scale=0.5,
+    ),
     "sd2-inpainting": ModelSpec(
         "sd",
         lora_layers="attention",
@@ -128,6 +154,8 @@ MODELS = {
         repository="sd2-community/stable-diffusion-2-inpainting",
         revision="5f74973cbb64c8568780732c17f43eb269d63a0d",
         gigabytes=5.2,
+        denoiser_gigabytes=3.5,
+        text_gigabytes=1.4,
     ),
     "sdxl-inpainting": ModelSpec(
         "sdxl",
@@ -136,6 +164,8 @@ MODELS = {
         repository="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
         revision="115134f363124c53c7d878647567d04daf26e41e",
         gigabytes=6.9,
+        denoiser_gigabytes=5.1,
+        text_gigabytes=1.6,
         variant="fp16",
     ),
     "flux2-klein-base-4b": ModelSpec(
@@ -145,6 +175,8 @@ MODELS = {
         repository="black-forest-labs/FLUX.2-klein-base-4B",
         revision="a3b4f4849157f664bdbc776fd7453c2783562f4d",
         gigabytes=16.0,
+        denoiser_gigabytes=7.8,
+        text_gigabytes=8.1,
     ),
     "flux2-klein-4b": ModelSpec(
         "flux2_klein",
@@ -153,6 +185,8 @@ MODELS = {
         repository="black-forest-labs/FLUX.2-klein-4B",
         revision="e7b7dc27f91deacad38e78976d1f2b499d76a294",
         gigabytes=16.0,
+        denoiser_gigabytes=7.8,
+        text_gigabytes=8.1,
     ),
     "flux1-fill-dev": ModelSpec(
         "flux_fill",
@@ -161,6 +195,8 @@ MODELS = {
         repository="black-forest-labs/FLUX.1-Fill-dev",
         revision="358293da0354175698b67ec8299acf928313a78a",
         gigabytes=33.7,
+        denoiser_gigabytes=23.8,
+        text_gigabytes=9.8,
         is_gated=True,
     ),
 }

@@ -10,7 +10,6 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,29 +39,28 @@ class Trajectory(ABC):
 
     def select(self, rows: Sequence[int]) -> Trajectory:
         """A copy for some samples of the batch."""
-        return self._copy(lambda pick, value: value[list(rows)])
+        return self._copy([self], rows)
 
     @staticmethod
     def join(trajectories: Sequence[Trajectory]) -> Trajectory:
         """A copy for the samples of several trajectories that have come equally far."""
-        first, *others = trajectories
-        return first._copy(lambda pick, value: torch.cat([value, *(pick(vars(other.scheduler)) for other in others)]))
+        return trajectories[0]._copy(trajectories)
 
-    def _copy(self, change: Callable[[Callable[[dict[str, Any]], Any], Tensor], Tensor]) -> Trajectory:
-        """A copy whose scheduler's memory of single samples, its tensors [B, C, h, w], is changed."""
+    def _copy(self, sources: Sequence[Trajectory], rows: Sequence[int] | None = None) -> Trajectory:
+        """A copy whose scheduler remembers of single samples, in its tensors [B, C, h, w], what the sources' do."""
+
+        def gather(values: Sequence[Any]) -> Any:
+            if isinstance(values[0], list):
+                return [gather(items) for items in zip(*values, strict=True)]
+            if not isinstance(values[0], Tensor) or values[0].ndim != 4:
+                return values[0]
+            joined = torch.cat(list(values))
+            return joined if rows is None else joined[list(rows)]
+
         copied = copy.copy(self)
         copied.scheduler = copy.copy(self.scheduler)
-        for name, value in vars(self.scheduler).items():
-            if isinstance(value, Tensor) and value.ndim == 4:
-                setattr(copied.scheduler, name, change(itemgetter(name), value))
-            elif isinstance(value, list):
-                items = [
-                    change(lambda state, name=name, place=place: state[name][place], item)
-                    if isinstance(item, Tensor) and item.ndim == 4
-                    else item
-                    for place, item in enumerate(value)
-                ]
-                setattr(copied.scheduler, name, items)
+        for name in vars(self.scheduler):
+            setattr(copied.scheduler, name, gather([vars(source.scheduler)[name] for source in sources]))
         return copied
 
     @abstractmethod
@@ -109,6 +107,10 @@ class NoiseProcess(ABC):
     @abstractmethod
     def wanted(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """What the network is to predict, [B, C, h, w]."""
+
+    def scheduler_name(self, params: SampleParams) -> str:
+        """Name of the scheduler that samples."""
+        return params.scheduler
 
     @abstractmethod
     def trajectory(self, params: SampleParams, tokens: int, device: torch.device) -> Trajectory:
@@ -238,6 +240,10 @@ class FlowProcess(NoiseProcess):
     def wanted(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """The direction of that line."""
         return noise - latents
+
+    def scheduler_name(self, params: SampleParams) -> str:
+        """Euler's, always."""
+        return "euler"
 
     def trajectory(self, params: SampleParams, tokens: int, device: torch.device) -> Trajectory:
         """Euler's steps, whatever scheduler the parameters name."""

@@ -119,7 +119,7 @@ def encode_crops(
         references: P of [H, W, 3] uint8 sRGB, whole photos that the denoiser may look at.
         folder: Where a bank that does not fit into memory may lie; None to keep any bank in memory.
     """
-    stored: list[Tensor] = []
+    stored: list[Tensor] = []  # latents of crops and of masked images, mean and standard deviation
     for begin in range(0, len(crops), settings.encode_batch):
         batch = slice(begin, begin + settings.encode_batch)
         images = np.stack(crops[batch])  # [B, R, R, 3] uint8
@@ -131,8 +131,12 @@ def encode_crops(
         for whole, piece in zip(stored, encoded, strict=True):
             whole[batch] = piece
     mask, hole = (torch.from_numpy(np.stack(regions))[:, None] for regions in (masks, holes))  # [N, 1, R, R]
+    latent_mean, latent_std, masked_latent_mean, masked_latent_std = stored
     return TrainingBank(
-        *stored,
+        latent_mean,
+        latent_std,
+        masked_latent_mean,
+        masked_latent_std,
         mask=mask,
         loss_weight=1 - model.downsample_masks(hole.float()),
         photo=torch.tensor([-1] * len(crops) if photos is None else list(photos)),

@@ -27,6 +27,7 @@ from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidat
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import convert_rgb
 from realfill.photo_io.working_files import read_png, write_png
+from realfill.selection.early_rejection import make_preview_judge
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
@@ -65,6 +66,8 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     model = load_base_model(params.base)
     guide = read_guide(album, model.resolution, params.sample.strength)
     adapter = _read_adapter_folder(album)
+    if not model.tunes_text:
+        model.embed([params.finetune.prompt, ""])  # before the denoiser takes its memory
     with model.use_adapter(adapter):
         sampled = _sample_kinds(album, params, model, guide, on_progress)
     rows = tuple(_describe(sampled, params, model, adapter))
@@ -122,6 +125,7 @@ def _sample_kinds(
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
     references = read_shown_references(album, model)
+    judge = make_preview_judge(album) if params.sample.reject and params.sample.candidates > 1 else None
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
     on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
 
@@ -129,7 +133,16 @@ def _sample_kinds(
         if guide is not None:
             guide = replace(guide, init_image=convert_rgb(guide.init_image, profile, None))
         sampled = sample_candidates(
-            model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide, references=references
+            model,
+            image,
+            mask,
+            count,
+            params.sample,
+            params.finetune.prompt,
+            on_step,
+            guide,
+            references=references,
+            judge=None if guide else judge,
         )
         return replace(sampled, images=convert_rgb(sampled.images, None, profile))
 
@@ -157,7 +170,7 @@ def _describe(
             kind=kind,
             draw=draw,
             seed=params.sample.seed,
-            scheduler=params.sample.scheduler if is_generated else "",
+            scheduler=model.process.scheduler_name(params.sample) if is_generated else "",
             steps=params.sample.steps if is_generated else 0,
             guidance=params.sample.guidance,
             batch_size=batch.batch_size,

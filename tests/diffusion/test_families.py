@@ -290,3 +290,23 @@ def test_the_masked_image_is_gray_in_the_hole(model: BaseModel, scene: tuple[np.
     params = SampleParams(steps=2, candidates=1)
     first, second = (sample_candidates(model, each, mask, 1, params, "").images for each in (image, painted))
     assert np.array_equal(first, second)
+
+
+def test_only_models_that_look_at_references_see_them(model: BaseModel, scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, mask = scene
+    params = SampleParams(steps=2)
+    shown = [np.full_like(image, level) for level in (0, 255)]
+    black, white, none = (
+        sample_candidates(model, image, mask, 1, params, PROMPT, references=each).images
+        for each in (shown[:1], shown[1:], [])
+    )
+    assert np.array_equal(black, white) == np.array_equal(black, none) == (model.max_references == 0)
+
+
+def test_what_is_known_stays_where_the_model_blends(model: BaseModel, scene: tuple[np.ndarray, np.ndarray]) -> None:
+    if not model.blends:
+        pytest.skip("it has mask channels")
+    image, mask = scene
+    first, second = sample_candidates(model, image, mask, 2, SampleParams(steps=2), PROMPT).images.astype(int)
+    assert np.abs(first[:2, :2] - second[:2, :2]).max() <= 3, "far from the hole"
+    assert np.abs(first[mask] - second[mask]).mean() > 3

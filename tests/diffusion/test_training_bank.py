@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from realfill.core.atomic_io import write_json
 from realfill.core.params import FinetuneParams
 from realfill.diffusion.album_inputs import encode_training_bank
 from realfill.diffusion.base_model import BaseModel
-from realfill.diffusion.training_bank import TrainingBankSettings, encode_crops
+from realfill.diffusion.training_bank import TrainingBank, TrainingBankSettings, encode_crops
 from realfill.photo_io.working_files import write_png
 
 
@@ -94,3 +95,45 @@ def test_the_masked_latents_do_not_know_what_is_masked(
     assert torch.equal(bank.masked_latent_mean[0], bank.masked_latent_mean[1])
     assert not torch.equal(bank.latent_mean[0], bank.latent_mean[1])
     assert torch.equal(bank.loss_weight[:1], 1 - model.downsample_masks(bank.mask[:1].float()))
+
+
+def test_no_crop_is_shown_the_reference_that_it_is_of() -> None:
+    """The references are told apart by their latents' values."""
+    empty = torch.zeros(5, 1, 1, 1)
+    references = torch.arange(4.0).view(4, 1, 1, 1)
+    photo = torch.tensor([0, 1, 2, 3, -1])
+    bank = TrainingBank(empty, empty, empty, empty, empty > 0, empty, photo, references, reference_dropout=0.3)
+    generator = torch.Generator().manual_seed(0)
+    counts, seen = set(), set()
+    for _ in range(60):
+        rows = torch.randint(5, (3,), generator=generator)
+        shown = bank.draw_references(rows, 3, generator)
+        assert shown.shape[0] == 3
+        counts.add(shown.shape[1])
+        for row, values in zip(rows.tolist(), shown.flatten(1).tolist(), strict=True):
+            assert photo[row] not in values
+            assert len(set(values)) == len(values)
+            seen.update(values)
+    assert counts == {0, 1, 2, 3}, "they are left out at random"
+    assert seen == {0.0, 1.0, 2.0, 3.0}
+
+
+def test_the_only_reference_is_shown_to_the_target_alone() -> None:
+    empty = torch.zeros(2, 1, 1, 1)
+    photo, references = torch.tensor([0, -1]), torch.ones(1, 1, 1, 1)
+    bank = TrainingBank(empty, empty, empty, empty, empty > 0, empty, photo, references)
+    generator = torch.Generator().manual_seed(0)
+    assert bank.draw_references(torch.tensor([0, 1]), 3, generator).shape[1] == 0
+    assert bank.draw_references(torch.tensor([1, 1]), 3, generator).shape[1] == 1
+
+
+def test_a_large_bank_lies_on_the_disk_and_is_the_same(
+    model: BaseModel, scene: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    image, mask = scene
+    pairs = [image, np.roll(image, 5, axis=0)], [mask] * 2, [np.zeros_like(mask)] * 2
+    in_memory = encode_crops(model, *pairs)
+    on_disk = encode_crops(model, *pairs, TrainingBankSettings(max_bytes=0), folder=tmp_path / "bank")
+    for name in ("latent_mean", "latent_std", "masked_latent_mean", "masked_latent_std"):
+        assert torch.equal(getattr(in_memory, name), getattr(on_disk, name))
+    assert not list((tmp_path / "bank").iterdir()), "nothing is left behind"
