@@ -15,7 +15,8 @@ from realfill.album.store import finished_photo, read_document
 from realfill.core.atomic_io import adopt_folder, disk_full_as_error, require_replaceable, write_json
 from realfill.core.fingerprint import LENGTH, code_fingerprint
 from realfill.core.hashing import digest, digest_json
-from realfill.core.params import PROFILES, Params, load_params
+from realfill.core.parameter_sources import PROFILES
+from realfill.core.params import Params, load_params
 from realfill.core.progress import ProgressCallback
 
 

@@ -72,6 +72,7 @@ def sample_candidates(
     *,
     references: Sequence[np.ndarray] = (),
     judge: Judge | None = None,
+    settings: EarlyRejectionSettings = EarlyRejectionSettings(),
 ) -> SampledImages:
     """Sample candidates with the model and the adapter that it has.
 
@@ -89,6 +90,7 @@ def sample_candidates(
         guide: What sampling starts from and keeps; None to start from pure noise.
         references: [H, W, 3] uint8 sRGB, whole photos of one size, for models that look at them.
         judge: Compares previews, so that the worst candidates are not finished; None to finish all.
+        settings: When they are compared.
 
     Raises:
         ModelError: Not even one candidate fits into memory.
@@ -102,7 +104,7 @@ def sample_candidates(
     else:
         runs: dict[int, DenoisingRun] = {}
         previews: dict[int, np.ndarray] = {}
-        for run, pictures in batches.run(range(count), sampler.preview):
+        for run, pictures in batches.run(range(count), lambda indices: sampler.preview(indices, settings)):
             runs |= {index: run.select([row]) for row, index in enumerate(run.indices)}
             previews |= dict(zip(run.indices, pictures, strict=True))
         kept = _choose_best(previews, judge, params.reject)
@@ -187,7 +189,7 @@ class _Sampler:
 
     @torch.no_grad()
     def preview(
-        self, indices: Sequence[int], settings: EarlyRejectionSettings = EarlyRejectionSettings()
+        self, indices: Sequence[int], settings: EarlyRejectionSettings
     ) -> tuple[DenoisingRun, list[np.ndarray]]:
         """The candidates with these numbers after the first steps, and what they are going to be, [R, R, 3] uint8."""
         run = self.start(indices)

@@ -23,11 +23,10 @@ from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.diffusion.album_inputs import read_guide, read_shown_references
 from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.guide import Guide
-from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
+from realfill.diffusion.inpainting_sampler import Judge, SampledImages, sample_candidates
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import convert_rgb
 from realfill.photo_io.working_files import read_png, write_png
-from realfill.selection.early_rejection import make_preview_judge
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
@@ -125,7 +124,7 @@ def _sample_kinds(
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
     references = read_shown_references(album, model)
-    judge = make_preview_judge(album) if params.sample.reject and params.sample.candidates > 1 else None
+    judge = _make_judge(album) if params.sample.reject and params.sample.candidates > 1 else None
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
     on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
 
@@ -153,6 +152,12 @@ def _sample_kinds(
     if guided:
         sampled["guided"] = sample(guided, guide)
     return sampled
+
+
+def _make_judge(album: Album) -> Judge:
+    from realfill.selection.early_rejection import make_preview_judge  # here, for it takes seconds to import
+
+    return make_preview_judge(album)
 
 
 def _describe(

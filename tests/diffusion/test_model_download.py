@@ -12,7 +12,6 @@ import pytest
 from huggingface_hub.errors import GatedRepoError
 
 from realfill.core.errors import ModelError, SpaceError
-from realfill.diffusion import model_download
 from realfill.diffusion.model_download import allowed_patterns, fetch_model
 from realfill.diffusion.model_registry import MODELS
 
@@ -87,7 +86,7 @@ def test_a_token_without_access_is_the_same_error(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nothing_is_downloaded_to_a_full_disk(hub: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_download.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e9))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1e9))
     with pytest.raises(SpaceError, match=r"1\.0 GB of the disk are free.*HF_HUB_CACHE"):
         fetch_model("sd2-inpainting")
     assert [call["dry_run"] for call in hub] == [True]
