@@ -7,7 +7,7 @@ model, batch, LoRA layers, gradient checkpointing, optimizer and machine. One JS
 flushed as soon as it is taken; a family that fails has a row with its error, and the others go on.
 
 usage: python bench/families.py [--families sdxl flux2_klein flux_fill sd] [--batch 1] [--steps 4] [--seconds 190]
-       [--out FILE] [--tiny]
+       [--out FILE] [--tiny] | --table FILE
 
 On a machine without the project installed: PYTHONPATH=. python3 bench/families.py --out "$OUT/families.jsonl"
 It imports torch, diffusers, transformers, peft, accelerate, safetensors, numpy, cv2 and scipy, and of the project
@@ -83,15 +83,29 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=190, help="no measurement is begun after them")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the bench itself")
+    parser.add_argument("--table", type=Path, help="only print the rows of a file of --out as a Markdown table")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 on the CPU, too")
     arguments = parser.parse_args()
     cases = TINY if arguments.tiny else FULL
+    if arguments.table:
+        print_table(arguments.table)
+        return
     bench = Bench(arguments)
     for name in arguments.families:
         with bench.guard(name, "family"):
             measure_family(bench, name, cases[name], make_accelerator(arguments.bf16))
         if DEVICE.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def print_table(path: Path) -> None:
+    print("| family | step | samples | references | s / step | peak GB |\n|---|---|---|---|---|---|")
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        if row["what"] not in ("model", "encode a pair", "family"):
+            cells = [row.get(name, "") for name in ("family", "what", "batch", "references", "seconds", "gigabytes")]
+            failure = row.get("error") or row.get("skipped")
+            print(f"| {' | '.join(map(str, cells[:4]))} | {failure or cells[4]} | {cells[5]} |")
 
 
 class Bench:
