@@ -13,14 +13,19 @@ from realfill.cli.console import print_line, print_table
 from realfill.cli.options import LibraryFolder
 
 
-def fetch(model: Annotated[str, typer.Argument(help="Name of a base model, e.g. sd2-inpainting.")]) -> None:
+def fetch(
+    model: Annotated[str, typer.Argument(help="Name of a base model, e.g. sd2-inpainting.")],
+    without_denoiser: Annotated[
+        bool, typer.Option("--without-denoiser", help="Only what a .safetensors checkpoint of your own needs.")
+    ] = False,
+) -> None:
     """Download the pinned revision of a base model. No other command downloads one.
 
     License, size and place are printed first. A download that was interrupted goes on where it stopped.
     """
     from realfill.diffusion.model_download import fetch_model
 
-    print_line(fetch_model(model, print_line))
+    print_line(fetch_model(model, print_line, with_denoiser=not without_denoiser))
 
 
 def models() -> None:

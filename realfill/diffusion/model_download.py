@@ -11,14 +11,21 @@ from typing import Any
 
 from realfill.core.errors import ModelError, SpaceError
 from realfill.diffusion.digest_cache import cached_digest
-from realfill.diffusion.model_files import INDEX, MODEL_FILES, TOKENIZER_PATTERNS, locate_model, weights_patterns
+from realfill.diffusion.model_files import (
+    INDEX,
+    MODEL_FILES,
+    TOKENIZER_PATTERNS,
+    list_files,
+    locate_model,
+    weights_patterns,
+)
 from realfill.diffusion.model_registry import FAMILIES, MODELS, ModelSpec
 
 SPARE = 2.0  # 10^9 bytes that stay free on the disk
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def fetch_model(name: str, announce: Callable[[str], None] = lambda _: None) -> Path:
+def fetch_model(name: str, announce: Callable[[str], None] = lambda _: None, *, with_denoiser: bool = True) -> Path:
     """Download the pinned revision of a base model of the registry, only the files that are needed.
 
     Files that are there already, also parts of a download that was interrupted, are not downloaded again.
@@ -26,6 +33,7 @@ def fetch_model(name: str, announce: Callable[[str], None] = lambda _: None) -> 
     Args:
         name: In `MODELS`.
         announce: Is told the license, the size and the place before anything is downloaded.
+        with_denoiser: Whether the denoiser's weights are needed; a checkpoint may supply them.
 
     Returns:
         The model's folder.
@@ -38,17 +46,21 @@ def fetch_model(name: str, announce: Callable[[str], None] = lambda _: None) -> 
     spec = MODELS.get(name)
     if spec is None:
         raise ModelError(f"There is no base model {name!r}.", f"Choose one of: {', '.join(MODELS)}.")
-    if spec.repository is not None:
-        _require_access(name, spec)
-        folder, missing = _plan(name, spec)
-        announce(f"{spec.repository}, license {spec.license}{', gated' if spec.is_gated else ''}")
-        announce(f"{missing / 1e9:.1f} GB to download to {folder}")
-        _require_space(name, folder, missing)
-        _verify(Path(_download(name, spec)))
-    return locate_model(name).folder
+    if spec.repository is None:
+        return locate_model(name).folder
+    _require_access(name, spec)
+    patterns = allowed_patterns(spec, with_denoiser=with_denoiser)
+    folder, missing = _plan(name, spec, patterns)
+    announce(f"{spec.repository}, license {spec.license}{', gated' if spec.is_gated else ''}")
+    announce(f"{missing / 1e9:.1f} GB to download to {folder}")
+    _require_space(name, folder, missing)
+    folder = Path(_download(name, spec, patterns))
+    _verify(folder)
+    list_files(folder, spec.family, "Fetch the model again.", with_denoiser=with_denoiser)
+    return folder
 
 
-def allowed_patterns(spec: ModelSpec) -> list[str]:
+def allowed_patterns(spec: ModelSpec, *, with_denoiser: bool = True) -> list[str]:
     """Globs of the files of a repository that are downloaded: safetensors of one variant, and small text files."""
     if spec.family == "sd":
         return list(MODEL_FILES)
@@ -58,6 +70,8 @@ def allowed_patterns(spec: ModelSpec) -> list[str]:
             patterns.append("scheduler/scheduler_config.json")
         elif part.startswith("tokenizer"):
             patterns += [f"{part}/{pattern}" for pattern in TOKENIZER_PATTERNS]
+        elif part == FAMILIES[spec.family].denoiser and not with_denoiser:
+            patterns.append(f"{part}/config.json")
         else:
             patterns += [f"{part}/config.json", *weights_patterns(part, spec.variant)]
     return patterns
@@ -77,11 +91,11 @@ def _gated_error(name: str, spec: ModelSpec) -> ModelError:
     return ModelError(problem, remedy)
 
 
-def _plan(name: str, spec: ModelSpec) -> tuple[Path, int]:
+def _plan(name: str, spec: ModelSpec, patterns: list[str]) -> tuple[Path, int]:
     """The hub's cache, and the bytes that are not in it yet."""
     from huggingface_hub import constants
 
-    files = _download(name, spec, dry_run=True)
+    files = _download(name, spec, patterns, dry_run=True)
     return Path(constants.HF_HUB_CACHE), sum(file.file_size for file in files if file.will_download)
 
 
@@ -93,14 +107,12 @@ def _require_space(name: str, folder: Path, missing: int) -> None:
         raise SpaceError(problem, "Free some space, or set HF_HUB_CACHE to a folder on another disk.", folder)
 
 
-def _download(name: str, spec: ModelSpec, **options: Any) -> Any:
+def _download(name: str, spec: ModelSpec, patterns: list[str], **options: Any) -> Any:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
 
     try:
-        return snapshot_download(
-            str(spec.repository), revision=spec.revision, allow_patterns=allowed_patterns(spec), **options
-        )
+        return snapshot_download(str(spec.repository), revision=spec.revision, allow_patterns=patterns, **options)
     except GatedRepoError as error:
         raise _gated_error(name, spec) from error
     except Exception as error:

@@ -69,13 +69,21 @@ def locate_model(name: str) -> ModelLocation:
     return ModelLocation(folder, spec)
 
 
-def list_files(folder: Path, family: str, remedy: str = "Choose a complete folder.") -> list[str]:
+def list_files(
+    folder: Path, family: str, remedy: str = "Choose a complete folder.", *, with_denoiser: bool = True
+) -> list[str]:
     """The files of a model's folder that are read, relative to it, in the order of its digest.
+
+    Args:
+        folder: The model's.
+        family: Name in `FAMILIES`.
+        remedy: What the error says if one is missing.
+        with_denoiser: Whether the denoiser's weights are among them; a checkpoint may supply them.
 
     Raises:
         ModelError: One of them is missing.
     """
-    names = list(MODEL_FILES) if family == "sd" else _list_parts(folder, FAMILIES[family])
+    names = list(MODEL_FILES) if family == "sd" else _list_parts(folder, FAMILIES[family], with_denoiser)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"The base model lacks {missing[0]}.", remedy, folder)
@@ -85,10 +93,7 @@ def list_files(folder: Path, family: str, remedy: str = "Choose a complete folde
 @cache
 def model_digest(location: ModelLocation) -> str:
     """SHA-256 over a model's files and their names, hex; computed once per process."""
-    names = list_files(location.folder, location.spec.family)
-    if location.checkpoint is not None:
-        denoiser = FAMILIES[location.spec.family].denoiser
-        names = [name for name in names if not name.startswith(f"{denoiser}/") or name.endswith("config.json")]
+    names = list_files(location.folder, location.spec.family, with_denoiser=location.checkpoint is None)
     digests = [[name, cached_digest(location.folder / name)] for name in names]
     if location.checkpoint is not None:
         digests.append(["checkpoint", cached_digest(location.checkpoint)])
@@ -124,7 +129,7 @@ def find_variant(folder: Path, part: str) -> str:
     )
 
 
-def _list_parts(folder: Path, family: FamilySpec) -> list[str]:
+def _list_parts(folder: Path, family: FamilySpec, with_denoiser: bool) -> list[str]:
     names = [INDEX] if (folder / INDEX).is_file() else []
     for part in family.parts:
         if part == "scheduler":
@@ -132,6 +137,8 @@ def _list_parts(folder: Path, family: FamilySpec) -> list[str]:
         elif part.startswith("tokenizer"):
             listed = {name for pattern in TOKENIZER_PATTERNS for name in _glob(folder, f"{part}/{pattern}")}
             names += sorted(listed | {f"{part}/tokenizer_config.json"})
+        elif part == family.denoiser and not with_denoiser:
+            names.append(f"{part}/config.json")
         else:
             names += [f"{part}/config.json", *_list_weights(folder, part)]
     return names
@@ -189,14 +196,15 @@ def _recognize_folder(folder: Path) -> str:
 
 def _locate_checkpoint(path: Path) -> ModelLocation:
     family = recognize_checkpoint(path)
-    base = next(name for name, spec in MODELS.items() if spec.family == family)
+    base, base_spec = next((name, spec) for name, spec in MODELS.items() if spec.family == family)
+    folder = find_snapshot(base_spec)
+    remedy = f"Run `realfill fetch {base} --without-denoiser` where there is a network."
     try:
-        location = locate_model(base)
+        list_files(folder, family, remedy, with_denoiser=False)
     except ModelError as error:
         problem = f"The checkpoint supplies the denoiser alone; the other parts are those of {base}. {error.problem}"
-        raise ModelError(problem, error.remedy, path) from error
-    spec = ModelSpec(family, location.spec.lora_layers, license="unknown")
-    return ModelLocation(location.folder, spec, path)
+        raise ModelError(problem, remedy, path) from error
+    return ModelLocation(folder, ModelSpec(family, base_spec.lora_layers, license="unknown"), path)
 
 
 def recognize_checkpoint(path: Path) -> str:

@@ -124,6 +124,15 @@ def test_neither_pickles_nor_redundant_checkpoints_are_downloaded(name: str) -> 
     assert not [file for file in unwanted for pattern in patterns if fnmatch(file, pattern)]
 
 
+def test_the_denoiser_is_left_out_where_a_checkpoint_supplies_it() -> None:
+    patterns = allowed_patterns(MODELS["flux1-fill-dev"], with_denoiser=False)
+    assert "transformer/config.json" in patterns
+    assert not any(
+        fnmatch("transformer/diffusion_pytorch_model-00001-of-00003.safetensors", each) for each in patterns
+    )
+    assert any(fnmatch("text_encoder_2/model-00001-of-00002.safetensors", each) for each in patterns)
+
+
 def test_shards_and_one_variant_are_downloaded() -> None:
     klein, sdxl = (allowed_patterns(MODELS[name]) for name in ("flux2-klein-base-4b", "sdxl-inpainting"))
     for file in ("text_encoder/model-00001-of-00002.safetensors", "text_encoder/model.safetensors.index.json"):

@@ -133,7 +133,9 @@ def test_a_checkpoint_is_recognized_by_its_tensors(tmp_path: Path) -> None:
 
 def test_the_other_parts_of_a_checkpoint_are_those_of_the_registered_model(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "fill.safetensors", 384)
-    with pytest.raises(ModelError, match="supplies the denoiser alone.*realfill fetch flux1-fill-dev"):
+    with pytest.raises(
+        ModelError, match="supplies the denoiser alone.*realfill fetch flux1-fill-dev --without-denoiser"
+    ):
         locate_model(str(path))
 
 
@@ -141,14 +143,16 @@ def test_a_checkpoint_takes_the_place_of_the_denoiser(tmp_path: Path, monkeypatc
     folder = write_tiny_family("sdxl", tmp_path / "sdxl")
     monkeypatch.setattr(model_files, "find_snapshot", lambda spec: folder)
     weights = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     checkpoint = {f"model.diffusion_model.{key}": value for key, value in to_original_unet(weights).items()}
     save_file(checkpoint, tmp_path / "checkpoint.safetensors")
     model = load_base_model(BaseParams(model=str(tmp_path / "checkpoint.safetensors"), device="cpu"))
     loaded = model.part("unet").state_dict()
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
-    location = ModelLocation(folder, ModelSpec("sdxl", "attention", "unknown"))
-    assert model.digest != model_digest(location)
+    other = ModelLocation(folder, ModelSpec("sdxl", "attention", "unknown"), tmp_path / "other.safetensors")
+    save_file(checkpoint | {"note": torch.zeros(1)}, tmp_path / "other.safetensors")
+    assert model.digest != model_digest(other)
 
 
 def to_original_unet(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

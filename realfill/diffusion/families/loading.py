@@ -90,6 +90,8 @@ def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torc
             options["quantization_config"] = _quantization()
         network = cls.from_pretrained(folder, **options)
     network.requires_grad_(False).eval()
+    if getattr(network, "hf_quantizer", None) is not None:
+        return network  # which was loaded to the GPU
     return network.to(accelerator.device, memory_format=torch.channels_last)
 
 
