@@ -42,6 +42,12 @@ def test_a_device_that_is_not_there_is_reported(tiny_model: Path) -> None:
         load_base_model(BaseParams(model=str(tiny_model), device="cuda"))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_weights_of_four_bits_need_a_gpu(tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match="bitsandbytes and a CUDA device.*base.precision"):
+        load_base_model(BaseParams(model=str(tiny_model), precision="nf4"))
+
+
 def test_pictures_are_encoded_to_latents_and_back(model: BaseModel) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     mean, std = model.encode(images)

@@ -38,6 +38,8 @@ def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
     Raises:
         ModelError: It is not on this machine, incomplete, or of the wrong kind.
     """
+    if precision == "nf4":
+        _quantization()  # which fails now instead of at the first step
     location = locate_model(name)
     family, folder = FAMILIES[location.spec.family], location.folder
     configs = {"scheduler": _read(folder / "scheduler" / "scheduler_config.json")}
@@ -78,20 +80,19 @@ def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torc
     folder = location.folder / part
     if part.startswith("tokenizer"):
         return cls.from_pretrained(folder)
-    if part == family.denoiser and location.checkpoint is not None:
-        network = cls.from_single_file(
-            str(location.checkpoint), config=str(folder), local_files_only=True, torch_dtype=dtype
-        )
+    options: dict[str, Any] = {"dtype" if is_text else "torch_dtype": dtype}
+    is_denoiser = part == family.denoiser
+    is_quantized = is_denoiser and precision == "nf4"
+    if is_quantized:
+        options["quantization_config"] = _quantization()
+    if is_denoiser and location.checkpoint is not None:
+        network = cls.from_single_file(str(location.checkpoint), config=str(folder), local_files_only=True, **options)
     else:
-        options: dict[str, Any] = {"dtype" if is_text else "torch_dtype": dtype, "use_safetensors": True}
-        variant = find_variant(location.folder, part)
-        options |= {"variant": variant} if variant else {}
-        if part == family.denoiser and precision == "nf4":
-            options["quantization_config"] = _quantization()
-        network = cls.from_pretrained(folder, **options)
+        variant = find_variant(location.folder, part) or None
+        network = cls.from_pretrained(folder, variant=variant, use_safetensors=True, **options)
     network.requires_grad_(False).eval()
-    if getattr(network, "hf_quantizer", None) is not None:
-        return network  # which was loaded to the GPU
+    if is_quantized:
+        return network  # which lies on the GPU already
     return network.to(accelerator.device, memory_format=torch.channels_last)
 
 
