@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 
@@ -29,14 +28,3 @@ def test_a_run_that_is_parted_and_joined_ends_as_if_it_had_not_been(model: BaseM
     assert torch.allclose(ended, whole[[2, 0]], atol=1e-5)
     alone = advance(parted[1], 8, predict, None, lambda _: None).latents
     assert torch.allclose(alone, whole[:1], atol=1e-5)
-
-
-def test_the_clean_latents_are_those_that_the_noise_was_added_to(model: BaseModel) -> None:
-    params = SampleParams(steps=8)
-    trajectory = model.process.trajectory(params, 64, model.device)
-    generator = torch.Generator().manual_seed(0)
-    latents, noise = (torch.randn(1, 4, 8, 8, generator=generator) for _ in range(2))
-    timestep = trajectory.timesteps[2]
-    noisy = trajectory.model_input(trajectory.noised(latents, noise, 2), timestep)
-    wanted = model.process.wanted(latents, noise, timestep[None])
-    np.testing.assert_allclose(trajectory.clean(wanted, timestep, noisy), latents, atol=1e-4)

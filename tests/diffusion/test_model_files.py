@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from realfill.core.errors import ModelError
 from realfill.core.params import BaseParams
-from realfill.diffusion import digest_cache, model_files
+from realfill.diffusion import model_files
 from realfill.diffusion.base_model import load_base_model
 from realfill.diffusion.model_files import (
     ModelLocation,
@@ -97,19 +97,6 @@ def test_the_digest_covers_the_files_that_are_loaded_and_no_others(tiny_model: P
     same, noted, changed = (model_digest(locate_model(str(copy))) for copy in copies)
     assert same == noted == model_digest(locate_model(str(tiny_model)))
     assert changed != same
-
-
-def test_digests_of_large_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(digest_cache, "SMALLEST", 3)
-    path = tmp_path / "weights"
-    path.write_bytes(b"four")
-    first = digest_cache.cached_digest(path)
-    with monkeypatch.context() as patched:
-        patched.setattr(digest_cache, "digest", lambda _: pytest.fail("read again"))
-        assert digest_cache.cached_digest(path) == first
-    path.write_bytes(b"other")
-    assert digest_cache.cached_digest(path) != first
 
 
 def write_checkpoint(path: Path, channels: int) -> Path:

@@ -1,76 +1,10 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
-from realfill.album.layout import Album
-from realfill.album.store import read_window
-from realfill.core.atomic_io import write_json
-from realfill.core.params import FinetuneParams
-from realfill.diffusion.album_inputs import encode_training_bank
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.training_bank import TrainingBank, TrainingBankSettings, encode_crops
-from realfill.photo_io.working_files import write_png
-
-
-def test_the_references_count_everywhere_and_the_target_outside_its_hole(
-    album: Album, finetune: FinetuneParams, model: BaseModel
-) -> None:
-    bank = encode_training_bank(album, finetune, model)
-    assert len(bank) == finetune.bank
-    assert bool((bank.loss_weight[:3] == 1).all()), "the references count everywhere"
-    hole = bank.loss_weight[3:4] == 0  # [1, 1, h, w]; pair 3 shows the target
-    assert 0 < int(hole.sum()) < hole.numel()
-    masked = model.downsample_masks(bank.mask[3:4].float())
-    assert bool((masked[hole] == 1).all()), "the hole is masked, whatever the random mask"
-
-
-def test_the_window_beyond_a_narrow_photo_is_never_learned(
-    album: Album, finetune: FinetuneParams, model: BaseModel
-) -> None:
-    window = read_window(album)
-    window = replace(window, left=0, top=-100, side=window.canvas_height + 200)
-    assert window.side > window.canvas_height
-    write_json(album.work("masks") / "window.json", vars(window))
-    bank = encode_training_bank(album, finetune, model)
-    assert bool((bank.loss_weight[3, 0, 0] == 0).all())
-    assert bool((bank.loss_weight[3, 0, -1] == 0).all())
-
-
-def test_a_pair_does_not_depend_on_the_size_of_the_bank(
-    album: Album, finetune: FinetuneParams, model: BaseModel
-) -> None:
-    large, small = (
-        encode_training_bank(album, finetune.model_copy(update={"bank": count}), model) for count in (6, 5)
-    )
-    assert torch.equal(large.mask[:5], small.mask)
-    assert torch.allclose(large.latent_mean[:5], small.latent_mean, atol=1e-5)
-    other = encode_training_bank(album, finetune.model_copy(update={"seed": 1}), model)
-    assert not torch.equal(other.mask, large.mask)
-
-
-def test_references_are_cut_at_the_scale_of_the_window_or_larger(
-    album: Album, finetune: FinetuneParams, model: BaseModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = np.broadcast_to(np.arange(200, dtype=np.uint8)[:, None, None], (200, 296, 3))
-    for path in album.references:
-        write_png(path, rows)
-    crops: list[np.ndarray] = []
-    encode = BaseModel.encode
-
-    def spy(self: BaseModel, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        crops.extend(images)
-        return encode(self, images)
-
-    monkeypatch.setattr(BaseModel, "encode", spy)
-    many = finetune.model_copy(update={"bank": 40})
-    encode_training_bank(album, many, model, TrainingBankSettings(encode_batch=40))
-    heights = [int(np.ptp(crop)) + 1 for number, crop in enumerate(crops[:40]) if number % 4 != 3]
-    smallest = 0.8 * read_window(album).side
-    assert smallest - 4 < min(heights) < smallest + 30
-    assert max(heights) > 180
 
 
 def test_pairs_do_not_depend_on_how_many_are_encoded_at_a_time(
