@@ -73,9 +73,7 @@ def read_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: torc
         for name, weight in weights.items():
             weight.data.copy_(stored.get_tensor(f"weight.{name}"))
             moments = {moment: stored.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
-            optimizer.state[weight] = {
-                moment: value if moment == "step" else value.to(weight.device) for moment, value in moments.items()
-            }
+            optimizer.state[weight] = {moment: value.to(weight.device) for moment, value in moments.items()}
         losses: list[float] = stored.get_tensor("losses").tolist()
     return losses
 

@@ -16,7 +16,13 @@ from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.core.seeding import derive_seed, torch_generator
 from realfill.diffusion.base_model import BaseModel
-from realfill.diffusion.condition import Condition, LoraTargets
+from realfill.diffusion.compilation import (
+    CompilationSettings,
+    compile_network,
+    discard_compilation,
+    wants_compilation,
+)
+from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
 from realfill.diffusion.lora_schedule import warmup_factor
 from realfill.diffusion.training_bank import TrainingBank
@@ -42,12 +48,22 @@ class LoraTrainer:
         model: The base model.
         bank: Pre-encoded pairs of a crop and a mask.
         params: Layers, rank, learning rates, steps, seed.
+        settings: When the networks are compiled.
     """
 
-    def __init__(self, model: BaseModel, bank: TrainingBank, params: FinetuneParams) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        bank: TrainingBank,
+        params: FinetuneParams,
+        settings: CompilationSettings = CompilationSettings(),
+    ) -> None:
         self.losses: list[float] = []
         self._model, self._bank, self._params = model, bank, params
         self._micro_batch = min(params.micro_batch, params.batch_size)
+        self._is_compiled = wants_compilation(model.device, params.steps, settings)
+        self._drawn: tuple[int, dict[str, Tensor]] | None = None  # a step, and its batch on the device
+        self._prompts: Embeddings | None = None  # where no step changes them
 
     def __enter__(self) -> LoraTrainer:
         model, params = self._model, self._params
@@ -61,7 +77,11 @@ class LoraTrainer:
         for name, part in self._frozen.items():
             targets = model.lora_targets(layers) if name == model.denoiser else TEXT_ENCODER_MODULES
             tuned = self._add_lora(part, targets)
-            tuned.to(model.device).train()
+            tuned.to(model.device, memory_format=torch.channels_last).train()
+            if name == "text_encoder" and not params.lr_text:
+                tuned.requires_grad_(False)
+            if self._is_compiled and name == model.denoiser:
+                compile_network(part)
             model.replace_part(name, tuned)
         self._weights: dict[str, Tensor] = {
             f"{name}.{weight_name}": weight
@@ -76,11 +96,12 @@ class LoraTrainer:
             }
             for part in self._frozen
         ]
-        self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay, fused=True)
         return self
 
     def _add_lora(self, part: torch.nn.Module, target_modules: LoraTargets) -> PeftModel:
         from peft import LoraConfig, get_peft_model
+        from peft.tuners.lora import LoraLayer
 
         params = self._params
         config = LoraConfig(
@@ -90,7 +111,11 @@ class LoraTrainer:
             target_modules=target_modules,
             init_lora_weights="gaussian",
         )
-        return get_peft_model(part, config)
+        tuned = get_peft_model(part, config)
+        for module in tuned.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False  # autocast chooses the types
+        return tuned
 
     def __exit__(self, *_: object) -> None:
         for name, part in self._frozen.items():
@@ -98,6 +123,7 @@ class LoraTrainer:
             if tuned is not part:
                 tuned.unload()
             self._model.replace_part(name, part)
+            discard_compilation(part)
             part.eval()
         if self._model.checkpoints_gradients:
             self._frozen[self._model.denoiser].disable_gradient_checkpointing()
@@ -143,13 +169,15 @@ class LoraTrainer:
             group["lr"] = group["peak_lr"] * warmup_factor(step, self._params)
         while True:
             try:
-                loss = self._accumulate_gradients(step)
+                mean = self._accumulate_gradients(step)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._halve_micro_batch(error)
+        self._optimizer.step()
+        self._drawn = step + 1, self._move_batch(self.draw_batch(step + 1))  # while the device works
+        loss = float(mean)
         if not math.isfinite(loss):
             raise NumericalError(f"the loss of step {step} is {loss}")
-        self._optimizer.step()
         return loss
 
     def _halve_micro_batch(self, error: Exception) -> None:
@@ -162,25 +190,34 @@ class LoraTrainer:
         logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
         torch.cuda.empty_cache()
 
-    def _accumulate_gradients(self, step: int) -> float:
-        """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss."""
-        batch = self.draw_batch(step)
+    def _accumulate_gradients(self, step: int) -> Tensor:
+        """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss, on the device."""
+        if self._drawn is None or self._drawn[0] != step:
+            self._drawn = step, self._move_batch(self.draw_batch(step))
+        batch = self._drawn[1]
         size = self._params.batch_size
         self._optimizer.zero_grad(set_to_none=True)
-        loss = 0.0
+        loss = torch.zeros((), device=self._model.device)
         for begin in range(0, size, self._micro_batch):
             torch.manual_seed(derive_seed("dropout", self._params.seed, step, begin))
             end = begin + self._micro_batch
             summed = self.compute_loss({name: value[begin:end] for name, value in batch.items()})
             self._model.accelerator.backward(summed / size)
-            loss += float(summed.detach()) / size
+            loss += summed.detach() / size
         return loss
+
+    def _move_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A batch on the device; on CUDA without waiting for it."""
+        device = self._model.device
+        if device.type != "cuda":
+            return {name: value.to(device) for name, value in batch.items()}
+        return {name: value.pin_memory().to(device, non_blocking=True) for name, value in batch.items()}
 
     def draw_batch(self, step: int) -> dict[str, Tensor]:
         """Draw the batch of a step, which is determined by (seed, step) alone.
 
         Returns:
-            latents, masked_latents, noise: [B, C, h, w] float32; mask: [B, 1, R, R] float32; loss_weight:
+            latents, masked_latents, noise: [B, C, h, w] float32; mask: [B, 1, R, R] bool; loss_weight:
             [B, 1, h, w] float32; times: [B]; prompt_index: [B] int64, 0 for the empty prompt, 1 for the scene's;
             references: [B, K, C, h', w'] float32, of other photos than each sample's own.
         """
@@ -196,7 +233,7 @@ class LoraTrainer:
             "latents": bank.latent_mean[rows] + bank.latent_std[rows] * draw_normal(),
             "masked_latents": bank.masked_latent_mean[rows] + bank.masked_latent_std[rows] * draw_normal(),
             "noise": draw_normal(),
-            "mask": bank.mask[rows].float(),
+            "mask": bank.mask[rows],
             "loss_weight": bank.loss_weight[rows],
             "times": process.draw_times(size, generator),
             "prompt_index": (torch.rand(size, generator=generator) >= self._params.prompt_dropout).long(),
@@ -208,12 +245,21 @@ class LoraTrainer:
         model = self._model
         batch = {name: value.to(model.device) for name, value in batch.items()}
         noisy = model.process.noised(batch["latents"], batch["noise"], batch["times"])
-        condition = Condition(batch["mask"], batch["masked_latents"], batch["references"])
-        prompts = model.embed(["", self._params.prompt])  # each [2, ...]
+        condition = Condition(batch["mask"].float(), batch["masked_latents"], batch["references"])
+        prompts = self._embed_prompts()
         embeddings = {name: value[batch["prompt_index"]] for name, value in prompts.items()}  # each [b, ...]
         prediction = model.predict(noisy, batch["times"], condition, embeddings, model.tuning_guidance)
         error = (prediction - self._wanted(batch)) ** 2 * batch["loss_weight"]  # [b, C, h, w]
         return error.mean(dim=(1, 2, 3)).sum()
+
+    def _embed_prompts(self) -> Embeddings:
+        """The empty prompt and the scene's, each [2, ...]; the text encoder runs only where it is tuned."""
+        if self._prompts is not None:
+            return self._prompts
+        prompts = self._model.embed(["", self._params.prompt])
+        if not (self._model.tunes_text and self._params.lr_text):
+            self._prompts = prompts
+        return prompts
 
     def _wanted(self, batch: dict[str, Tensor]) -> Tensor:
         """What the denoiser is to predict, [b, C, h, w]."""
