@@ -119,9 +119,9 @@ def measure_step_limit(
     """Seconds of the products of our step alone; None where they cannot be measured."""
     from limit import measure_limit
 
-    with bench.guard(common["model"], "limit"):
-        with LoraTrainer(model, bank, params, CompilationSettings(min_steps=10**9)) as trainer:
-            return measure_limit(bench, trainer, 3, common)
+    never = CompilationSettings(min_steps=10**9)
+    with bench.guard(common["model"], "limit"), LoraTrainer(model, bank, params, never) as trainer:
+        return measure_limit(bench, trainer, 3, common)
     return None
 
 
