@@ -65,7 +65,7 @@ class StableDiffusion(UNetModel):
     """Stable Diffusion: the text encoder is small and is tuned, too, as in RealFill."""
 
     tunes_text = True
-    full_precision = ("unet", "vae", "text_encoder")
+    full_precision = ("vae", "text_encoder")
     checkpoints_gradients = False
 
     def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
