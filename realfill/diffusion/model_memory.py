@@ -47,12 +47,10 @@ def read_spec(name: str) -> ModelSpec:
     location = locate_model(name)
     parts = FAMILIES[location.spec.family].parts
     weights = {part: _count_parameters(location, part) for part in parts}
-    bytes_each = 4 if location.spec.family == "sd" else 2  # see `BaseModel.full_precision`
+    text_bytes = 4 if location.spec.family == "sd" else 2  # see `BaseModel.full_precision`
     text = sum(count for part, count in weights.items() if part.startswith("text_encoder"))
     denoiser = next(iter(weights.values()))
-    return replace(
-        location.spec, text_gigabytes=text * bytes_each / 1e9, denoiser_gigabytes=denoiser * bytes_each / 1e9
-    )
+    return replace(location.spec, text_gigabytes=text * text_bytes / 1e9, denoiser_gigabytes=denoiser * 2 / 1e9)
 
 
 def _count_parameters(location: ModelLocation, part: str) -> int:

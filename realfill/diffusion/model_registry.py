@@ -144,7 +144,7 @@ MODELS = {
         lora_layers="all",
         license="Apache-2.0",
         accepts_composite=True,
-        denoiser_gigabytes=0.04,
+        denoiser_gigabytes=0.02,
         scale=0.5,
     ),
     "sd2-inpainting": ModelSpec(
@@ -154,7 +154,7 @@ MODELS = {
         repository="sd2-community/stable-diffusion-2-inpainting",
         revision="5f74973cbb64c8568780732c17f43eb269d63a0d",
         gigabytes=5.2,
-        denoiser_gigabytes=3.5,
+        denoiser_gigabytes=1.8,
         text_gigabytes=1.4,
     ),
     "sdxl-inpainting": ModelSpec(

@@ -64,6 +64,58 @@ def test_some_samples_have_an_empty_prompt(model: BaseModel, bank: TrainingBank,
             assert set(trainer.draw_batch(0)["prompt_index"].tolist()) == expected
 
 
+def test_the_order_of_steps_does_not_change_their_batches(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is drawn ahead of its step; a step that comes out of turn has its own batch all the same."""
+    seen: list[torch.Tensor] = []
+    compute_loss = LoraTrainer.compute_loss
+
+    def watch(self: LoraTrainer, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(batch["noise"])
+        return compute_loss(self, batch)
+
+    monkeypatch.setattr(LoraTrainer, "compute_loss", watch)
+    with LoraTrainer(model, bank, finetune) as trainer:
+        for step in (0, 1, 5):
+            trainer.train_step(step)
+            whole = trainer.draw_batch(step)["noise"]
+            assert torch.equal(torch.cat(seen), whole)
+            seen.clear()
+
+
+def test_gradients_are_taken_of_lora_layers_alone(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams
+) -> None:
+    with LoraTrainer(model, bank, finetune) as trainer:
+        trainer.train_step(0)
+        weights = [weight for part in model.tuned_parts for weight in model.part(part).named_parameters()]
+        assert all(("lora_" in name) == (weight.grad is not None) for name, weight in weights)
+
+
+def test_a_text_encoder_that_is_not_tuned_runs_once(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    encode_prompts = type(model).encode_prompts
+
+    def count(self: BaseModel, prompts: list[str]) -> object:
+        runs.append(len(prompts))
+        return encode_prompts(self, prompts)
+
+    monkeypatch.setattr(type(model), "encode_prompts", count)
+    for lr_text, expected in ((0.0, 1), (1e-4, 3)):
+        runs.clear()
+        with LoraTrainer(model, bank, changed(finetune, lr_text=lr_text, micro_batch=16)) as trainer:
+            before = [weight.clone() for weight in model.part("text_encoder").parameters()]
+            for step in range(3):
+                trainer.train_step(step)
+            after = list(model.part("text_encoder").parameters())
+        assert len(runs) == expected
+        is_same = all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+        assert is_same == (lr_text == 0)
+
+
 def test_the_loss_falls(model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, tmp_path: Path) -> None:
     params = changed(finetune, steps=60, batch_size=8, lr_unet=1e-2, warmup=0, checkpoint_every=60)
     with LoraTrainer(model, bank, params) as trainer:
