@@ -30,7 +30,7 @@ def test_an_album_is_tuned_and_sampled(family: str, album: Album, quick_params: 
     assert tuned.adapter is not None
     denoiser = FAMILIES[family].denoiser
     assert (tuned.adapter / denoiser / "adapter_model.safetensors").is_file()
-    assert any(key.startswith(f"{denoiser}.") for key in load_file(tuned.adapter / EXPORTED_ADAPTER))
+    assert any(denoiser in key for key in load_file(tuned.adapter / EXPORTED_ADAPTER))
     rows = sample.run(album, params).candidates
     assert [row.kind for row in rows] == ["noise", "noise"]
     assert {row.scheduler for row in rows} == {"euler" if family.startswith("flux") else "dpmsolver++"}
