@@ -140,6 +140,8 @@ def test_a_candidate_does_not_depend_on_how_many_are_drawn(
     model: BaseModel, scene: tuple[np.ndarray, np.ndarray], scheduler: str
 ) -> None:
     params = SampleParams.model_validate({"steps": 4, "scheduler": scheduler, "batch_size": 4})
+    if model.process.scheduler_name(params) != scheduler:
+        pytest.skip("it has a scheduler of its own")
     references = [np.roll(scene[0], 5, axis=0)]
     together = sample_candidates(model, *scene, 3, params, PROMPT, references=references).images
     params = params.model_copy(update={"batch_size": 1})
