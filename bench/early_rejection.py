@@ -9,6 +9,7 @@ usage: python bench/early_rejection.py FOLDER ALBUM... [--candidates 8] [--after
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,19 +93,30 @@ def measure(
             trainer.train_step(step)
         for name in model.tuned_parts:
             model.part(name).eval()
-        options = {"references": read_shown_references(album, model)}
+        references = read_shown_references(album, model)
         count, prompt = arguments.candidates, params.finetune.prompt
+        sample = params.sample.model_copy(update={"reject": 0.99})
         for after in arguments.after:
 
-            def remember(pictures: list[Pixels], after: float = after) -> list[float]:
+            def remember(pictures: Sequence[Pixels], after: float = after) -> list[float]:
                 previews[after] = judge(pictures)
                 return previews[after]
 
-            sample = params.sample.model_copy(update={"reject": 0.99})
             settings = EarlyRejectionSettings(after)
-            sample_candidates(model, photo, mask, count, sample, prompt, judge=remember, settings=settings, **options)
-        finished = sample_candidates(model, photo, mask, count, params.sample, prompt, **options).images
-    return truth, mask, finished, previews, judge(finished)
+            sample_candidates(
+                model,
+                photo,
+                mask,
+                count,
+                sample,
+                prompt,
+                references=references,
+                judge=remember,
+                settings=settings,
+            )
+        sampled = sample_candidates(model, photo, mask, count, params.sample, prompt, references=references)
+    finished = sampled.images
+    return truth, mask, finished, previews, judge(list(finished))
 
 
 if __name__ == "__main__":

@@ -77,8 +77,10 @@ class FinetuneParams(Section):
     layers: Literal["auto", "attention", "all"] = Field(
         "auto", description="Layers with LoRA; all: also convolutions; auto: as the base model's entry says."
     )
-    lr_unet: float = Field(1e-3, ge=0, le=1, description="Learning rate of the UNet's LoRA.")
-    lr_text: float = Field(4e-5, ge=0, le=1, description="Learning rate of the text encoder's LoRA.")
+    lr_unet: float = Field(1e-3, ge=0, le=1, description="Learning rate of the denoiser's LoRA.")
+    lr_text: float = Field(
+        4e-5, ge=0, le=1, description="Learning rate of the text encoder's LoRA, where it is tuned, too."
+    )
     warmup: int = Field(10, ge=0, le=100_000, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
     prompt: str = Field("a photo of sks", min_length=1, max_length=200, description="Prompt of the scene.")

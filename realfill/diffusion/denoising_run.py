@@ -152,17 +152,18 @@ def predict_guided(
         timestep: Scalar.
         condition: Of one sample.
         embeddings: Of the prompt and of the empty prompt, each [2, ...].
-        scale: Guidance scale; 1 = none.
+        scale: Guidance scale; 1 = none, or, of a denoiser that has it as an input, the value it is tuned with.
 
     Returns:
         [B, C, h, w] float32.
     """
     count = len(model_input)
     condition = condition.expand(count)
+    embedded = model.tuning_guidance if scale == 1.0 else scale
 
     def predict(row: int) -> Tensor:
         prompt = {name: value[row : row + 1].expand(count, *value.shape[1:]) for name, value in embeddings.items()}
-        return model.predict(model_input, timestep, condition, prompt, scale)
+        return model.predict(model_input, timestep, condition, prompt, embedded)
 
     prompted = predict(0)
     if scale == 1.0 or model.guidance_kind != "classifier-free":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -86,13 +87,13 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def write_adapter(folder: Path, model: BaseModel) -> None:
-    """Write the LoRA adapter that a model has, for PEFT and for others.
+    """Write the LoRA adapter that a model has, for PEFT and for other programs.
 
     A folder for each tuned part, such as `unet/`, is in PEFT's format. pytorch_lora_weights.safetensors holds all
-    parts as `load_lora_weights` of diffusers' pipelines takes them; the scale alpha / rank is multiplied in, so that
-    it does not depend on what the reader takes for alpha.
+    parts: of transformers by the names of diffusers' own files, of UNets by those of kohya's scripts, since ComfyUI
+    reads no others. diffusers' `load_lora_weights` takes both. The scale alpha / rank is multiplied in, so that it
+    does not depend on what the reader takes for alpha.
     """
-    from diffusers.utils import convert_state_dict_to_diffusers
     from peft import get_peft_model_state_dict
 
     exported: dict[str, Tensor] = {}
@@ -103,13 +104,12 @@ def write_adapter(folder: Path, model: BaseModel) -> None:
         atomic_write(folder / name / "adapter_model.safetensors", save(tensors))
         write_json(folder / name / "adapter_config.json", _adapter_config(config))
         scale = config.lora_alpha / config.r
-        scaled = {
-            key.removeprefix("base_model.model."): value * scale if "lora_B" in key else value
+        exported |= {
+            f"{name}.{key.removeprefix('base_model.model.')}": value * scale if "lora_B" in key else value
             for key, value in tensors.items()
         }
-        if name != "transformer":  # whose keys stay PEFT's
-            scaled = convert_state_dict_to_diffusers(scaled)
-        exported |= {f"{name}.{key}": value for key, value in scaled.items()}
+    if model.denoiser == "unet":
+        exported = _rename_to_kohya(exported)
     atomic_write(folder / EXPORTED_ADAPTER, save(exported, metadata={"format": "pt"}))
 
 
@@ -145,6 +145,24 @@ def final_loss(losses: Sequence[float], settings: TuningLogSettings = TuningLogS
         return None
     last = losses[-max(1, len(losses) // settings.final_part) :]
     return sum(last) / len(last)
+
+
+def _rename_to_kohya(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give LoRA weights of a UNet and a text encoder, by PEFT's names, those of kohya's scripts.
+
+    diffusers tells that format of a text encoder by its layers `out_proj`. They are not tuned here, so zeros stand
+    for them.
+    """
+    from diffusers.utils import convert_state_dict_to_kohya
+
+    named = {}
+    for name, value in tensors.items():
+        key = re.sub(r"^text_encoder\.(text_model\.)?", "text_encoder.text_model.", name)
+        named[key] = value
+        if key.startswith("text_encoder.") and ".q_proj." in key:
+            named[key.replace(".q_proj.", ".out_proj.")] = torch.zeros_like(value)
+    renamed: dict[str, Tensor] = convert_state_dict_to_kohya(named)
+    return renamed
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

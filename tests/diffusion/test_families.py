@@ -140,6 +140,8 @@ def test_a_candidate_does_not_depend_on_how_many_are_drawn(
     model: BaseModel, scene: tuple[np.ndarray, np.ndarray], scheduler: str
 ) -> None:
     params = SampleParams.model_validate({"steps": 4, "scheduler": scheduler, "batch_size": 4})
+    if model.process.scheduler_name(params) != scheduler:
+        pytest.skip("it has a scheduler of its own")
     references = [np.roll(scene[0], 5, axis=0)]
     together = sample_candidates(model, *scene, 3, params, PROMPT, references=references).images
     params = params.model_copy(update={"batch_size": 1})
@@ -240,15 +242,16 @@ def test_sampling_agrees_with_the_pipeline_of_diffusers(
     assert float((ours - theirs).abs().max()) <= 1e-5 * max(1.0, float(theirs.abs().max()))
 
 
+@pytest.mark.parametrize("layers", ["attention", "all"])
 def test_the_exported_adapter_is_loaded_by_diffusers(
-    family: str, folder: Path, model: BaseModel, bank: TrainingBank, tmp_path: Path
+    family: str, folder: Path, model: BaseModel, bank: TrainingBank, layers: str, tmp_path: Path
 ) -> None:
-    with LoraTrainer(model, bank, replace_params(dropout=0.0, lr_unet=0.1)) as trainer:
+    with LoraTrainer(model, bank, replace_params(dropout=0.0, lr_unet=0.1, layers=layers)) as trainer:
         trainer.train(tmp_path / "checkpoints")
         write_adapter(tmp_path, model)
         batch = trainer.draw_batch(0)
-    keys = load_file(tmp_path / EXPORTED_ADAPTER).keys()
-    assert all(key.startswith(tuple(f"{name}." for name in model.tuned_parts)) for key in keys)
+    prefixes = ("lora_unet_", "lora_te1_text_model_encoder_") if model.denoiser == "unet" else ("transformer.",)
+    assert all(key.startswith(prefixes) for key in load_file(tmp_path / EXPORTED_ADAPTER))
 
     def predict() -> torch.Tensor:
         with torch.no_grad():
@@ -270,7 +273,8 @@ def test_the_exported_adapter_is_loaded_by_diffusers(
         for name, part in parts.items():
             model.replace_part(name, part)
     assert float((tuned - plain).abs().max()) > 1e-4
-    assert float((loaded - tuned).abs().max()) == 0
+    largest = float((loaded - tuned).abs().max())
+    assert largest <= (1e-5 if layers == "all" else 0), "convolutions add up in another order"
 
 
 def test_text_encoders_that_are_not_tuned_run_once(model: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
