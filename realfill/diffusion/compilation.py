@@ -18,11 +18,12 @@ class CompilationSettings:
     """When networks are compiled.
 
     Attributes:
-        min_steps: Fewest steps of a tuning for which the networks are compiled, as that takes about a minute. Set by
-            hand.
+        min_steps: Fewest steps of a tuning whose denoiser is compiled. Compiling takes about a minute for each shape of
+            the input, of which a model that looks at references has several. Set by hand; `bench/step.py` tells the
+            seconds of compiling and of steps with and without.
     """
 
-    min_steps: int = 500
+    min_steps: int = 1000
 
 
 def wants_compilation(
