@@ -18,9 +18,9 @@ class CompilationSettings:
     """When networks are compiled.
 
     Attributes:
-        min_steps: Fewest steps of a tuning whose denoiser is compiled. Compiling takes about a minute for each shape of
-            the input, of which a model that looks at references has several. Set by hand; `bench/step.py` tells the
-            seconds of compiling and of steps with and without.
+        min_steps: Fewest steps of a tuning whose denoiser is compiled. Compiling takes about a minute for each shape
+            of the input, of which a model that looks at references has several. Set by hand; `bench/step.py` tells
+            the seconds of compiling and of steps with and without.
     """
 
     min_steps: int = 1000
