@@ -24,7 +24,7 @@ from realfill.core import peak_memory
 from realfill.core.params import load_params
 from realfill.core.progress import ProgressUpdate
 from realfill.diffusion.base_model import load_base_model
-from realfill.diffusion.model_registry import MODEL_FILES, locate_model
+from realfill.diffusion.model_files import MODEL_FILES, locate_model
 from realfill.pipeline import run_stage
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     for stage in ("validate", "masks", "align"):
         run_stage(stage, album, params)
     model = load_base_model(params.base)
-    count = sum(parameter.numel() for parameter in model.unet.parameters())
+    count = sum(parameter.numel() for parameter in model.part("unet").parameters())
     print(f"UNet of {count / 1e6:.0f} M parameters, {model.resolution} px, {model.device}, batch", end=" ")
     print(params.finetune.batch_size, f"({torch.get_num_threads()} threads)")
     for stage in ("finetune", "sample"):
@@ -97,7 +97,7 @@ def write_model(folder: Path) -> None:
         hidden_act="gelu",
     )
     CLIPTextModel(text).half().save_pretrained(folder / "text_encoder")
-    shutil.copytree(locate_model("pocket") / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(locate_model("pocket").folder / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
     DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, clip_sample=False
     ).save_pretrained(folder / "scheduler")

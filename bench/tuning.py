@@ -18,10 +18,10 @@ from pocket import read_truth_window
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.core.params import Params, load_params
+from realfill.diffusion.album_inputs import encode_training_bank
 from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.inpainting_sampler import sample_candidates
 from realfill.diffusion.lora_tuning import LoraTrainer
-from realfill.diffusion.training_bank import encode_training_bank
 from realfill.evaluation.metrics import psnr
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.working_files import write_png
@@ -75,8 +75,8 @@ def tune_and_sample(
         for step in range(params.finetune.steps):
             trainer.train_step(step)
         seconds = time.perf_counter() - started
-        for part in (model.unet, model.text_encoder):
-            part.eval()
+        for name in model.tuned_parts:
+            model.part(name).eval()
         prompt, count = params.finetune.prompt, params.sample.candidates
         sampled = sample_candidates(model, photo, mask, count, params.sample, prompt)
     return sampled.images, seconds

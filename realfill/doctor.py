@@ -14,7 +14,9 @@ from pathlib import Path
 from realfill import __version__
 from realfill.core.errors import RealFillError
 from realfill.core.params import BaseParams
-from realfill.diffusion.model_registry import MODELS, locate_model
+from realfill.diffusion.model_files import locate_model
+from realfill.diffusion.model_memory import estimate_memory, read_spec
+from realfill.diffusion.model_registry import MODELS
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "kornia", "pyarrow", "dvc", "prefect")
 
@@ -53,6 +55,37 @@ def examine(library: Path) -> list[Finding]:
     return findings + _results(library)
 
 
+def examine_model(name: str) -> list[Finding]:
+    """Check whether a base model is on this machine, and whether it fits into the memory of its device.
+
+    Args:
+        name: In the registry, or the absolute path of a folder or of a .safetensors checkpoint.
+    """
+    findings = [_device(), _tried(f"model {name}", lambda: str(locate_model(name).folder), True)]
+    try:
+        need = estimate_memory(read_spec(name))
+    except RealFillError:
+        return findings  # one of them says so
+    kind, available = _available_memory()
+    for work, gigabytes in (("sample", need.sampling), ("tune", need.tuning)):
+        state = f"needs about {gigabytes:.1f} GB; there are {available:.1f} GB of {kind}"
+        fits = gigabytes <= available
+        remedy = "Set base.precision to nf4, or choose a smaller model." if kind.startswith("the GPU") else ""
+        findings.append(Finding(f"memory to {work}", fits, state, "" if fits else remedy or "Use a GPU."))
+    return findings
+
+
+def _available_memory() -> tuple[str, float]:
+    """Which memory a model runs in, and its size, 10^9 bytes; of the CPU's, what is free, at twice the precision."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        return f"the GPU {properties.name}", properties.total_memory / 1e9
+    return "free memory, half of which goes to weights of 32 bits", psutil.virtual_memory().available / 2e9
+
+
 def _package(name: str) -> Finding:
     try:
         return Finding(name, True, version(name))
@@ -77,11 +110,11 @@ def _tried(part: str, use: Callable[[], str], needed: bool) -> Finding:
 
 def _model(name: str) -> str:
     if name != BaseParams().model:
-        return str(locate_model(name))
+        return str(locate_model(name).folder)
     from realfill.diffusion.base_model import load_base_model
 
     model = load_base_model(BaseParams(device="cpu"))
-    return f"{locate_model(name)}, {model.resolution} px, {model.digest[:12]}"
+    return f"{locate_model(name).folder}, {model.resolution} px, {model.digest[:12]}"
 
 
 def _matcher(name: str) -> str:

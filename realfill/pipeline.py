@@ -17,7 +17,8 @@ from realfill.core.allocation import keep_freed_memory
 from realfill.core.atomic_io import adopt_folder, disk_full_as_error, require_replaceable, write_json
 from realfill.core.fingerprint import LENGTH, code_fingerprint
 from realfill.core.hashing import digest, digest_json
-from realfill.core.params import PROFILES, Params, load_params
+from realfill.core.parameter_sources import PROFILES
+from realfill.core.params import Params, load_params
 from realfill.core.progress import ProgressCallback
 
 
@@ -236,6 +237,6 @@ def _model_digest(params: Params) -> str | None:
     """Digest of the base model; None where nothing is generated: it need not be on this machine then."""
     if params.blend.generate == "never":
         return None
-    from realfill.diffusion.model_registry import locate_model, model_digest
+    from realfill.diffusion.model_files import locate_model, model_digest
 
     return model_digest(locate_model(params.base.model))

@@ -11,7 +11,8 @@ import typer
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.core.params import PROFILES, Params, load_params
+from realfill.core.parameter_sources import PROFILES
+from realfill.core.params import Params, load_params
 from realfill.core.validation import refuse_lookalikes
 
 AlbumPath = Annotated[Path, typer.Argument(metavar="ALBUM", help="Album folder, or name of one in the library.")]

@@ -6,16 +6,13 @@ Later sources win: the defaults in this module, `params.yaml`, a profile, the al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from realfill.core.errors import ParamsError
-from realfill.core.validation import Section, parse_yaml, read_yaml, validate_section
-
-PROFILES = ("quick", "paper")
+from realfill.core.parameter_sources import merge, parse_assignments, read_profile
+from realfill.core.validation import Section, read_yaml, validate_section
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # pixels
 
@@ -24,10 +21,13 @@ class BaseParams(Section):
     """The base model that is tuned and sampled, and the device it runs on."""
 
     model: str = Field(
-        "pocket", description="Name of a registered base model, or absolute path of a diffusers folder."
+        "pocket",
+        description="Name of a registered base model, or absolute path of a diffusers folder or a checkpoint.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA if available.")
-    precision: Literal["auto", "no", "bf16"] = Field("auto", description="auto: bf16 on CUDA, fp32 on CPU.")
+    precision: Literal["auto", "no", "bf16", "nf4"] = Field(
+        "auto", description="auto: bf16 on CUDA, fp32 on CPU; nf4: the denoiser's weights in 4 bits."
+    )
 
 
 class ValidateParams(Section):
@@ -77,8 +77,10 @@ class FinetuneParams(Section):
     layers: Literal["auto", "attention", "all"] = Field(
         "auto", description="Layers with LoRA; all: also convolutions; auto: as the base model's entry says."
     )
-    lr_unet: float = Field(1e-3, ge=0, le=1, description="Learning rate of the UNet's LoRA.")
-    lr_text: float = Field(4e-5, ge=0, le=1, description="Learning rate of the text encoder's LoRA.")
+    lr_unet: float = Field(1e-3, ge=0, le=1, description="Learning rate of the denoiser's LoRA.")
+    lr_text: float = Field(
+        4e-5, ge=0, le=1, description="Learning rate of the text encoder's LoRA, where it is tuned, too."
+    )
     warmup: int = Field(10, ge=0, le=100_000, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
     prompt: str = Field("a photo of sks", min_length=1, max_length=200, description="Prompt of the scene.")
@@ -101,8 +103,13 @@ class SampleParams(Section):
         description="Share of the denoising steps that guided candidates run, as in image-to-image.",
     )
     steps: int = Field(24, ge=1, le=1000, description="Denoising steps.")
-    scheduler: Literal["dpmsolver++", "unipc", "ddpm"] = Field("dpmsolver++", description="Noise scheduler.")
-    guidance: float = Field(1.0, ge=1.0, le=20.0, description="Classifier-free guidance; 1 = none, as in the paper.")
+    scheduler: Literal["dpmsolver++", "unipc", "ddpm", "euler"] = Field(
+        "dpmsolver++", description="Noise scheduler; FLUX always takes Euler's steps."
+    )
+    guidance: float = Field(1.0, ge=1.0, le=100.0, description="Guidance scale; 1 = none, as in the paper.")
+    reject: float = Field(
+        0.0, ge=0, lt=1, description="Share of the candidates that are given up after a quarter of their steps."
+    )
     batch_size: int = Field(4, ge=1, le=256, description="Candidates per pass; halved when memory runs out.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed; candidate k of a kind depends on (kind, seed, k) alone.")
 
@@ -197,7 +204,7 @@ class DeliveryParams(Section):
 class AlbumParams(Section):
     """What decides the result besides the photos and the description of the hole; an `album.yaml` may set it too."""
 
-    profile: Literal["quick", "paper"] | None = Field(
+    profile: Literal["quick", "paper", "sdxl", "klein", "fill"] | None = Field(
         None, description="A named set of values that wins over params.yaml."
     )
     base: BaseParams = BaseParams()
@@ -247,54 +254,15 @@ def load_params(
     """
     in_file = {} if path is None else read_yaml(path)
     in_album = overrides or {}
-    assigned = _parse_assignments(assignments)
+    assigned = parse_assignments(assignments)
     profile = profile or assigned.get("profile") or in_album.get("profile") or in_file.get("profile")
-    in_profile = {} if profile is None else _read_profile(profile)
+    in_profile = {} if profile is None else read_profile(profile)
     merged = _normalize(in_file, path)
     for source in (in_profile, in_album, assigned):
-        merged = _merge(merged, _normalize(source))
+        merged = merge(merged, _normalize(source))
     return validate_section(Params, merged | {"profile": profile}, path)
-
-
-def _read_profile(name: str) -> dict[str, Any]:
-    if name not in PROFILES:
-        raise ParamsError(f"There is no profile {name!r}.", f"Choose one of: {', '.join(PROFILES)}.")
-    text = (files("realfill") / "profiles" / f"{name}.yaml").read_text()
-    values: dict[str, Any] = parse_yaml(text)
-    return values
-
-
-def _parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """Nested mappings of "section.key=value" strings."""
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals or not name:
-            raise ParamsError(f"{assignment!r} is not an assignment.", "Write section.key=value.")
-        nested: Any = _parse_value(assignment, text)
-        for key in reversed(name.split(".")):
-            nested = {key: nested}
-        values = _merge(values, nested)
-    return values
-
-
-def _parse_value(assignment: str, text: str) -> Any:
-    try:
-        return parse_yaml(text)
-    except ParamsError as error:
-        remedy = "Put a value with special characters in quotes: --set 'section.key=\"value\"'."
-        raise ParamsError(f"The value in {assignment!r} cannot be read as YAML. {error.problem}", remedy) from error
 
 
 def _normalize(source: Mapping[str, Any], path: Path | None = None) -> dict[str, Any]:
     """Validate one source and return its values under the current names, so that sources merge key by key."""
     return validate_section(Params, source, path).model_dump(by_alias=True, exclude_unset=True)
-
-
-def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings; `upper` wins."""
-    merged = dict(lower)
-    for key, value in upper.items():
-        is_nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if is_nested else value
-    return merged

@@ -1,61 +1,80 @@
-"""Load an inpainting diffusion model from a folder in diffusers' format, and encode and decode with it."""
+"""The interface of all base models: what tuning and sampling use of an inpainting model, whatever its family.
+
+Latents are spatial, [B, C, h, w], and in the scale that the denoiser takes. How a family packs them into tokens,
+numbers positions and scales times stays inside its `predict`. Families are the modules of `families/`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from peft import PeftModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging as transformers_logging
 
 from realfill.core.errors import ModelError
-from realfill.diffusion.model_registry import get_model_spec, locate_model, model_digest
+from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
 from realfill.imaging.ops import UNKNOWN_LEVEL
 
 if TYPE_CHECKING:
     from realfill.core.params import BaseParams
+    from realfill.diffusion.noise_process import NoiseProcess
 
-UNET_CHANNELS = 9  # of Stable Diffusion's inpainting UNet: noisy latents 4, mask 1, latents of the masked image 4
 
-
-@dataclass
-class BaseModel:
-    """An inpainting diffusion model in memory, frozen, in evaluation mode.
+@dataclass(kw_only=True)
+class BaseModel(ABC):
+    """An inpainting model, frozen, in evaluation mode. Its parts are made when they are first used.
 
     Attributes:
-        name: Name in the registry, or the path of its folder, as in the parameters.
+        name: Name in the registry, or the path of its folder or file, as in the parameters.
         digest: SHA-256 over its files, hex.
-        lora_layers: Which layers LoRA tunes: "attention", or "all" with the convolutions.
+        lora_layers: Which layers LoRA tunes: "attention", or "all".
         accepts_composite: Whether its masked image may show content inside the hole, which the model then adapts.
-        unet: `UNet2DConditionModel` with 9 input channels: noisy latents 4, mask 1 (1 = fill), latents of the masked
-            image 4.
-        vae: `AutoencoderKL` with 4 latent channels.
-        text_encoder: `CLIPTextModel`.
-        tokenizer: `CLIPTokenizer`.
-        scheduler_config: Configuration of the noise scheduler.
         accelerator: Device and precision.
+        makers: Makes each part, on its device, by its name: "vae", "text_encoder", "tokenizer", the denoiser, ….
+        configs: Contents of the configuration files, by their name: "scheduler", "model_index", ….
+        embeddings: Prompts that were embedded; families whose text encoder is not tuned drop it after its use.
     """
+
+    denoiser: ClassVar[str]
+    """Name of the part that denoises, of its folder and of its keys in diffusers' LoRA files."""
+    text_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer")
+    tunes_text: ClassVar[bool] = False
+    """Whether the text encoder gets LoRA layers, too."""
+    max_references: ClassVar[int] = 0
+    """How many photos of the scene it looks at while it denoises."""
+    blends: ClassVar[bool] = False
+    """Whether it has no mask channels, so that known latents are restored after each step."""
+    checkpoints_gradients: ClassVar[bool] = True
+    """Whether tuning computes activations again in the backward pass, to save memory."""
+    full_precision: ClassVar[tuple[str, ...]] = ()
+    """Parts whose weights are float32 on any device; those of the others are bfloat16 on CUDA."""
+    tuning_guidance: ClassVar[float] = 1.0
+    """Guidance scale that a denoiser with an embedding of it is tuned with."""
 
     name: str
     digest: str
     lora_layers: Literal["attention", "all"]
     accepts_composite: bool
-    unet: Any
-    vae: Any
-    text_encoder: Any
-    tokenizer: Any
-    scheduler_config: dict[str, Any]
-    accelerator: Accelerator
+    accelerator: Any
+    makers: Mapping[str, Callable[[], Any]]
+    configs: Mapping[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+        self.embeddings: dict[str, Embeddings] = {}
+
+    @classmethod
+    def dtype(cls, part: str, accelerator: Any) -> torch.dtype:
+        """Type of a part's frozen weights."""
+        is_reduced = accelerator.mixed_precision == "bf16" and part not in cls.full_precision
+        return torch.bfloat16 if is_reduced else torch.float32
 
     @property
     def device(self) -> torch.device:
@@ -63,92 +82,168 @@ class BaseModel:
         device: torch.device = self.accelerator.device
         return device
 
+    def part(self, name: str) -> Any:
+        """A part of the model, e.g. "vae"; made now if it is not in memory."""
+        if name not in self._parts:
+            self._parts[name] = self.makers[name]()
+        return self._parts[name]
+
+    def replace_part(self, name: str, part: Any) -> None:
+        """Put another network in the place of a part."""
+        self._parts[name] = part
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """Names of the parts that get LoRA layers."""
+        return (self.denoiser, "text_encoder") if self.tunes_text else (self.denoiser,)
+
     @property
     def vae_scale_factor(self) -> int:
         """Pixels of the image per latent, along a side."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+        return int(2 ** (len(self.part("vae").config.block_out_channels) - 1))
 
     @property
+    @abstractmethod
     def resolution(self) -> int:
         """Side of the square images it was trained on, pixels."""
-        return int(self.unet.config.sample_size) * self.vae_scale_factor
+
+    @property
+    @abstractmethod
+    def process(self) -> NoiseProcess:
+        """How noise is added, and what the denoiser predicts."""
+
+    @property
+    def guidance_kind(self) -> Literal["classifier-free", "embedded", "none"]:
+        """How guidance acts: by a second prediction for the empty prompt, as an input of the denoiser, or not."""
+        return "classifier-free"
+
+    @abstractmethod
+    def lora_targets(self, layers: Literal["attention", "all"]) -> LoraTargets:
+        """The denoiser's layers that LoRA tunes."""
+
+    @abstractmethod
+    def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
+        """Embed prompts with the text encoders; differentiable in the LoRA weights that they have."""
+
+    @abstractmethod
+    def encode_pixels(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the latents [B, C, h, w] of images [B, 3, H, W], -1 to 1."""
+
+    @abstractmethod
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Images [B, 3, H, W], -1 to 1, of latents [B, C, h, w]."""
+
+    @abstractmethod
+    def denoise(
+        self, noisy: Tensor, times: Tensor, condition: Condition, embeddings: Embeddings, guidance: float
+    ) -> Tensor:
+        """Run the denoiser; see `predict`."""
+
+    def tokens(self, height: int, width: int) -> int:
+        """Number of tokens that latents of this size are for the denoiser."""
+        return height * width
+
+    def predict(
+        self, noisy: Tensor, times: Tensor, condition: Condition, embeddings: Embeddings, guidance: float = 1.0
+    ) -> Tensor:
+        """What the denoiser makes of noisy latents.
+
+        Args:
+            noisy: [B, C, h, w] float32, scaled as the scheduler says.
+            times: Scalar or [B], as the process and the scheduler give them.
+            condition: Of B samples.
+            embeddings: Of B prompts.
+            guidance: Of denoisers that have an embedding of it.
+
+        Returns:
+            [B, C, h, w] float32, what `process.wanted` is in tuning.
+        """
+        with self.accelerator.autocast():
+            output = self.denoise(noisy, times, condition, embeddings, guidance)
+        return output.float()
+
+    def embed(self, prompts: Sequence[str]) -> Embeddings:
+        """Embed prompts: at each call where the text encoder is tuned, else once, after which it is dropped."""
+        with self.accelerator.autocast():
+            if self.tunes_text:
+                return self.encode_prompts(prompts)
+            missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.embeddings]
+            if missing:
+                with torch.no_grad():
+                    encoded = self.encode_prompts(missing)
+                for index, prompt in enumerate(missing):
+                    self.embeddings[prompt] = {name: value[index] for name, value in encoded.items()}
+                self._drop(self.text_parts)
+        embedded = [self.embeddings[prompt] for prompt in prompts]
+        return {name: torch.stack([each[name] for each in embedded]).to(self.device) for name in embedded[0]}
+
+    def _drop(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._parts.pop(name, None)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @torch.no_grad()
     def encode(self, images: np.ndarray) -> tuple[Tensor, Tensor]:
         """Encode images to latents.
 
         Args:
-            images: [B, R, R, 3] uint8 sRGB.
+            images: [B, H, W, 3] uint8 sRGB.
 
         Returns:
-            Mean and standard deviation of the posterior, each [B, 4, R/f, R/f] float32 on the CPU, multiplied by the
-            autoencoder's scaling factor, as the UNet takes them; f is `vae_scale_factor`.
+            Mean and standard deviation of the posterior, each [B, C, H/f, W/f] float32 on the CPU, in the scale that
+            the denoiser takes; f is `vae_scale_factor`.
         """
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device)  # [B, 3, R, R] uint8
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device)  # [B, 3, H, W] uint8
         with self.accelerator.autocast():
-            posterior = self.vae.encode(batch.float() / 127.5 - 1).latent_dist
-        scale = self.vae.config.scaling_factor
-        return (posterior.mean * scale).float().cpu(), (posterior.std * scale).float().cpu()
+            mean, std = self.encode_pixels(batch.float() / 127.5 - 1)
+        return mean.float().cpu(), std.float().cpu()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Decode latents.
 
         Args:
-            latents: [B, 4, h, w] float32, multiplied by the autoencoder's scaling factor.
+            latents: [B, C, h, w] float32, in the scale that the denoiser takes.
 
         Returns:
             [B, f h, f w, 3] float32 sRGB, mostly in 0..1; f is `vae_scale_factor`. Not finite where the model failed.
         """
         with self.accelerator.autocast():
-            images = self.vae.decode(latents.to(self.device) / self.vae.config.scaling_factor).sample
+            images = self.decode_latents(latents.to(self.device))
         array: np.ndarray = ((images.float() + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
         return array
 
-    def downsample_masks(self, masks: np.ndarray) -> Tensor:
-        """[B, R, R] bool -> [B, 1, R/f, R/f] float32 on the CPU: 1 where any pixel of the latent's patch is set."""
-        return torch.nn.functional.max_pool2d(torch.from_numpy(masks).float()[:, None], self.vae_scale_factor)
-
-    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Embed prompts.
-
-        Returns:
-            [len(prompts), L, D], differentiable in the LoRA weights that the text encoder has.
-        """
-        tokens = self.tokenizer(
-            list(prompts),
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        prompt_embeds: Tensor = self.text_encoder(tokens.input_ids.to(self.device))[0]
-        return prompt_embeds
+    def downsample_masks(self, masks: Tensor) -> Tensor:
+        """[B, 1, R, R] float32 -> [B, 1, R/f, R/f]: the largest value among the pixels of a latent's patch."""
+        return torch.nn.functional.max_pool2d(masks, self.vae_scale_factor)
 
     @contextmanager
     def use_adapter(self, folder: Path | None) -> Iterator[None]:
         """Add a LoRA adapter inside the block.
 
         Args:
-            folder: The adapter in PEFT's format, with unet/ and text_encoder/; None to use the model as it is.
+            folder: The adapter in PEFT's format, with a folder for each tuned part; None to use the model as it is.
         """
         if folder is None:
             yield
             return
-        base = self.unet, self.text_encoder
+        from peft import PeftModel
+
+        base = {name: self.part(name) for name in self.tuned_parts}
         try:
-            self.unet = PeftModel.from_pretrained(base[0], folder / "unet").eval()
-            self.text_encoder = PeftModel.from_pretrained(base[1], folder / "text_encoder").eval()
+            for name, part in base.items():
+                self.replace_part(name, PeftModel.from_pretrained(part, folder / name).eval())
             yield
         finally:
-            for part in (self.unet, self.text_encoder):
-                if isinstance(part, PeftModel):
-                    part.unload()
-            self.unet, self.text_encoder = base
+            for name, part in base.items():
+                if isinstance(self.part(name), PeftModel):
+                    self.part(name).unload()
+                self.replace_part(name, part)
 
 
 def mask_image(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Make the masked image that the UNet is conditioned on.
+    """Make the masked image that the denoiser is conditioned on.
 
     Args:
         image: [..., H, W, 3] uint8 sRGB.
@@ -171,37 +266,18 @@ def load_base_model(params: BaseParams) -> BaseModel:
 
 @cache
 def _load(name: str, device: str, precision: str) -> BaseModel:
-    folder, spec = locate_model(name), get_model_spec(name)
-    accelerator = _create_accelerator(device, precision)
-    transformers_logging.disable_progress_bar()
-    parts = {
-        "unet": UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
-        "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32),
-        "text_encoder": CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
-    }
-    channels = parts["unet"].config.in_channels
-    if channels != UNET_CHANNELS:
-        problem = f"The UNet has {channels} input channels; inpainting needs {UNET_CHANNELS}."
-        raise ModelError(problem, "Choose an inpainting model.", folder)
-    for part in parts.values():
-        part.requires_grad_(False).eval().to(accelerator.device, memory_format=torch.channels_last)
-    return BaseModel(
-        name=name,
-        digest=model_digest(folder),
-        lora_layers=spec.lora_layers,
-        accepts_composite=spec.accepts_composite,
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        scheduler_config=dict(DDPMScheduler.load_config(folder / "scheduler")),
-        accelerator=accelerator,
-        **parts,
-    )
+    from realfill.diffusion.families.loading import load_model  # here, for it takes seconds to import
+
+    return load_model(name, _create_accelerator(device, precision), precision)
 
 
-def _create_accelerator(device: str, precision: str) -> Accelerator:
+def _create_accelerator(device: str, precision: str) -> Any:
     """Choose device and precision; "auto" is bfloat16 on CUDA and float32 on the CPU."""
+    from accelerate import Accelerator
+
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise ModelError("No CUDA device is visible.", "Set base.device to auto or cpu, or repair the driver.")
     on_cpu = device == "cpu" or not has_cuda
-    mixed_precision = precision if precision != "auto" else ("no" if on_cpu else "bf16")
+    mixed_precision = {"auto": "no" if on_cpu else "bf16", "nf4": "bf16"}.get(precision, precision)
     return Accelerator(cpu=on_cpu, mixed_precision=mixed_precision)

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.album.canvas import crop_window, read_model_window
-from realfill.album.layout import Album
-from realfill.album.placement import read_completed_canvas, read_proposal
-from realfill.album.store import read_window
 from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import resize, to_gray, to_uint8
+from realfill.imaging.ops import to_gray
 
 
 @dataclass(frozen=True)
@@ -43,37 +39,6 @@ class Guide:
     placed_mask: np.ndarray
     keep_weight: np.ndarray
     strength: float
-
-
-def read_guide(album: Album, resolution: int, strength: float) -> Guide | None:
-    """Make the guide from what `align` placed and completed.
-
-    Placed pixels are shown around the hole as well, so that blending can compare their colors with the photo's there.
-
-    Args:
-        album: The album, after `masks` and `align`.
-        resolution: Side of the base model's window, pixels.
-        strength: Share of the noise that sampling starts with, 0 to 1.
-
-    Returns:
-        The guide, its picture in the working space; None where `align` is switched off.
-
-    Raises:
-        StageError: `masks` or `align` has not run.
-    """
-    completed = read_completed_canvas(album)
-    if completed is None:
-        return None
-    window = read_window(album)
-    _, mask = read_model_window(album, resolution)
-    image = resize(crop_window(completed, window), resolution, resolution)
-    proposal = read_proposal(album)
-    if proposal is None:
-        return Guide(image, np.zeros_like(mask), np.zeros(mask.shape, np.float32), strength)
-    proposal = proposal.crop(window.left, window.top, window.side, window.side).resize(resolution, resolution)
-    placed_mask = proposal.confidence > 0
-    composite = np.where(placed_mask[..., None], to_uint8(proposal.colors), image)
-    return Guide(composite, placed_mask, proposal.weight("guided") * mask, strength)
 
 
 def restore_detail(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from realfill.core.errors import ModelError
 from realfill.core.failures import require_finite, skip_failing
-from realfill.core.seeding import torch_generator
 from realfill.diffusion.base_model import BaseModel, mask_image
-from realfill.diffusion.guide import Guide, GuideSettings, restore_detail
+from realfill.diffusion.condition import Condition, Embeddings
+from realfill.diffusion.denoising_run import DenoisingRun, InitLatents, advance, predict_guided, start_run
+from realfill.diffusion.guide import Guide, restore_detail
+from realfill.diffusion.training_bank import encode_references
 from realfill.imaging.ops import to_uint8
 
 if TYPE_CHECKING:
@@ -24,13 +26,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+Judge = Callable[[Sequence[np.ndarray]], Sequence[float]]
+"""Scores pictures [R, R, 3] uint8 sRGB, higher is better."""
+
+
+@dataclass(frozen=True)
+class EarlyRejectionSettings:
+    """When candidates are compared that are not finished.
+
+    Attributes:
+        after: Share of the denoising steps after which previews are compared. Set by hand: before that, previews are
+            too smooth to match anything.
+    """
+
+    after: float = 0.25
+
 
 @dataclass(frozen=True)
 class SampledImages:
     """Candidates in memory.
 
     Attributes:
-        images: [K, R, R, 3] uint8 sRGB, those whose pixels are finite.
+        images: [K, R, R, 3] uint8 sRGB, those that were finished and whose pixels are finite.
         draws: Number of each among all that were sampled, [K].
         count: How many were sampled, those included that were left out.
         batch_size: How many were sampled in one pass in the end.
@@ -51,7 +69,10 @@ def sample_candidates(
     prompt: str,
     on_step: Callable[[int], None] = lambda _: None,
     guide: Guide | None = None,
-    settings: GuideSettings = GuideSettings(),
+    *,
+    references: Sequence[np.ndarray] = (),
+    judge: Judge | None = None,
+    settings: EarlyRejectionSettings = EarlyRejectionSettings(),
 ) -> SampledImages:
     """Sample candidates with the model and the adapter that it has.
 
@@ -63,182 +84,171 @@ def sample_candidates(
         image: [R, R, 3] uint8 sRGB, R the model's resolution; pixels inside the hole are ignored.
         mask: [R, R] bool, True = fill.
         count: Number of candidates.
-        params: Scheduler, steps, guidance scale, seed, batch size.
+        params: Scheduler, steps, guidance scale, seed, batch size, early rejection.
         prompt: The prompt that was tuned.
         on_step: Called after each denoising step with the number of candidates in it.
         guide: What sampling starts from and keeps; None to start from pure noise.
-        settings: How the detail of placed pixels is restored.
+        references: [H, W, 3] uint8 sRGB, whole photos of one size, for models that look at them.
+        judge: Compares previews, so that the worst candidates are not finished; None to finish all.
+        settings: When they are compared.
 
     Raises:
         ModelError: Not even one candidate fits into memory.
     """
-    batch_size = min(params.batch_size, count)
+    sampler = _Sampler(model, image, mask, params, prompt, on_step, guide, references)
+    batches = _Batches(min(params.batch_size, count))
     images: dict[int, np.ndarray] = {}
-    done = 0
-    while done < count:
-        indices = range(done, min(done + batch_size, count))
-        try:
-            images |= _sample_batch(model, image, mask, indices, params, prompt, on_step, guide, settings)
-            done = indices.stop
-        except torch.OutOfMemoryError as error:
-            if batch_size == 1:
-                raise ModelError(
-                    "Not even one candidate fits into memory.", "Free memory, or choose a smaller base model."
-                ) from error
-            batch_size //= 2
-            logger.warning("Out of memory: continuing with %d candidates per pass.", batch_size)
-            torch.cuda.empty_cache()
+    if judge is None or params.reject == 0 or count < 2:
+        for finished in batches.run(range(count), lambda indices: sampler.finish(sampler.start(indices))):
+            images |= finished
+    else:
+        runs: dict[int, DenoisingRun] = {}
+        previews: dict[int, np.ndarray] = {}
+        for run, pictures in batches.run(range(count), lambda indices: sampler.preview(indices, settings)):
+            runs |= {index: run.select([row]) for row, index in enumerate(run.indices)}
+            previews |= dict(zip(run.indices, pictures, strict=True))
+        kept = _choose_best(previews, judge, params.reject)
+        for finished in batches.run(
+            kept, lambda indices: sampler.finish(DenoisingRun.join([runs[index] for index in indices]))
+        ):
+            images |= finished
     pixels = np.stack(list(images.values())) if images else np.empty((0, *image.shape), np.uint8)
-    return SampledImages(pixels, tuple(images), count, batch_size)
+    return SampledImages(pixels, tuple(images), count, batches.size)
 
 
-@torch.no_grad()
-def _sample_batch(
-    model: BaseModel,
-    image: np.ndarray,
-    mask: np.ndarray,
-    indices: range,
-    params: SampleParams,
-    prompt: str,
-    on_step: Callable[[int], None],
-    guide: Guide | None,
-    settings: GuideSettings,
-) -> dict[int, np.ndarray]:
-    """Sample the candidates with these indices in one pass; returns those that are finite, [R, R, 3] uint8 sRGB."""
-    kind = "guided" if guide else "noise"
-    generators = [torch_generator(kind, params.seed, index) for index in indices]
-    scheduler = _create_scheduler(params, model)
-    condition = _encode_condition(model, image, mask, guide)  # [1, 5, h, w]
-    latent_shape = condition[0, 1:].shape  # [4, h, w]
-    noise = torch.stack([torch.randn(latent_shape, generator=generator) for generator in generators])
-    noise = noise.to(model.device)  # [B, 4, h, w]
-    init = None if guide is None else _InitLatents.encode(model, guide)
-    with model.accelerator.autocast():
-        prompt_embeds = model.encode_prompts([prompt, ""])  # [2, L, D]
-    step_options = {} if params.scheduler == "unipc" else {"generator": generators}
-
-    def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
-        scaled = scheduler.scale_model_input(latents, timestep)
-        unet_input = torch.cat([scaled, condition.expand(len(latents), -1, -1, -1)], dim=1)  # [B, 9, h, w]
-        output = _predict(model, unet_input, timestep, prompt_embeds, params.guidance)
-        previous: Tensor = scheduler.step(output, timestep, latents, **step_options).prev_sample
-        on_step(len(latents))
-        return previous
-
-    latents = _run_denoising(scheduler, noise, init, denoise)
-    candidates = {}
-    for index, decoded in zip(indices, model.decode(latents), strict=True):
-        with skip_failing(f"The candidate {index} from {'placed pixels' if guide else 'pure noise'}"):
-            require_finite(picture=decoded)
-            candidates[index] = to_uint8(decoded)
-    if guide is None or init is None:
-        return candidates
-    decoded_init = model.decode(init.latents)[0]  # [R, R, 3] float32
-    with skip_failing("The restoring of placed detail"):
-        require_finite(picture=decoded_init)
-        lossy = to_uint8(decoded_init)
-        return {index: restore_detail(image, guide, lossy, mask, settings) for index, image in candidates.items()}
-    return candidates
+def _choose_best(previews: dict[int, np.ndarray], judge: Judge, reject: float) -> list[int]:
+    """Numbers of the candidates that are finished, in their order; at least one."""
+    scores = judge(list(previews.values()))
+    order = sorted(zip(previews, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+    best = order[: max(1, math.ceil(len(order) * (1 - reject)))]
+    logger.info("%d of %d candidates are finished.", len(best), len(order))
+    return sorted(index for index, _ in best)
 
 
-def _encode_condition(model: BaseModel, image: np.ndarray, mask: np.ndarray, guide: Guide | None) -> Tensor:
-    """Mask and latents of the masked image, [1, 1 + 4, h, w]; with placed pixels in it if the model accepts them."""
-    masked_image = mask_image(image, mask)
-    if guide and model.accepts_composite:
-        masked_image = mask_image(guide.init_image, mask & ~guide.placed_mask)
-    masked_latents, _ = model.encode(masked_image[None])  # [1, 4, h, w]
-    return torch.cat([model.downsample_masks(mask[None]), masked_latents], dim=1).to(model.device)
-
-
-@dataclass(frozen=True)
-class _InitLatents:
-    """What sampling starts from instead of pure noise.
+class _Batches:
+    """Candidates batch by batch, in smaller ones where memory is short.
 
     Attributes:
-        latents: [1, 4, h, w] float32, of the initial image.
-        keep_weight: [1, 1, h, w] float32, 0 to 1: how far they are kept.
-        strength: Share of the noise that sampling starts with, 0 to 1.
+        size: Candidates in a batch.
     """
 
-    latents: Tensor
-    keep_weight: Tensor
-    strength: float
+    def __init__(self, size: int) -> None:
+        self.size = size
 
-    @classmethod
-    def encode(cls, model: BaseModel, guide: Guide) -> _InitLatents:
+    def run(self, indices: Sequence[int], work: Callable[[Sequence[int]], Result]) -> list[Result]:
+        """Call `work` with the numbers of each batch.
+
+        Raises:
+            ModelError: Not even one candidate fits into memory.
+        """
+        results, done = [], 0
+        while done < len(indices):
+            batch = indices[done : done + self.size]
+            try:
+                results.append(work(batch))
+                done += len(batch)
+            except torch.OutOfMemoryError as error:
+                if self.size == 1:
+                    raise ModelError(
+                        "Not even one candidate fits into memory.", "Free memory, or choose a smaller base model."
+                    ) from error
+                self.size //= 2
+                logger.warning("Out of memory: continuing with %d candidates per pass.", self.size)
+                torch.cuda.empty_cache()
+        return results
+
+
+class _Sampler:
+    """One hole, one model: everything that all candidates of a kind have in common, encoded once."""
+
+    def __init__(
+        self,
+        model: BaseModel,
+        image: np.ndarray,
+        mask: np.ndarray,
+        params: SampleParams,
+        prompt: str,
+        on_step: Callable[[int], None],
+        guide: Guide | None,
+        references: Sequence[np.ndarray],
+    ) -> None:
+        self._model, self._params, self._on_step = model, params, on_step
+        self._image, self._mask, self._guide = image, mask, guide
+        self._prompt, self._references = prompt, references
+        self._key = ("guided" if guide else "noise", params.seed)
+        self._inputs: tuple[Condition, InitLatents | None, Embeddings] | None = None
+
+    @torch.no_grad()
+    def start(self, indices: Sequence[int]) -> DenoisingRun:
+        """The candidates with these numbers before the first step."""
+        condition, init, _ = self._encode()
+        shape = condition.masked_latents[0].shape  # [C, h, w]
+        model = self._model
+        trajectory = model.process.trajectory(self._params, model.tokens(*shape[-2:]), model.device)
+        return start_run(indices, self._key, trajectory, init, shape)
+
+    @torch.no_grad()
+    def preview(
+        self, indices: Sequence[int], settings: EarlyRejectionSettings
+    ) -> tuple[DenoisingRun, list[np.ndarray]]:
+        """The candidates with these numbers after the first steps, and what they are going to be, [R, R, 3] uint8."""
+        run = self.start(indices)
+        steps = len(run.trajectory.timesteps)
+        run = self._advance(run, run.done + math.ceil(settings.after * (steps - run.done)))
+        decoded = self._model.decode(run.latents if run.clean is None else run.clean)
+        return run, [to_uint8(np.nan_to_num(picture)) for picture in decoded]
+
+    @torch.no_grad()
+    def finish(self, run: DenoisingRun) -> dict[int, np.ndarray]:
+        """Take all steps that are left; returns the candidates that are finite, [R, R, 3] uint8 sRGB."""
+        model, guide = self._model, self._guide
+        run = self._advance(run, len(run.trajectory.timesteps))
+        _, init, _ = self._encode()
+        candidates = {}
+        for index, decoded in zip(run.indices, model.decode(run.latents), strict=True):
+            with skip_failing(f"The candidate {index} from {'placed pixels' if guide else 'pure noise'}"):
+                require_finite(picture=decoded)
+                candidates[index] = to_uint8(decoded)
+        if guide is None or init is None:
+            return candidates
+        decoded_init = model.decode(init.latents)[0]  # [R, R, 3] float32
+        with skip_failing("The restoring of placed detail"):
+            require_finite(picture=decoded_init)
+            lossy, mask = to_uint8(decoded_init), self._mask
+            return {index: restore_detail(image, guide, lossy, mask) for index, image in candidates.items()}
+        return candidates
+
+    def _advance(self, run: DenoisingRun, stop: int) -> DenoisingRun:
+        condition, init, embeddings = self._encode()
+
+        def predict(model_input: Tensor, timestep: Tensor) -> Tensor:
+            return predict_guided(self._model, model_input, timestep, condition, embeddings, self._params.guidance)
+
+        return advance(run, stop, predict, init, self._on_step)
+
+    def _encode(self) -> tuple[Condition, InitLatents | None, Embeddings]:
+        """The condition of one candidate, what sampling starts from, and the prompt and the empty prompt."""
+        if self._inputs is None:
+            embeddings = self._model.embed([self._prompt, ""])
+            self._inputs = (*self._encode_pictures(), embeddings)
+        return self._inputs
+
+    def _encode_pictures(self) -> tuple[Condition, InitLatents | None]:
+        """Placed pixels are in the masked image only if the model accepts them."""
+        model, guide = self._model, self._guide
+        masked_image = mask_image(self._image, self._mask)
+        if guide and model.accepts_composite:
+            masked_image = mask_image(guide.init_image, self._mask & ~guide.placed_mask)
+        masked_latents, _ = model.encode(masked_image[None])  # [1, C, h, w]
+        mask = torch.from_numpy(self._mask).float()[None, None]  # [1, 1, R, R]
+        shown = encode_references(model, self._references[: model.max_references])[None]  # [1, K, C, h', w']
+        condition = Condition(mask, masked_latents, shown).to(model.device)
+        known = 1 - model.downsample_masks(condition.mask)  # [1, 1, h, w]
+        if guide is None:
+            return condition, InitLatents(condition.masked_latents, known, 1.0) if model.blends else None
         latents = model.encode(guide.init_image[None])[0].to(model.device)
         keep_weight = torch.from_numpy(guide.keep_weight)[None, None]  # [1, 1, R, R]
-        smallest = -torch.nn.functional.max_pool2d(-keep_weight, model.vae_scale_factor)  # [1, 1, h, w]
-        return cls(latents, smallest.to(model.device), guide.strength)
-
-
-def _run_denoising(
-    scheduler: Any, noise: Tensor, init: _InitLatents | None, denoise: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
-    """Denoise latents from the first timestep, or the one that the strength says, to the last.
-
-    Args:
-        scheduler: One of diffusers' schedulers, with its timesteps set.
-        noise: [B, 4, h, w] float32.
-        init: What sampling starts from and keeps; None for pure noise.
-        denoise: Takes latents [B, 4, h, w] from one timestep to the next.
-    """
-    timesteps = scheduler.timesteps
-    if init is None:
-        latents = noise * scheduler.init_noise_sigma
-        for timestep in timesteps:
-            latents = denoise(latents, timestep)
-        return latents
-    t_start = min(len(timesteps) - 1, round((1 - init.strength) * len(timesteps)))
-    timesteps = timesteps[t_start:]
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(t_start)
-    init_latents = init.latents.expand_as(noise)
-    latents = scheduler.add_noise(init_latents, noise, timesteps[:1].expand(len(noise)))
-    for index, timestep in enumerate(timesteps):
-        latents = denoise(latents, timestep)
-        kept = init_latents
-        if index + 1 < len(timesteps):
-            kept = scheduler.add_noise(kept, noise, timesteps[index + 1 : index + 2].expand(len(noise)))
-        latents = init.keep_weight * kept + (1 - init.keep_weight) * latents
-    return latents
-
-
-def _predict(
-    model: BaseModel, unet_input: Tensor, timestep: Tensor, prompt_embeds: Tensor, guidance_scale: float
-) -> Tensor:
-    """Model output with classifier-free guidance, unless its scale is 1 (Ho and Salimans, arXiv 2207.12598).
-
-    Args:
-        model: The base model.
-        unet_input: [B, 9, h, w] float32.
-        timestep: Scalar.
-        prompt_embeds: [2, L, D] of the prompt and of the empty prompt.
-        guidance_scale: 1 = none.
-
-    Returns:
-        [B, 4, h, w] float32.
-    """
-
-    def run_unet(embeds: Tensor) -> Tensor:
-        with model.accelerator.autocast():
-            output: Tensor = model.unet(unet_input, timestep, embeds.expand(len(unet_input), -1, -1)).sample
-        return output.float()
-
-    prompted = run_unet(prompt_embeds[:1])
-    if guidance_scale == 1.0:
-        return prompted
-    unprompted = run_unet(prompt_embeds[1:])
-    return unprompted + guidance_scale * (prompted - unprompted)
-
-
-def _create_scheduler(params: SampleParams, model: BaseModel) -> Any:
-    """One of diffusers' schedulers with its timesteps set."""
-    if params.scheduler == "ddpm":
-        scheduler = DDPMScheduler.from_config(model.scheduler_config)
-    elif params.scheduler == "unipc":
-        scheduler = UniPCMultistepScheduler.from_config(model.scheduler_config)
-    else:
-        scheduler = DPMSolverMultistepScheduler.from_config(model.scheduler_config, algorithm_type="dpmsolver++")
-    scheduler.set_timesteps(params.steps, device=model.device)
-    return scheduler
+        smallest = -model.downsample_masks(-keep_weight).to(model.device)  # [1, 1, h, w]
+        if model.blends:
+            smallest = torch.maximum(smallest, known)
+        return condition, InitLatents(latents, smallest, guide.strength)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,19 +17,17 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from realfill.album.layout import Album
-from realfill.album.store import canvas_path, mask_path, read_inputs
 from realfill.core.atomic_io import atomic_write, write_json
-from realfill.core.hashing import digest, digest_json
+from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.lora_schedule import warmup_factor
 
 if TYPE_CHECKING:
     from peft import LoraConfig
 
-    from realfill.core.params import FinetuneParams, Params
-    from realfill.diffusion.base_model import BaseModel
+    from realfill.core.params import FinetuneParams
 
 CHECKPOINT = "tuning.safetensors"
+EXPORTED_ADAPTER = "pytorch_lora_weights.safetensors"  # diffusers' name of it
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a weight
 
 
@@ -42,19 +41,6 @@ class TuningLogSettings:
     """
 
     final_part: int = 10
-
-
-def checkpoint_folder(album: Album, params: Params, model: BaseModel) -> Path:
-    """The folder of the checkpoints of tuning this model on these photos with these parameters.
-
-    Raises:
-        StageError: `validate` or `masks` has not run.
-    """
-    references = [row.digest for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
-    finetune = params.finetune.model_dump(mode="json", exclude={"checkpoint_every"})
-    inputs = [digest(canvas_path(album)), digest(mask_path(album)), *references]
-    key = digest_json([model.digest, finetune, params.section("base"), inputs])[:32]
-    return album.out / "work" / ".checkpoints" / key
 
 
 def write_checkpoint(
@@ -88,9 +74,7 @@ def read_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: torc
         for name, weight in weights.items():
             weight.data.copy_(stored.get_tensor(f"weight.{name}"))
             moments = {moment: stored.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
-            optimizer.state[weight] = {
-                moment: value if moment == "step" else value.to(weight.device) for moment, value in moments.items()
-            }
+            optimizer.state[weight] = {moment: value.to(weight.device) for moment, value in moments.items()}
         losses: list[float] = stored.get_tensor("losses").tolist()
     return losses
 
@@ -103,13 +87,30 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def write_adapter(folder: Path, model: BaseModel) -> None:
-    """Write the LoRA adapter that a model has, `unet/` and `text_encoder/`, in PEFT's format."""
-    from peft import get_peft_model_state_dict  # takes seconds
+    """Write the LoRA adapter that a model has, for PEFT and for other programs.
 
-    for name, part in (("unet", model.unet), ("text_encoder", model.text_encoder)):
+    A folder for each tuned part, such as `unet/`, is in PEFT's format. pytorch_lora_weights.safetensors holds all
+    parts: of transformers by the names of diffusers' own files, of UNets by those of kohya's scripts, since ComfyUI
+    reads no others. diffusers' `load_lora_weights` takes both. The scale alpha / rank is multiplied in, so that it
+    does not depend on what the reader takes for alpha.
+    """
+    from peft import get_peft_model_state_dict
+
+    exported: dict[str, Tensor] = {}
+    for name in model.tuned_parts:
+        part = model.part(name)
+        config = part.peft_config["default"]
         tensors = {key: _to_cpu(value) for key, value in get_peft_model_state_dict(part).items()}
         atomic_write(folder / name / "adapter_model.safetensors", save(tensors))
-        write_json(folder / name / "adapter_config.json", _adapter_config(part.peft_config["default"]))
+        write_json(folder / name / "adapter_config.json", _adapter_config(config))
+        scale = config.lora_alpha / config.r
+        exported |= {
+            f"{name}.{key.removeprefix('base_model.model.')}": value * scale if "lora_B" in key else value
+            for key, value in tensors.items()
+        }
+    if model.denoiser == "unet":
+        exported = _rename_to_kohya(exported)
+    atomic_write(folder / EXPORTED_ADAPTER, save(exported, metadata={"format": "pt"}))
 
 
 def write_log(
@@ -144,6 +145,24 @@ def final_loss(losses: Sequence[float], settings: TuningLogSettings = TuningLogS
         return None
     last = losses[-max(1, len(losses) // settings.final_part) :]
     return sum(last) / len(last)
+
+
+def _rename_to_kohya(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give LoRA weights of a UNet and a text encoder, by PEFT's names, those of kohya's scripts.
+
+    diffusers tells that format of a text encoder by its layers `out_proj`. They are not tuned here, so zeros stand
+    for them.
+    """
+    from diffusers.utils import convert_state_dict_to_kohya
+
+    named = {}
+    for name, value in tensors.items():
+        key = re.sub(r"^text_encoder\.(text_model\.)?", "text_encoder.text_model.", name)
+        named[key] = value
+        if key.startswith("text_encoder.") and ".q_proj." in key:
+            named[key.replace(".q_proj.", ".out_proj.")] = torch.zeros_like(value)
+    renamed: dict[str, Tensor] = convert_state_dict_to_kohya(named)
+    return renamed
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

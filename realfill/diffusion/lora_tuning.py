@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from diffusers import DDPMScheduler
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 
 from realfill.core.errors import TuningError
@@ -18,19 +16,24 @@ from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.core.seeding import derive_seed, torch_generator
 from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.compilation import (
+    CompilationSettings,
+    compile_network,
+    discard_compilation,
+    wants_compilation,
+)
+from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
 from realfill.diffusion.lora_schedule import warmup_factor
 from realfill.diffusion.training_bank import TrainingBank
 
 if TYPE_CHECKING:
+    from peft import PeftModel
+
     from realfill.core.params import FinetuneParams
 
 logger = logging.getLogger(__name__)
-# PEFT's target modules: layers whose names end so. Attention as in diffusers' LoRA examples, the text encoder as in
-# the public implementations of RealFill, convolutions and feed-forward layers as `UNet2DConditionModel` names them.
-ATTENTION_MODULES = ["to_k", "to_q", "to_v", "to_out.0"]
-CONVOLUTION_MODULES = ["conv1", "conv2", "conv_shortcut", "conv", "proj_in", "proj_out", "net.0.proj", "net.2"]
-TEXT_ENCODER_MODULES = ["q_proj", "k_proj", "v_proj"]
+TEXT_ENCODER_MODULES = ["q_proj", "k_proj", "v_proj"]  # as in the public implementations of RealFill
 
 
 class LoraTrainer:
@@ -45,37 +48,61 @@ class LoraTrainer:
         model: The base model.
         bank: Pre-encoded pairs of a crop and a mask.
         params: Layers, rank, learning rates, steps, seed.
+        settings: When the networks are compiled.
     """
 
-    def __init__(self, model: BaseModel, bank: TrainingBank, params: FinetuneParams) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        bank: TrainingBank,
+        params: FinetuneParams,
+        settings: CompilationSettings = CompilationSettings(),
+    ) -> None:
         self.losses: list[float] = []
         self._model, self._bank, self._params = model, bank, params
-        self._frozen = model.unet, model.text_encoder
-        self._noise_scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self._micro_batch = min(params.micro_batch, params.batch_size)
+        self._is_compiled = wants_compilation(model.device, params.steps, settings)
+        self._drawn: tuple[int, dict[str, Tensor]] | None = None  # a step, and its batch on the device
+        self._prompts: Embeddings | None = None  # where no step changes them
 
     def __enter__(self) -> LoraTrainer:
-        torch.manual_seed(derive_seed("adapter", self._params.seed))
         model, params = self._model, self._params
+        if not model.tunes_text:
+            model.embed(["", params.prompt])  # before the denoiser takes its memory
+        self._frozen = {name: model.part(name) for name in model.tuned_parts}
         layers = model.lora_layers if params.layers == "auto" else params.layers
-        model.unet = self._add_lora(model.unet, ATTENTION_MODULES + (CONVOLUTION_MODULES if layers == "all" else []))
-        model.text_encoder = self._add_lora(model.text_encoder, TEXT_ENCODER_MODULES)
-        for part in (model.unet, model.text_encoder):
-            part.to(model.device).train()
+        torch.manual_seed(derive_seed("adapter", params.seed))
+        if model.checkpoints_gradients:
+            self._frozen[model.denoiser].enable_gradient_checkpointing()
+        for name, part in self._frozen.items():
+            targets = model.lora_targets(layers) if name == model.denoiser else TEXT_ENCODER_MODULES
+            tuned = self._add_lora(part, targets)
+            tuned.to(model.device, memory_format=torch.channels_last).train()
+            if name == "text_encoder" and not params.lr_text:
+                tuned.requires_grad_(False)
+            if self._is_compiled and name == model.denoiser:
+                compile_network(part)
+            model.replace_part(name, tuned)
         self._weights: dict[str, Tensor] = {
             f"{name}.{weight_name}": weight
-            for name, part in (("unet", model.unet), ("text_encoder", model.text_encoder))
-            for weight_name, weight in part.named_parameters()
+            for name in self._frozen
+            for weight_name, weight in model.part(name).named_parameters()
             if weight.requires_grad
         }
         groups = [
-            {"params": [weight for name, weight in self._weights.items() if name.startswith(part)], "peak_lr": lr}
-            for part, lr in (("unet.", params.lr_unet), ("text_encoder.", params.lr_text))
+            {
+                "params": [weight for name, weight in self._weights.items() if name.startswith(f"{part}.")],
+                "peak_lr": params.lr_unet if part == model.denoiser else params.lr_text,
+            }
+            for part in self._frozen
         ]
-        self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay, fused=True)
         return self
 
-    def _add_lora(self, part: torch.nn.Module, target_modules: list[str]) -> PeftModel:
+    def _add_lora(self, part: torch.nn.Module, target_modules: LoraTargets) -> PeftModel:
+        from peft import LoraConfig, get_peft_model
+        from peft.tuners.lora import LoraLayer
+
         params = self._params
         config = LoraConfig(
             r=params.rank,
@@ -84,15 +111,22 @@ class LoraTrainer:
             target_modules=target_modules,
             init_lora_weights="gaussian",
         )
-        return get_peft_model(part, config)
+        tuned = get_peft_model(part, config)
+        for module in tuned.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False  # autocast chooses the types
+        return tuned
 
     def __exit__(self, *_: object) -> None:
-        for part in (self._model.unet, self._model.text_encoder):
-            if isinstance(part, PeftModel):
-                part.unload()
-        self._model.unet, self._model.text_encoder = self._frozen
-        for part in self._frozen:
+        for name, part in self._frozen.items():
+            tuned = self._model.part(name)
+            if tuned is not part:
+                tuned.unload()
+            self._model.replace_part(name, part)
+            discard_compilation(part)
             part.eval()
+        if self._model.checkpoints_gradients:
+            self._frozen[self._model.denoiser].disable_gradient_checkpointing()
 
     def train(self, checkpoints: Path, on_progress: ProgressCallback | None = None) -> None:
         """Take the steps that are left after the last checkpoint, and write checkpoints.
@@ -135,13 +169,15 @@ class LoraTrainer:
             group["lr"] = group["peak_lr"] * warmup_factor(step, self._params)
         while True:
             try:
-                loss = self._accumulate_gradients(step)
+                mean = self._accumulate_gradients(step)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._halve_micro_batch(error)
+        self._optimizer.step()
+        self._drawn = step + 1, self._move_batch(self.draw_batch(step + 1))  # while the device works
+        loss = float(mean)
         if not math.isfinite(loss):
             raise NumericalError(f"the loss of step {step} is {loss}")
-        self._optimizer.step()
         return loss
 
     def _halve_micro_batch(self, error: Exception) -> None:
@@ -154,66 +190,80 @@ class LoraTrainer:
         logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
         torch.cuda.empty_cache()
 
-    def _accumulate_gradients(self, step: int) -> float:
-        """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss."""
-        batch = self.draw_batch(step)
+    def _accumulate_gradients(self, step: int) -> Tensor:
+        """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss, on the device."""
+        if self._drawn is None or self._drawn[0] != step:
+            self._drawn = step, self._move_batch(self.draw_batch(step))
+        batch = self._drawn[1]
         size = self._params.batch_size
         self._optimizer.zero_grad(set_to_none=True)
-        loss = 0.0
+        loss = torch.zeros((), device=self._model.device)
         for begin in range(0, size, self._micro_batch):
             torch.manual_seed(derive_seed("dropout", self._params.seed, step, begin))
             end = begin + self._micro_batch
             summed = self.compute_loss({name: value[begin:end] for name, value in batch.items()})
             self._model.accelerator.backward(summed / size)
-            loss += float(summed.detach()) / size
+            loss += summed.detach() / size
         return loss
+
+    def _move_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A batch on the device; on CUDA without waiting for it."""
+        device = self._model.device
+        if device.type != "cuda":
+            return {name: value.to(device) for name, value in batch.items()}
+        return {name: value.pin_memory().to(device, non_blocking=True) for name, value in batch.items()}
 
     def draw_batch(self, step: int) -> dict[str, Tensor]:
         """Draw the batch of a step, which is determined by (seed, step) alone.
 
         Returns:
-            latents, masked_latents, noise: [B, 4, h, w] float32; mask, loss_weight: [B, 1, h, w] float32;
-            timesteps: [B] int64; prompt_index: [B] int64, 0 for the empty prompt, 1 for the scene's.
+            latents, masked_latents, noise: [B, C, h, w] float32; mask: [B, 1, R, R] bool; loss_weight:
+            [B, 1, h, w] float32; times: [B]; prompt_index: [B] int64, 0 for the empty prompt, 1 for the scene's;
+            references: [B, K, C, h', w'] float32, of other photos than each sample's own.
         """
-        bank, size = self._bank, self._params.batch_size
+        bank, size, process = self._bank, self._params.batch_size, self._model.process
         generator = torch_generator("step", self._params.seed, step)
         rows = torch.randint(len(bank), (size,), generator=generator)
-        shape = (size, *bank.latent_mean.shape[1:])  # [B, 4, h, w]
+        shape = (size, *bank.latent_mean.shape[1:])  # [B, C, h, w]
 
         def draw_normal() -> Tensor:
             return torch.randn(shape, generator=generator)
 
-        train_timesteps = self._noise_scheduler.config.num_train_timesteps
         return {
             "latents": bank.latent_mean[rows] + bank.latent_std[rows] * draw_normal(),
             "masked_latents": bank.masked_latent_mean[rows] + bank.masked_latent_std[rows] * draw_normal(),
             "noise": draw_normal(),
             "mask": bank.mask[rows],
             "loss_weight": bank.loss_weight[rows],
-            "timesteps": torch.randint(train_timesteps, (size,), generator=generator),
+            "times": process.draw_times(size, generator),
             "prompt_index": (torch.rand(size, generator=generator) >= self._params.prompt_dropout).long(),
+            "references": bank.draw_references(rows, self._model.max_references, generator),
         }
 
     def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """Weighted mean squared error, summed over the samples of a batch as `draw_batch` returns it; a scalar."""
-        batch = {name: value.to(self._model.device) for name, value in batch.items()}
-        noisy_latents = self._noise_scheduler.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
-        unet_input = torch.cat([noisy_latents, batch["mask"], batch["masked_latents"]], dim=1)  # [b, 9, h, w]
-        with self._model.accelerator.autocast():
-            prompt_embeds = self._model.encode_prompts(["", self._params.prompt])  # [2, L, D]
-            embeds = prompt_embeds[batch["prompt_index"]]  # [b, L, D]
-            prediction = self._model.unet(unet_input, batch["timesteps"], embeds).sample  # [b, 4, h, w]
-        error = (prediction.float() - self._target(batch)) ** 2 * batch["loss_weight"]
+        model = self._model
+        batch = {name: value.to(model.device) for name, value in batch.items()}
+        noisy = model.process.noised(batch["latents"], batch["noise"], batch["times"])
+        condition = Condition(batch["mask"].float(), batch["masked_latents"], batch["references"])
+        prompts = self._embed_prompts()
+        embeddings = {name: value[batch["prompt_index"]] for name, value in prompts.items()}  # each [b, ...]
+        prediction = model.predict(noisy, batch["times"], condition, embeddings, model.tuning_guidance)
+        error = (prediction - self._wanted(batch)) ** 2 * batch["loss_weight"]  # [b, C, h, w]
         return error.mean(dim=(1, 2, 3)).sum()
 
-    def _target(self, batch: dict[str, Tensor]) -> Tensor:
-        """What the UNet is to predict, by the scheduler's prediction type, [b, 4, h, w]."""
-        if self._noise_scheduler.config.prediction_type == "v_prediction":
-            velocity: Tensor = self._noise_scheduler.get_velocity(
-                batch["latents"], batch["noise"], batch["timesteps"]
-            )
-            return velocity
-        return batch["noise"]
+    def _embed_prompts(self) -> Embeddings:
+        """The empty prompt and the scene's, each [2, ...]; the text encoder runs only where it is tuned."""
+        if self._prompts is not None:
+            return self._prompts
+        prompts = self._model.embed(["", self._params.prompt])
+        if not (self._model.tunes_text and self._params.lr_text):
+            self._prompts = prompts
+        return prompts
+
+    def _wanted(self, batch: dict[str, Tensor]) -> Tensor:
+        """What the denoiser is to predict, [b, C, h, w]."""
+        return self._model.process.wanted(batch["latents"], batch["noise"], batch["times"])
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -6,54 +6,54 @@ The autoencoder is frozen, so it encodes each pair once, before tuning, and does
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from realfill.album.canvas import read_model_window
-from realfill.album.layout import Album
-from realfill.album.schemas import Window
-from realfill.album.store import accepted_references, read_window
-from realfill.core.seeding import numpy_generator
 from realfill.diffusion.base_model import BaseModel, mask_image
-from realfill.diffusion.training_masks import RandomMaskSettings, random_mask
-from realfill.imaging.ops import resize
-from realfill.photo_io.color_management import read_srgb
-
-if TYPE_CHECKING:
-    from realfill.core.params import FinetuneParams
+from realfill.diffusion.training_masks import RandomMaskSettings
 
 
 @dataclass(frozen=True)
 class TrainingBankSettings:
-    """How crops are cut and encoded.
+    """How crops are cut, encoded and kept.
 
     Attributes:
         smallest_crop: Side of the smallest crop of a reference, as a multiple of the window's share of the target's
             shorter side, so that references are learned at about the scale of the window. Set by hand.
         encode_batch: Crops that the autoencoder encodes at a time. Set by hand; limits memory.
+        max_bytes: A larger bank lies on the disk, mapped into memory, where a folder for it is given. Set by hand.
+        reference_dropout: Probability that a photo which the denoiser could look at is left out of a step, so that
+            the model also learns the scene by heart. Set by hand.
         masks: Random masks.
     """
 
     smallest_crop: float = 0.8
     encode_batch: int = 8
+    max_bytes: int = 2_000_000_000
+    reference_dropout: float = 0.2
     masks: RandomMaskSettings = RandomMaskSettings()
 
 
 @dataclass(frozen=True)
 class TrainingBank:
-    """Pre-encoded pairs of a crop and a mask, float32 on the CPU; N pairs, h = w = resolution / vae_scale_factor.
+    """Pre-encoded pairs of a crop and a mask, on the CPU; N pairs, R the resolution, h = w = R / vae_scale_factor.
 
     Attributes:
-        latent_mean: [N, 4, h, w] mean of the posterior of the crop.
-        latent_std: [N, 4, h, w] standard deviation of the posterior of the crop.
-        masked_latent_mean: [N, 4, h, w] the same of the masked image.
-        masked_latent_std: [N, 4, h, w] the same of the masked image.
-        mask: [N, 1, h, w] 1 = masked.
-        loss_weight: [N, 1, h, w] weight of the loss: 0 inside the target's hole, else 1.
+        latent_mean: [N, C, h, w] float32 mean of the posterior of the crop.
+        latent_std: [N, C, h, w] float32 standard deviation of the posterior of the crop.
+        masked_latent_mean: [N, C, h, w] float32 the same of the masked image.
+        masked_latent_std: [N, C, h, w] float32 the same of the masked image.
+        mask: [N, 1, R, R] bool, True = masked.
+        loss_weight: [N, 1, h, w] float32 weight of the loss: 0 inside the target's hole, else 1.
+        photo: [N] int64 number of the reference that the crop is of; -1 for the target.
+        references: [P, C, h', w'] float32 latents of whole references, for models that look at them; else P = 0.
+        reference_dropout: Probability that one of them is left out of a step.
     """
 
     latent_mean: Tensor
@@ -62,56 +62,50 @@ class TrainingBank:
     masked_latent_std: Tensor
     mask: Tensor
     loss_weight: Tensor
+    photo: Tensor
+    references: Tensor
+    reference_dropout: float = 0.0
 
     def __len__(self) -> int:
         """Number of pairs."""
         return len(self.latent_mean)
 
+    def draw_references(self, rows: Tensor, most: int, generator: torch.Generator) -> Tensor:
+        """Choose the references that the denoiser looks at for a batch: as many for each sample, never its own photo.
 
-def encode_training_bank(
-    album: Album, params: FinetuneParams, model: BaseModel, settings: TrainingBankSettings = TrainingBankSettings()
-) -> TrainingBank:
-    """Cut, mask and encode the pairs of an album's bank (RealFill, section 4.1).
+        A model that saw the photo which a crop is of would learn to copy it.
 
-    The references and the target take turns. References are learned in random crops under random masks, the target
-    in the model's window under random masks joined with its own hole, without loss inside that hole. Pair i is
-    determined by (seed, i) alone.
+        Args:
+            rows: [B] int64, the batch's pairs.
+            most: How many the model takes.
+            generator: Source of the draws.
 
-    Args:
-        album: The album, after `validate` and `masks`.
-        params: Number of pairs and seed.
-        model: The base model, whose autoencoder encodes the pairs.
-        settings: Sizes of crops and masks.
-
-    Raises:
-        StageError: `validate` or `masks` has not run.
-    """
-    window, resolution = read_window(album), model.resolution
-    target, hole = read_model_window(album, resolution)  # [R, R, 3] uint8, [R, R] bool
-    smallest = _smallest_crop(window, settings)
-    references = [_shrink(read_srgb(path), resolution, smallest) for path in accepted_references(album)]
-    crops, masks, holes = [], [], []
-    for index in range(params.bank):
-        generator = numpy_generator("bank", params.seed, index)
-        mask = random_mask(generator, resolution, settings.masks)
-        photo = index % (len(references) + 1)
-        if photo == len(references):
-            crops.append(target)
-            masks.append(mask | hole)
-            holes.append(hole)
-            continue
-        crops.append(_random_crop(generator, references[photo], resolution, smallest))
-        masks.append(mask)
-        holes.append(np.zeros_like(hole))
-    return encode_crops(model, crops, masks, holes, settings)
+        Returns:
+            [B, K, C, h', w'] float32 with K from 0 to `most`.
+        """
+        available = len(self.references)
+        own = self.photo[rows].tolist()  # B
+        count = min(most, available - any(0 <= photo < available for photo in own))
+        if count <= 0:
+            return self.references.new_zeros(len(rows), 0, *self.references.shape[1:])
+        count = int((torch.rand(count, generator=generator) >= self.reference_dropout).sum())
+        orders = [torch.randperm(available, generator=generator).tolist() for _ in own]
+        chosen = [
+            [number for number in order if number != photo][:count] for photo, order in zip(own, orders, strict=True)
+        ]
+        return self.references[torch.tensor(chosen, dtype=torch.int64).reshape(len(rows), count)]
 
 
 def encode_crops(
     model: BaseModel,
-    crops: list[np.ndarray],
-    masks: list[np.ndarray],
-    holes: list[np.ndarray],
+    crops: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    holes: Sequence[np.ndarray],
     settings: TrainingBankSettings = TrainingBankSettings(),
+    *,
+    photos: Sequence[int] | None = None,
+    references: Sequence[np.ndarray] = (),
+    folder: Path | None = None,
 ) -> TrainingBank:
     """Encode crops and their masked images.
 
@@ -120,35 +114,48 @@ def encode_crops(
         crops: N of [R, R, 3] uint8 sRGB.
         masks: N of [R, R] bool, True = masked.
         holes: N of [R, R] bool, True = no loss is taken.
-        settings: How many are encoded at a time.
+        settings: How many are encoded at a time, and where they are kept.
+        photos: Number of the reference that each crop is of, -1 for the target; all are of the target by default.
+        references: P of [H, W, 3] uint8 sRGB, whole photos that the denoiser may look at.
+        folder: Where a bank that does not fit into memory may lie; None to keep any bank in memory.
     """
-    pieces: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    stored: list[Tensor] = []  # latents of crops and of masked images, mean and standard deviation
     for begin in range(0, len(crops), settings.encode_batch):
         batch = slice(begin, begin + settings.encode_batch)
         images = np.stack(crops[batch])  # [B, R, R, 3] uint8
         masked_images = mask_image(images, np.stack(masks[batch]))
-        pieces.append((*model.encode(images), *model.encode(masked_images)))
-    mean, std, masked_mean, masked_std = (torch.cat(column) for column in zip(*pieces, strict=True))  # [N, 4, h, w]
-    mask, hole = (model.downsample_masks(np.stack(regions)) for regions in (masks, holes))  # [N, 1, h, w]
-    return TrainingBank(mean, std, masked_mean, masked_std, mask, loss_weight=1 - hole)
+        encoded = (*model.encode(images), *model.encode(masked_images))  # each [B, C, h, w]
+        if not stored:
+            shape = (len(crops), *encoded[0].shape[1:])
+            stored = [_allocate(shape, settings, folder) for _ in encoded]
+        for whole, piece in zip(stored, encoded, strict=True):
+            whole[batch] = piece
+    mask, hole = (torch.from_numpy(np.stack(regions))[:, None] for regions in (masks, holes))  # [N, 1, R, R]
+    latent_mean, latent_std, masked_latent_mean, masked_latent_std = stored
+    return TrainingBank(
+        latent_mean,
+        latent_std,
+        masked_latent_mean,
+        masked_latent_std,
+        mask=mask,
+        loss_weight=1 - model.downsample_masks(hole.float()),
+        photo=torch.tensor([-1] * len(crops) if photos is None else list(photos)),
+        references=encode_references(model, references),
+        reference_dropout=settings.reference_dropout,
+    )
 
 
-def _smallest_crop(window: Window, settings: TrainingBankSettings) -> float:
-    """Side of the smallest crop of a reference, as a share of the reference's shorter side."""
-    return min(1.0, settings.smallest_crop * window.side / min(window.canvas_width, window.canvas_height))
+def encode_references(model: BaseModel, references: Sequence[np.ndarray]) -> Tensor:
+    """Latents [P, C, h', w'] float32 of whole photos, P of [H, W, 3] uint8 of one size; one at a time."""
+    latents = [model.encode(image[None])[0] for image in references]
+    return torch.cat(latents) if latents else torch.zeros(0, 1, 1, 1)
 
 
-def _shrink(photo: np.ndarray, resolution: int, smallest: float) -> np.ndarray:
-    """Make a reference no larger than its smallest crop needs, to save memory."""
-    scale = min(1.0, resolution / (smallest * min(photo.shape[:2])))
-    return resize(photo, round(photo.shape[1] * scale), round(photo.shape[0] * scale))
-
-
-def _random_crop(generator: np.random.Generator, photo: np.ndarray, resolution: int, smallest: float) -> np.ndarray:
-    """A random square of a photo, [R, R, 3] uint8; the logarithm of its side is uniform."""
-    height, width = photo.shape[:2]
-    share = math.exp(generator.uniform(math.log(smallest), 0.0))
-    side = max(1, round(share * min(height, width)))
-    left = generator.integers(0, width - side + 1)
-    top = generator.integers(0, height - side + 1)
-    return resize(photo[top : top + side, left : left + side], resolution, resolution)
+def _allocate(shape: tuple[int, ...], settings: TrainingBankSettings, folder: Path | None) -> Tensor:
+    """A float32 tensor in memory; where the bank's four are too large, in a file that goes when nothing uses it."""
+    size = math.prod(shape)
+    if folder is None or 4 * 4 * size <= settings.max_bytes:
+        return torch.empty(shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        return torch.from_file(file.name, shared=True, size=size).reshape(shape)

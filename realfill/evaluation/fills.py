@@ -106,12 +106,14 @@ def _sample_untuned(album: Album, params: Params, count: int) -> Iterator[Pixels
     """Sample candidates [R, R, 3] uint8, in the working space, with the base model as it is."""
     if count == 0:
         return
-    from realfill.diffusion.base_model import load_base_model  # here, for it takes seconds to import
+    from realfill.diffusion.album_inputs import read_shown_references  # here, for they take seconds to import
+    from realfill.diffusion.base_model import load_base_model
     from realfill.diffusion.inpainting_sampler import sample_candidates
 
     model = load_base_model(params.base)
     image, mask = read_model_window(album, model.resolution)
-    images = sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt).images
+    references, prompt = read_shown_references(album, model), params.finetune.prompt
+    images = sample_candidates(model, image, mask, count, params.sample, prompt, references=references).images
     yield from convert_rgb(images, None, read_working_profile(album))
 
 

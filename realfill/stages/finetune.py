@@ -12,12 +12,15 @@ from realfill.album.store import read_placement_summary
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback
-from realfill.diffusion.lora_files import checkpoint_folder, final_loss, remove_checkpoint, write_adapter, write_log
+from realfill.diffusion.album_inputs import checkpoint_folder, encode_training_bank
+from realfill.diffusion.base_model import load_base_model
+from realfill.diffusion.lora_files import final_loss, remove_checkpoint, write_adapter, write_log
 from realfill.diffusion.lora_schedule import scale_steps
+from realfill.diffusion.lora_tuning import LoraTrainer
+from realfill.selection.tuning_trial import explain_needless_tuning
 
 if TYPE_CHECKING:
     from realfill.core.params import FinetuneParams, Params
-    from realfill.diffusion.lora_tuning import LoraTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -60,19 +63,6 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
         return _leave_out(folder, finetune, "blend.generate is never")
     if finetune.steps == 0:
         return _leave_out(folder, finetune, "")
-    return _tune(album, params, finetune, on_progress)
-
-
-def _tune(
-    album: Album, params: Params, finetune: FinetuneParams, on_progress: ProgressCallback | None
-) -> FinetuneResult:
-    """Tune, where that can pay; the libraries of diffusion are loaded here since that takes seconds."""
-    from realfill.diffusion.base_model import load_base_model
-    from realfill.diffusion.lora_tuning import LoraTrainer
-    from realfill.diffusion.training_bank import encode_training_bank
-    from realfill.selection.tuning_trial import explain_needless_tuning
-
-    folder = album.work("finetune")
     model = load_base_model(params.base)
     sampling = type(params.sample)()  # the defaults, so that only the parameters of tuning decide
     needless = params.finetune.when == "auto" and explain_needless_tuning(album, model, sampling, finetune.prompt)

@@ -20,15 +20,16 @@ from realfill.core.errors import ModelError
 from realfill.core.fingerprint import code_fingerprint, library_versions
 from realfill.core.hashing import digest
 from realfill.core.progress import ProgressCallback, ProgressUpdate
-from realfill.diffusion.guide import Guide, read_guide
+from realfill.diffusion.album_inputs import read_guide, read_shown_references
+from realfill.diffusion.base_model import BaseModel, load_base_model
+from realfill.diffusion.guide import Guide
+from realfill.diffusion.inpainting_sampler import Judge, SampledImages, sample_candidates
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import convert_rgb
 from realfill.photo_io.working_files import read_png, write_png
 
 if TYPE_CHECKING:
     from realfill.core.params import Params
-    from realfill.diffusion.base_model import BaseModel
-    from realfill.diffusion.inpainting_sampler import SampledImages
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     """
     if params.blend.generate == "never":
         return _write_photographed(album)
-    from realfill.diffusion.base_model import load_base_model  # takes seconds
-
     model = load_base_model(params.base)
     guide = read_guide(album, model.resolution, params.sample.strength)
     adapter = _read_adapter_folder(album)
+    if not model.tunes_text:
+        model.embed([params.finetune.prompt, ""])  # before the denoiser takes its memory
     with model.use_adapter(adapter):
         sampled = _sample_kinds(album, params, model, guide, on_progress)
     rows = tuple(_describe(sampled, params, model, adapter))
@@ -120,17 +121,28 @@ def _sample_kinds(
 
     Guided candidates are sampled only if `align` is certain of something.
     """
-    from realfill.diffusion.inpainting_sampler import SampledImages, sample_candidates
-
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
+    references = read_shown_references(album, model)
+    judge = _make_judge(album) if params.sample.reject and params.sample.candidates > 1 else None
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
     on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
 
     def sample(count: int, guide: Guide | None) -> SampledImages:
         if guide is not None:
             guide = replace(guide, init_image=convert_rgb(guide.init_image, profile, None))
-        sampled = sample_candidates(model, image, mask, count, params.sample, params.finetune.prompt, on_step, guide)
+        sampled = sample_candidates(
+            model,
+            image,
+            mask,
+            count,
+            params.sample,
+            params.finetune.prompt,
+            on_step,
+            guide,
+            references=references,
+            judge=None if guide else judge,
+        )
         return replace(sampled, images=convert_rgb(sampled.images, None, profile))
 
     sampled = {"noise": sample(params.sample.candidates, None)}
@@ -140,6 +152,12 @@ def _sample_kinds(
     if guided:
         sampled["guided"] = sample(guided, guide)
     return sampled
+
+
+def _make_judge(album: Album) -> Judge:
+    from realfill.selection.early_rejection import make_preview_judge  # here, for it takes seconds to import
+
+    return make_preview_judge(album)
 
 
 def _describe(
@@ -157,7 +175,7 @@ def _describe(
             kind=kind,
             draw=draw,
             seed=params.sample.seed,
-            scheduler=params.sample.scheduler if is_generated else "",
+            scheduler=model.process.scheduler_name(params.sample) if is_generated else "",
             steps=params.sample.steps if is_generated else 0,
             guidance=params.sample.guidance,
             batch_size=batch.batch_size,

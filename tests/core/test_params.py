@@ -26,7 +26,7 @@ def test_an_unknown_key_is_named_with_the_known_ones() -> None:
     ("assignment", "told"),
     [
         ("finetune.steps=many", "integer"),
-        ("sample.scheduler=euler", "'dpmsolver\\+\\+', 'unipc' or 'ddpm'"),
+        ("sample.scheduler=heun", "'dpmsolver\\+\\+', 'unipc', 'ddpm' or 'euler'"),
         ("export.quality=80", "greater than or equal to 95"),
         ("profile=fast", "quick, paper"),
         ("finetune", "section.key=value"),

@@ -42,6 +42,12 @@ def test_a_device_that_is_not_there_is_reported(tiny_model: Path) -> None:
         load_base_model(BaseParams(model=str(tiny_model), device="cuda"))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_weights_of_four_bits_need_a_gpu(tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match="bitsandbytes and a CUDA device.*base.precision"):
+        load_base_model(BaseParams(model=str(tiny_model), precision="nf4"))
+
+
 def test_pictures_are_encoded_to_latents_and_back(model: BaseModel) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     mean, std = model.encode(images)
@@ -54,8 +60,8 @@ def test_pictures_are_encoded_to_latents_and_back(model: BaseModel) -> None:
 
 
 def test_a_latent_is_masked_where_any_of_its_pixels_is(model: BaseModel) -> None:
-    mask = np.zeros((1, 64, 64), bool)
-    mask[0, 8, 23] = True
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[0, 0, 8, 23] = 1
     downsampled = model.downsample_masks(mask)
     assert downsampled.shape == (1, 1, 8, 8)
     assert downsampled.nonzero().tolist() == [[0, 0, 1, 2]]
@@ -81,20 +87,20 @@ def test_an_adapter_is_there_inside_the_block_only(
         for step in range(3):
             trainer.train_step(step)
         write_adapter(tmp_path, model)
-        tuned = model.encode_prompts(["a photo"]).detach()
-    before = model.encode_prompts(["a photo"])
+        tuned = model.embed(["a photo"])["prompt"].detach()
+    before = model.embed(["a photo"])["prompt"]
     with model.use_adapter(tmp_path):
-        assert isinstance(model.unet, PeftModel)
-        assert isinstance(model.text_encoder, PeftModel)
-        assert torch.allclose(model.encode_prompts(["a photo"]), tuned, atol=1e-5)
+        assert isinstance(model.part("unet"), PeftModel)
+        assert isinstance(model.part("text_encoder"), PeftModel)
+        assert torch.allclose(model.embed(["a photo"])["prompt"], tuned, atol=1e-5)
         assert not torch.equal(tuned, before)
     with model.use_adapter(None):
-        assert not isinstance(model.unet, PeftModel)
-        assert torch.equal(model.encode_prompts(["a photo"]), before)
+        assert not isinstance(model.part("unet"), PeftModel)
+        assert torch.equal(model.embed(["a photo"])["prompt"], before)
 
 
 def test_the_base_model_is_back_after_an_error_inside_the_block(model: BaseModel, tmp_path: Path) -> None:
-    unet = model.unet
+    unet = model.part("unet")
     with pytest.raises(Exception, match="adapter_config"), model.use_adapter(tmp_path):
         pass
-    assert model.unet is unet
+    assert model.part("unet") is unet

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +114,26 @@ def test_placed_pixels_reach_a_model_that_accepts_them_only(
         else:
             assert (masked_image[mask] == 128).all()
             np.testing.assert_array_equal(masked_image[~mask], image[~mask])
+
+
+def test_early_rejection_finishes_the_best_as_if_all_had_been_finished(model: BaseModel, scene: Scene) -> None:
+    params = SampleParams(steps=8, batch_size=3, reject=0.5)
+    everyone = sample_candidates(model, *scene, 4, params, "").images
+    previews: list[np.ndarray] = []
+    counted: list[int] = []
+
+    def judge(pictures: Sequence[np.ndarray]) -> list[float]:
+        previews.extend(pictures)
+        return [0.0, 3.0, 1.0, 2.0]
+
+    kept = sample_candidates(model, *scene, 4, params, "", counted.append, judge=judge)
+    assert (kept.draws, kept.count) == ((1, 3), 4)
+    assert sum(counted) == 4 * 2 + 2 * 6, "two of eight steps are taken by all"
+    assert np.abs(kept.images.astype(int) - everyone[[1, 3]]).max() <= 2
+    assert {(picture.shape, picture.dtype.name) for picture in previews} == {(everyone[0].shape, "uint8")}
+
+
+def test_one_candidate_is_never_given_up(model: BaseModel, scene: Scene) -> None:
+    params = SampleParams(steps=4, reject=0.99)
+    sampled = sample_candidates(model, *scene, 3, params, "", judge=lambda pictures: [1.0] * len(pictures))
+    assert sampled.draws == (0,)

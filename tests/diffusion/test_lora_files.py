@@ -6,9 +6,9 @@ import torch
 
 from realfill.album.layout import Album
 from realfill.core.params import FinetuneParams, Params
+from realfill.diffusion.album_inputs import checkpoint_folder
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.lora_files import (
-    checkpoint_folder,
     final_loss,
     read_checkpoint,
     write_checkpoint,

@@ -1,6 +1,7 @@
 """Tuning: what is learned, what is not, and that neither interruptions nor full memory change the result."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,14 @@ def test_no_loss_is_taken_inside_the_targets_hole(
 ) -> None:
     hole = bank.loss_weight[2:3] == 0  # [1, 1, h, w]
     assert 0 < int(hole.sum()) < hole.numel()
-    target = TrainingBank(**{name: value[2:3] for name, value in vars(bank).items()})
-    original = LoraTrainer._target
+    only = {name: value[2:3] for name, value in vars(bank).items() if name not in ("references", "reference_dropout")}
+    target = replace(bank, **only)
+    original = LoraTrainer._wanted
     with LoraTrainer(model, target, changed(finetune, dropout=0.0)) as trainer, torch.no_grad():
         loss = trainer.compute_loss(trainer.draw_batch(0))
-        monkeypatch.setattr(LoraTrainer, "_target", lambda self, batch: original(self, batch) + 1e3 * hole)
+        monkeypatch.setattr(LoraTrainer, "_wanted", lambda self, batch: original(self, batch) + 1e3 * hole)
         assert torch.equal(trainer.compute_loss(trainer.draw_batch(0)), loss)
-        monkeypatch.setattr(LoraTrainer, "_target", lambda self, batch: original(self, batch) + 1e3 * ~hole)
+        monkeypatch.setattr(LoraTrainer, "_wanted", lambda self, batch: original(self, batch) + 1e3 * ~hole)
         assert float(trainer.compute_loss(trainer.draw_batch(0))) > 1e3 * float(loss)
 
 
@@ -62,6 +64,58 @@ def test_some_samples_have_an_empty_prompt(model: BaseModel, bank: TrainingBank,
             assert set(trainer.draw_batch(0)["prompt_index"].tolist()) == expected
 
 
+def test_the_order_of_steps_does_not_change_their_batches(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is drawn ahead of its step; a step that comes out of turn has its own batch all the same."""
+    seen: list[torch.Tensor] = []
+    compute_loss = LoraTrainer.compute_loss
+
+    def watch(self: LoraTrainer, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.append(batch["noise"])
+        return compute_loss(self, batch)
+
+    monkeypatch.setattr(LoraTrainer, "compute_loss", watch)
+    with LoraTrainer(model, bank, finetune) as trainer:
+        for step in (0, 1, 5):
+            trainer.train_step(step)
+            whole = trainer.draw_batch(step)["noise"]
+            assert torch.equal(torch.cat(seen), whole)
+            seen.clear()
+
+
+def test_gradients_are_taken_of_lora_layers_alone(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams
+) -> None:
+    with LoraTrainer(model, bank, finetune) as trainer:
+        trainer.train_step(0)
+        weights = [weight for part in model.tuned_parts for weight in model.part(part).named_parameters()]
+        assert all(("lora_" in name) == (weight.grad is not None) for name, weight in weights)
+
+
+def test_a_text_encoder_that_is_not_tuned_runs_once(
+    model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    encode_prompts = type(model).encode_prompts
+
+    def count(self: BaseModel, prompts: list[str]) -> object:
+        runs.append(len(prompts))
+        return encode_prompts(self, prompts)
+
+    monkeypatch.setattr(type(model), "encode_prompts", count)
+    for lr_text, expected in ((0.0, 1), (1e-4, 3)):
+        runs.clear()
+        with LoraTrainer(model, bank, changed(finetune, lr_text=lr_text, micro_batch=16)) as trainer:
+            before = [weight.clone() for weight in model.part("text_encoder").parameters()]
+            for step in range(3):
+                trainer.train_step(step)
+            after = list(model.part("text_encoder").parameters())
+        assert len(runs) == expected
+        is_same = all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+        assert is_same == (lr_text == 0)
+
+
 def test_the_loss_falls(model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, tmp_path: Path) -> None:
     params = changed(finetune, steps=60, batch_size=8, lr_unet=1e-2, warmup=0, checkpoint_every=60)
     with LoraTrainer(model, bank, params) as trainer:
@@ -72,14 +126,15 @@ def test_the_loss_falls(model: BaseModel, bank: TrainingBank, finetune: Finetune
 def test_the_base_model_is_as_before_after_tuning(
     model: BaseModel, bank: TrainingBank, finetune: FinetuneParams, tmp_path: Path
 ) -> None:
-    unet, before = model.unet, {name: weight.clone() for name, weight in model.unet.state_dict().items()}
+    unet = model.part("unet")
+    before = {name: weight.clone() for name, weight in unet.state_dict().items()}
     with LoraTrainer(model, bank, finetune) as trainer:
         trainer.train(tmp_path)
-    after = model.unet.state_dict()
-    assert model.unet is unet
+    after = model.part("unet").state_dict()
+    assert model.part("unet") is unet
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert not model.unet.training
+    assert not unet.training
 
 
 def test_only_the_layers_that_are_asked_for_are_tuned(

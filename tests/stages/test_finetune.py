@@ -42,9 +42,9 @@ def test_the_adapter_loads_with_peft_and_is_small(prepared: Album, quick_params:
     assert result.adapter
     model = load_base_model(quick_params.base)
     with model.use_adapter(result.adapter):
-        assert isinstance(model.unet, PeftModel)
-        assert isinstance(model.text_encoder, PeftModel)
-    assert not isinstance(model.unet, PeftModel)
+        assert isinstance(model.part("unet"), PeftModel)
+        assert isinstance(model.part("text_encoder"), PeftModel)
+    assert not isinstance(model.part("unet"), PeftModel)
     files = [path for path in result.adapter.rglob("*.*") if path.is_file() and path.name != MARK]
     assert {path.suffix for path in files} == {".safetensors", ".json", ".csv"}
     assert (result.adapter / "loss.csv").read_text().startswith("step,loss,lr\n0,")

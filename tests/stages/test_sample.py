@@ -69,6 +69,19 @@ def test_what_is_sampled_depends_on_what_is_placed(album: Album, quick_params: P
     assert kinds(album, quick_params) == [*noise, ("placed", 0), ("guided", 0), ("guided", 1)]
 
 
+def test_half_of_the_candidates_from_noise_are_given_up_where_asked(album: Album, quick_params: Params) -> None:
+    place(album, CERTAIN)
+    everyone = sample.run(album, quick_params)
+    pictures = {(row.kind, row.draw): read_png(everyone.folder / row.file) for row in everyone.candidates}
+    params = quick_params.model_copy(update={"sample": quick_params.sample.model_copy(update={"reject": 0.5})})
+    kept = sample.run(album, params)
+    assert [row.kind for row in kept.candidates] == ["noise", "placed", "guided", "guided"]
+    assert {row.count for row in kept.candidates} == {4}, "those that were given up count, too"
+    row = kept.candidates[0]
+    difference = pictures[row.kind, row.draw].astype(int) - read_png(kept.folder / row.file)
+    assert np.abs(difference).max() <= 2
+
+
 def test_a_row_describes_its_picture(album: Album, quick_params: Params) -> None:
     place(album, CERTAIN)
     result = sample.run(album, quick_params)

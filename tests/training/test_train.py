@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import train
 from realfill.core.params import BaseParams
 from realfill.diffusion.base_model import load_base_model
-from realfill.diffusion.model_registry import MODEL_FILES
+from realfill.diffusion.model_files import MODEL_FILES
 
 TRAINING = Path(train.__file__).parent
 TINY_VAE: dict[str, Any] = {"steps": 3, "batch": 1, "window_size": 32, "width": 8}

@@ -1,0 +1,185 @@
+"""What tuning and sampling read of an album: crops for the bank, the guide, references to look at, checkpoints."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from realfill.album.canvas import crop_window, read_model_window
+from realfill.album.layout import Album
+from realfill.album.placement import read_completed_canvas, read_proposal
+from realfill.album.schemas import Window
+from realfill.album.store import accepted_references, canvas_path, mask_path, read_inputs, read_window
+from realfill.core.hashing import digest, digest_json
+from realfill.core.seeding import numpy_generator
+from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.guide import Guide
+from realfill.diffusion.training_bank import TrainingBank, TrainingBankSettings, encode_crops
+from realfill.diffusion.training_masks import random_mask
+from realfill.imaging.ops import UNKNOWN_LEVEL, resize, to_uint8
+from realfill.photo_io.color_management import read_srgb
+
+if TYPE_CHECKING:
+    from realfill.core.params import FinetuneParams, Params
+
+
+@dataclass(frozen=True)
+class ShownReferenceSettings:
+    """How whole references are shown to models that look at them.
+
+    Attributes:
+        area: Pixels of each, as a share of the window's at the model's resolution: a quarter costs a quarter of its
+            tokens. Set by hand.
+    """
+
+    area: float = 0.25
+
+
+def encode_training_bank(
+    album: Album, params: FinetuneParams, model: BaseModel, settings: TrainingBankSettings = TrainingBankSettings()
+) -> TrainingBank:
+    """Cut, mask and encode the pairs of an album's bank (RealFill, section 4.1).
+
+    The references and the target take turns. References are learned in random crops under random masks, the target
+    in the model's window under random masks joined with its own hole, without loss inside that hole. Pair i is
+    determined by (seed, i) alone.
+
+    Args:
+        album: The album, after `validate` and `masks`.
+        params: Number of pairs and seed.
+        model: The base model, whose autoencoder encodes the pairs.
+        settings: Sizes of crops and masks.
+
+    Raises:
+        StageError: `validate` or `masks` has not run.
+    """
+    window, resolution = read_window(album), model.resolution
+    target, hole = read_model_window(album, resolution)  # [R, R, 3] uint8, [R, R] bool
+    smallest = _smallest_crop(window, settings)
+    references = [_shrink(read_srgb(path), resolution, smallest) for path in accepted_references(album)]
+    crops, masks, holes, photos = [], [], [], []
+    for index in range(params.bank):
+        generator = numpy_generator("bank", params.seed, index)
+        mask = random_mask(generator, resolution, settings.masks)
+        photo = index % (len(references) + 1)
+        if photo == len(references):
+            crops.append(target)
+            masks.append(mask | hole)
+            holes.append(hole)
+            photos.append(-1)
+            continue
+        crops.append(_random_crop(generator, references[photo], resolution, smallest))
+        masks.append(mask)
+        holes.append(np.zeros_like(hole))
+        photos.append(photo)
+    shown, folder = read_shown_references(album, model), album.out / "work" / ".checkpoints"
+    return encode_crops(model, crops, masks, holes, settings, photos=photos, references=shown, folder=folder)
+
+
+def read_shown_references(
+    album: Album, model: BaseModel, settings: ShownReferenceSettings = ShownReferenceSettings()
+) -> list[np.ndarray]:
+    """The references as a model looks at them whole, if it does.
+
+    All have one size, so that they are tokens of one layout: that of the middle aspect ratio. Where a photo's aspect
+    ratio differs, it has gray bars.
+
+    Args:
+        album: The album, after `validate`.
+        model: The base model.
+        settings: Their size.
+
+    Returns:
+        [H, W, 3] uint8 sRGB, one a reference, by their names; none for models without such an input.
+
+    Raises:
+        StageError: `validate` has not run.
+    """
+    if not model.max_references:
+        return []
+    photos = [read_srgb(path) for path in accepted_references(album)]
+    if not photos:
+        return []
+    aspect = sorted(photo.shape[1] / photo.shape[0] for photo in photos)[len(photos) // 2]
+    side, step = model.resolution * math.sqrt(settings.area), model.vae_scale_factor
+    width, height = (max(step, round(side * factor / step) * step) for factor in (aspect**0.5, aspect**-0.5))
+    return [_fit(photo, width, height) for photo in photos]
+
+
+def read_guide(album: Album, resolution: int, strength: float) -> Guide | None:
+    """Make the guide from what `align` placed and completed.
+
+    Placed pixels are shown around the hole as well, so that blending can compare their colors with the photo's there.
+
+    Args:
+        album: The album, after `masks` and `align`.
+        resolution: Side of the base model's window, pixels.
+        strength: Share of the noise that sampling starts with, 0 to 1.
+
+    Returns:
+        The guide, its picture in the working space; None where `align` is switched off.
+
+    Raises:
+        StageError: `masks` or `align` has not run.
+    """
+    completed = read_completed_canvas(album)
+    if completed is None:
+        return None
+    window = read_window(album)
+    _, mask = read_model_window(album, resolution)
+    image = resize(crop_window(completed, window), resolution, resolution)
+    proposal = read_proposal(album)
+    if proposal is None:
+        return Guide(image, np.zeros_like(mask), np.zeros(mask.shape, np.float32), strength)
+    proposal = proposal.crop(window.left, window.top, window.side, window.side).resize(resolution, resolution)
+    placed_mask = proposal.confidence > 0
+    composite = np.where(placed_mask[..., None], to_uint8(proposal.colors), image)
+    return Guide(composite, placed_mask, proposal.weight("guided") * mask, strength)
+
+
+def checkpoint_folder(album: Album, params: Params, model: BaseModel) -> Path:
+    """The folder of the checkpoints of tuning this model on these photos with these parameters.
+
+    Raises:
+        StageError: `validate` or `masks` has not run.
+    """
+    references = [row.digest for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    finetune = params.finetune.model_dump(mode="json", exclude={"checkpoint_every"})
+    inputs = [digest(canvas_path(album)), digest(mask_path(album)), *references]
+    key = digest_json([model.digest, finetune, params.section("base"), inputs])[:32]
+    return album.out / "work" / ".checkpoints" / key
+
+
+def _smallest_crop(window: Window, settings: TrainingBankSettings) -> float:
+    """Side of the smallest crop of a reference, as a share of the reference's shorter side."""
+    return min(1.0, settings.smallest_crop * window.side / min(window.canvas_width, window.canvas_height))
+
+
+def _shrink(photo: np.ndarray, resolution: int, smallest: float) -> np.ndarray:
+    """Make a reference no larger than its smallest crop needs, to save memory."""
+    scale = min(1.0, resolution / (smallest * min(photo.shape[:2])))
+    return resize(photo, round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+
+
+def _random_crop(generator: np.random.Generator, photo: np.ndarray, resolution: int, smallest: float) -> np.ndarray:
+    """A random square of a photo, [R, R, 3] uint8; the logarithm of its side is uniform."""
+    height, width = photo.shape[:2]
+    share = math.exp(generator.uniform(math.log(smallest), 0.0))
+    side = max(1, round(share * min(height, width)))
+    left = generator.integers(0, width - side + 1)
+    top = generator.integers(0, height - side + 1)
+    return resize(photo[top : top + side, left : left + side], resolution, resolution)
+
+
+def _fit(photo: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Scale a photo into a rectangle, gray where it does not reach; [height, width, 3] uint8."""
+    scale = min(width / photo.shape[1], height / photo.shape[0])
+    scaled = resize(photo, max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
+    fitted = np.full((height, width, 3), UNKNOWN_LEVEL, np.uint8)
+    left, top = (width - scaled.shape[1]) // 2, (height - scaled.shape[0]) // 2
+    fitted[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
+    return fitted

@@ -1,0 +1,117 @@
+"""Load a base model of any family from its files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from realfill.core.errors import ModelError
+from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.families.flux2_klein import Flux2Klein
+from realfill.diffusion.families.flux_fill import FluxFill
+from realfill.diffusion.families.sd import StableDiffusion
+from realfill.diffusion.families.sdxl import StableDiffusionXL
+from realfill.diffusion.model_files import INDEX, ModelLocation, find_variant, locate_model, model_digest
+from realfill.diffusion.model_registry import FAMILIES
+
+CLASSES: dict[str, type[BaseModel]] = {
+    "sd": StableDiffusion,
+    "sdxl": StableDiffusionXL,
+    "flux_fill": FluxFill,
+    "flux2_klein": Flux2Klein,
+}
+
+
+def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
+    """Make a base model whose parts are loaded when they are first used.
+
+    Args:
+        name: As in the parameters.
+        accelerator: Device and precision.
+        precision: "nf4" for a denoiser of 4-bit weights; else the accelerator's.
+
+    Raises:
+        ModelError: It is not on this machine, incomplete, or of the wrong kind.
+    """
+    if precision == "nf4":
+        _quantization()  # which fails now instead of at the first step
+    location = locate_model(name)
+    family, folder = FAMILIES[location.spec.family], location.folder
+    configs = {"scheduler": _read(folder / "scheduler" / "scheduler_config.json")}
+    configs["model_index"] = _read(folder / INDEX) if (folder / INDEX).is_file() else {}
+    config = _read(folder / family.denoiser / "config.json")
+    channels = config["in_channels"]
+    needed = math.ceil(family.input_ratio * (config.get("out_channels") or channels))
+    if channels < needed:
+        problem = f"The denoiser has {channels} input channels; inpainting needs {needed}."
+        raise ModelError(problem, "Choose an inpainting model.", folder)
+    cls = CLASSES[location.spec.family]
+    makers: dict[str, Callable[[], Any]] = {
+        part: partial(_make_part, location, part, accelerator, cls.dtype(part, accelerator), precision)
+        for part in family.parts
+        if part != "scheduler"
+    }
+    return cls(
+        name=name,
+        digest=model_digest(location),
+        lora_layers=location.spec.lora_layers,
+        accepts_composite=location.spec.accepts_composite,
+        accelerator=accelerator,
+        makers=makers,
+        configs=configs,
+    )
+
+
+def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torch.dtype, precision: str) -> Any:
+    """Load a network or a tokenizer, by safetensors alone."""
+    import diffusers
+    import transformers
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    family = FAMILIES[location.spec.family]
+    is_text = part.startswith(("text_encoder", "tokenizer"))
+    cls = getattr(transformers if is_text else diffusers, family.parts[part])
+    folder = location.folder / part
+    if part.startswith("tokenizer"):
+        return cls.from_pretrained(folder)
+    options: dict[str, Any] = {"dtype" if is_text else "torch_dtype": dtype}
+    is_denoiser = part == family.denoiser
+    is_quantized = is_denoiser and precision == "nf4"
+    if is_quantized:
+        options["quantization_config"] = _quantization()
+    if is_denoiser and location.checkpoint is not None:
+        network = cls.from_single_file(str(location.checkpoint), config=str(folder), local_files_only=True, **options)
+    else:
+        variant = find_variant(location.folder, part) or None
+        network = cls.from_pretrained(folder, variant=variant, use_safetensors=True, **options)
+    network.requires_grad_(False).eval()
+    if is_quantized:
+        return network  # which lies on the GPU already
+    return network.to(accelerator.device, memory_format=torch.channels_last)
+
+
+def _quantization() -> Any:
+    """4-bit weights by bitsandbytes.
+
+    Raises:
+        ModelError: bitsandbytes is not installed, or there is no GPU.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("bitsandbytes") is None or not torch.cuda.is_available():
+        problem = "Weights of 4 bits need the package bitsandbytes and a CUDA device."
+        raise ModelError(problem, "Run `pip install bitsandbytes`, or set base.precision to auto.")
+    from diffusers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+
+
+def _read(path: Any) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
