@@ -144,6 +144,9 @@ class BlendParams(Section):
     generate: Literal["auto", "never"] = Field(
         "auto", description="never: only what references show for certain is filled; the rest stays as it was."
     )
+    previews: int = Field(
+        2, ge=0, le=100, description="How many of the best other candidates are blended ahead, for the review."
+    )
 
 
 class PrivacyParams(Section):

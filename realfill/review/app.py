@@ -14,13 +14,11 @@ from fastapi.responses import JSONResponse, Response
 
 from realfill.album.candidate_override import check_candidate
 from realfill.album.discovery import open_album
-from realfill.album.store import read_window
 from realfill.core.errors import RealFillError
 from realfill.review.background import Background
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision, active_entries
-from realfill.review.layer_pixels import find_doubtful_places
-from realfill.review.layers import Kind, Layers, describe_candidates
+from realfill.review.layers import Kind, Layers
 from realfill.review.mask_edits import keep_mask, read_described_hole
 from realfill.review.pyramid import SETTINGS, cut_tile
 
@@ -81,14 +79,15 @@ class Review:
 
     def details(self, album: FinishedAlbum) -> dict[str, Any]:
         """What the page shows of an album."""
-        decision, window = self.decision(album.name), read_window(album.album)
-        return self.summary(album) | {
-            "layers": [asdict(layer) for layer in self.layers.describe(album, decision)],
-            "candidates": describe_candidates(album),
-            "doubtful": find_doubtful_places(album),
-            "photoBox": [window.photo_left, window.photo_top, window.photo_width, window.photo_height],
-            "tile": {"side": SETTINGS.side, "overlap": SETTINGS.overlap},
-        }
+        layers = self.layers.describe(album, self.decision(album.name))
+        return (
+            self.summary(album)
+            | self.layers.facts(album)
+            | {
+                "layers": [asdict(layer) for layer in layers],
+                "tile": {"side": SETTINGS.side, "overlap": SETTINGS.overlap},
+            }
+        )
 
 
 def make_app(collection: Collection, *, read_only: bool = False) -> FastAPI:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass
-from queue import LifoQueue
 from typing import Any
 
 from realfill.core.errors import RealFillError
+from realfill.core.failures import NUMERICAL_ERRORS
 from realfill.review.application import apply_decisions
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision
@@ -22,10 +23,14 @@ class BackgroundSettings:
     """What is done ahead.
 
     Attributes:
-        candidates: Number of the best candidates of an album that are blended ahead. Set by hand.
+        candidates: Number of the best candidates of an album that are blended ahead, where the run that finished it
+            did not. Set by hand.
+        albums: Number of the albums opened last for which that is done. Set by hand: the one that is shown, and
+            those that the page loads ahead.
     """
 
     candidates: int = 3
+    albums: int = 3
 
 
 class Background:
@@ -41,16 +46,16 @@ class Background:
         self, collection: Collection, layers: Layers, settings: BackgroundSettings = BackgroundSettings()
     ) -> None:
         self._collection, self._layers, self._settings = collection, layers, settings
-        self._queue: LifoQueue[tuple[FinishedAlbum, Decision]] = (
-            LifoQueue()
-        )  # the album that was opened last is first
+        self._opened: deque[tuple[FinishedAlbum, Decision]] = deque(maxlen=settings.albums)  # the last one is first
+        self._is_opened = threading.Event()
         self._mutex = threading.Lock()
         self._state: dict[str, Any] = {"running": False, "album": "", "outcomes": {}}
         threading.Thread(target=self._blend_ahead, daemon=True).start()
 
     def prepare(self, album: FinishedAlbum, decision: Decision) -> None:
         """Blend the best candidates of an album soon."""
-        self._queue.put((album, decision))
+        self._opened.append((album, decision))
+        self._is_opened.set()
 
     def apply(self) -> None:
         """Begin to apply all decisions that are pending, unless that goes on already."""
@@ -82,8 +87,13 @@ class Background:
 
     def _blend_ahead(self) -> None:
         while True:
-            album, decision = self._queue.get()
-            try:
-                self._layers.prepare(album, decision, self._settings.candidates)
-            except (RealFillError, OSError) as error:  # it is shown where the candidate is
-                logger.info("%s: a candidate cannot be blended: %s", album.name, error)
+            self._is_opened.wait()
+            self._is_opened.clear()
+            while self._opened:
+                self._blend_candidates(*self._opened.pop())
+
+    def _blend_candidates(self, album: FinishedAlbum, decision: Decision) -> None:
+        try:
+            self._layers.prepare(album, decision, self._settings.candidates)
+        except (RealFillError, OSError, *NUMERICAL_ERRORS) as error:  # it is shown where the candidate is
+            logger.info("%s: a candidate cannot be blended: %s", album.name, error)

@@ -66,6 +66,7 @@ async function open(number) {
   layer = null;
   expected = "";
   place = -1;
+  photo.abandon(albums.slice(index, index + 1 + AHEAD).map((other) => other.name));
   location.replace(`#${encodeURIComponent(summary.name)}`);
   showAlbum();
   try {
@@ -195,6 +196,9 @@ function showAlbum() {
 }
 
 function showList() {
+  const decided = albums.filter((summary) => summary.verdict).length;
+  byId("progress").textContent = `${decided} of ${albums.length} decided`;
+  if (byId("list").hidden) return;
   const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = albums.filter((summary) => {
     const text = `${summary.name} ${STATES[summary.state]} ${summary.note}`.toLowerCase();
@@ -212,8 +216,6 @@ function showList() {
     row.append(button);
     return row;
   }));
-  const decided = albums.filter((summary) => summary.verdict).length;
-  byId("progress").textContent = `${decided} of ${albums.length} decided`;
 }
 
 // ---- References
@@ -395,6 +397,7 @@ function nextPlace() {
 function toggleList(on = byId("list").hidden) {
   byId("list").hidden = !on;
   byAction("list").setAttribute("aria-expanded", on);
+  showList();
   if (on) byId("search").focus();
 }
 
