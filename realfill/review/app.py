@@ -157,7 +157,8 @@ def _add_reading(app: FastAPI, review: Review) -> None:
             "gallery": collection.gallery.is_file(),
             "readOnly": review.read_only,
             "history": [{"id": entry.id, "album": entry.album} for entry in history[-_HISTORY:]],
-            "applying": review.background.state(),
+            "applying": review.background.applying.state(),
+            "delivering": review.background.delivering.state(),
         }
 
     @app.get("/api/albums/{name}")
@@ -201,8 +202,13 @@ def _add_deciding(app: FastAPI, review: Review) -> None:
 
     @app.post("/api/apply")
     def _apply() -> dict[str, Any]:
-        review.background.apply()
-        return review.background.state()
+        review.background.applying.begin()
+        return review.background.applying.state()
+
+    @app.post("/api/deliver")
+    def _deliver() -> dict[str, Any]:
+        review.background.delivering.begin()
+        return review.background.delivering.state()
 
 
 def _as_it_is(_: Review, __: FinishedAlbum, value: Any) -> Any:

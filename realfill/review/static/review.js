@@ -1,6 +1,6 @@
 // The review: one album at a time, its layers, and what is decided about it.
 
-import { albumPath, apply, decide, get } from "./api.js";
+import { albumPath, begin, decide, get } from "./api.js";
 import { Drawing } from "./drawing.js";
 import { KEYS, listen, singleKeys } from "./keys.js";
 import { layerKey, Outdated, Viewer } from "./viewer.js";
@@ -431,17 +431,19 @@ function warn(text) {
   byId("message").className = "warning";
 }
 
-// ---- Applying
+// ---- Applying and delivering
 
-async function watch(state) {
-  const failed = Object.entries(state.outcomes).filter(([, error]) => error);
-  byId("applying").textContent = state.running
-    ? `Applying: ${state.album || "…"}`
-    : [`${Object.keys(state.outcomes).length} applied`, ...failed.map(([name, error]) => `${name}: ${error}`)].join(". ");
+const JOBS = { apply: "applying", deliver: "delivering" };
+
+async function watch(job, state) {
+  const status = byId(JOBS[job]);
   if (state.running) {
-    setTimeout(async () => watch((await get("/api/albums")).applying), 1000);
+    status.textContent = `${job === "apply" ? "Applying" : "Delivering"}: ${state.album || "…"}`;
+    setTimeout(async () => watch(job, (await get("/api/albums"))[JOBS[job]]), 1000);
     return;
   }
+  const problems = Object.entries(state.problems).map(([name, error]) => `${name}: ${error}`);
+  status.textContent = [state.report, ...problems].join(". ");
   await refresh();
 }
 
@@ -478,7 +480,7 @@ const ACTIONS = {
   zoom: () => photo.toggleZoom(),
   doubtful: nextPlace,
   reference: toggleReference,
-  apply: async () => watch(await apply()),
+  ...Object.fromEntries(Object.keys(JOBS).map((job) => [job, async () => watch(job, await begin(job))])),
 };
 
 const once = (action) => (event) => { if (!event.repeat) action(); };
@@ -554,7 +556,7 @@ async function start() {
   for (const part of all(".decides")) part.hidden = readOnly;
   byId("gallery").hidden = !state.gallery;
   showList();
-  if (state.applying.running) watch(state.applying);
+  for (const [job, name] of Object.entries(JOBS)) if (state[name].running) watch(job, state[name]);
   if (!albums.length) { byId("about").textContent = "No album is finished yet."; return; }
   if (!openNamed()) open(0);
 }
