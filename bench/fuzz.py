@@ -207,7 +207,7 @@ def _decode(path: Path, sandbox: DecodeSandbox) -> Row:
 
 
 def _validate(root: Path) -> Row:
-    start, cpu = time.perf_counter(), time.process_time()
+    start, cpu = time.perf_counter(), time.process_time() + _read_ended()
     params = load_params(assignments=[f"validate.timeout={SECONDS}", "validate.max_references=100"])
     count = sum(1 for _ in (root / "ref").iterdir())
     try:
@@ -216,7 +216,8 @@ def _validate(root: Path) -> Row:
         reason = f"{len(result.accepted)} accepted, {len(result.refused)} refused"
     except RealFillError as error:
         verdict, reason = "validated", str(error)
-    return Row(root.name, verdict, reason, time.perf_counter() - start, time.process_time() - cpu)
+    cpu = time.process_time() + _read_ended() - cpu
+    return Row(root.name, verdict, reason, time.perf_counter() - start, cpu)
 
 
 def _read_cpu(processes: Sequence[psutil.Process]) -> float:
