@@ -242,7 +242,7 @@ def find_preview(album: Album, candidate: int) -> tuple[Path, int, int] | None:
     """
     corner = read_document(album.work("blend") / "blend.json").get("previews", {}).get(str(candidate))
     path = album.work("blend") / preview_name(candidate)
-    return (path, *corner) if corner and path.is_file() else None
+    return (path, corner[0], corner[1]) if corner and path.is_file() else None
 
 
 def _require_file(path: Path) -> Path:
