@@ -43,7 +43,8 @@ from realfill.stages import validate
 SECONDS = 5.0
 MEBIBYTES = 1024
 ALBUM = 20  # files in an album
-PATIENCE = 300.0  # seconds until a process counts as hanging, on a busy machine too
+TIMEOUT = 60.0  # seconds until the sandbox gives a file up, as in the product: on a busy machine files wait long
+PATIENCE = 300.0  # seconds until a process counts as hanging
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,10 @@ class _Worker:
         self._process.join()
 
     def _replace(self, path: Path, verdict: str, start: float) -> Row:
+        self._process.join(timeout=1)
+        row = Row(path.name, verdict, f"exit code {self._process.exitcode}", time.perf_counter() - start)
         with suppress(psutil.NoSuchProcess):
             self.stop()
-        row = Row(path.name, verdict, f"exit code {self._process.exitcode}", time.perf_counter() - start)
         self.__init__()  # type: ignore[misc]
         return row
 
@@ -179,14 +181,15 @@ def _serve(connection: Connection) -> None:
     """Answer paths with rows."""
     logging.disable(logging.WARNING)
     intact = None
-    with DecodeSandbox(max_megapixels=150.0, timeout=SECONDS) as sandbox:
+    with DecodeSandbox(max_megapixels=150.0, timeout=TIMEOUT) as sandbox:
         while True:
             path: Path = connection.recv()
             if path.is_dir():
                 connection.send(_validate(path))
                 continue
             intact = intact or path.parents[1] / "target" / "target.png"
-            sandbox.inspect(intact)  # so that it runs, with all that it loads
+            with suppress(PhotoError):  # a machine that is too busy
+                sandbox.inspect(intact)  # so that it runs, with all that it loads
             connection.send(_decode(path, sandbox))
 
 
@@ -208,7 +211,7 @@ def _decode(path: Path, sandbox: DecodeSandbox) -> Row:
 
 def _validate(root: Path) -> Row:
     start, cpu = time.perf_counter(), time.process_time() + _read_ended()
-    params = load_params(assignments=[f"validate.timeout={SECONDS}", "validate.max_references=100"])
+    params = load_params(assignments=[f"validate.timeout={TIMEOUT}", "validate.max_references=100"])
     count = sum(1 for _ in (root / "ref").iterdir())
     try:
         result = validate.run(open_album(root), params)
