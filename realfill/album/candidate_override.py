@@ -79,27 +79,43 @@ def override_blend(album: Album, choice: Mapping[str, Any]) -> None:
         atomic_write(path, edited)
 
 
-def override_shapes(album: Album) -> None:
-    """Empty the boxes and polygons in `album.yaml`, which a mask file takes the place of; the caller has the lock.
+def override_hole(album: Album, *, keep_transparency: bool) -> None:
+    """Leave the hole to the mask file: empty boxes and polygons in `album.yaml`; the caller has the lock.
+
+    Args:
+        album: The album.
+        keep_transparency: Whether transparent pixels of the target are no longer filled.
 
     Raises:
         ParamsError: As for `override_blend`.
     """
     path = album.root / "album.yaml"
     values = read_yaml(path) if path.is_file() else {}
-    names = [name for name in ("boxes", "polygons") if values.get(name)]
-    if not names:
+    changes: dict[str, Any] = {name: [] for name in ("boxes", "polygons") if values.get(name)}
+    if keep_transparency:
+        changes["transparency"] = "keep"
+    if not changes:
         return
-    text = path.read_bytes().decode()
-    for name in names:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if isinstance(root, yaml.MappingNode) and (node := _child(root, name)):
-            end = "" if isinstance(node, yaml.CollectionNode) and node.flow_style else "\n"
-            text = _replace_node(text, node, f"[]{end}")
-    if path.is_symlink() or parse_yaml(text) != values | {name: [] for name in names}:
-        problem = "The mask takes the place of the shapes, which cannot be removed from this file safely."
-        raise ParamsError(problem, f"Remove {' and '.join(names)} from it by hand.", path)
+    text = path.read_bytes().decode() if path.is_file() else ""
+    for name, value in changes.items():
+        text = _splice_top(text, name, _format(value))
+    if path.is_symlink() or parse_yaml(text) != values | changes:
+        problem = "The mask takes the place of other descriptions of the hole, which cannot be removed here safely."
+        wanted = ", ".join(f"{name}: {_format(value)}" for name, value in changes.items())
+        raise ParamsError(problem, f"Write this into it by hand: {wanted}.", path)
     atomic_write(path, text)
+
+
+def _splice_top(text: str, name: str, value: str) -> str:
+    """Insert or replace a key of the text of a YAML mapping, as `splice_value` does for a key of a section."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        return f"{text.rstrip()}\n{name}: {value}\n".lstrip()
+    node = _child(root, name)
+    if node is None:
+        return _insert_entry(text, root, f"{name}: {value}")
+    is_block = isinstance(node, yaml.CollectionNode) and not node.flow_style
+    return _replace_node(text, node, value + "\n" * is_block)
 
 
 def _edit_blend(text: str, values: dict[str, Any], choice: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,12 +57,14 @@ class HoleDescription(Section):
         polygons: Polygons to fill.
         outpaint: Extension of the photo at its sides, or None.
         aspect: Aspect ratio to which the photo is extended, the photo in the center, or None.
+        transparency: Whether transparent pixels of the target are filled, or kept as they are.
     """
 
     boxes: tuple[Box, ...] = ()
     polygons: tuple[Polygon, ...] = ()
     outpaint: Outpaint | None = None
     aspect: AspectRatio | None = None
+    transparency: Literal["fill", "keep"] = "fill"
 
 
 class AlbumSettings(HoleDescription):

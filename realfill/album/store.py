@@ -33,7 +33,9 @@ blend     composite.tif               the completed canvas in the target's color
           authenticity.png            the canvas, 8-bit: 0 = not filled, else an `AuthenticityClass`
           blend.json                  candidate, feather (pixels), box (of the changed pixels), authenticity
                                       (share of the filled pixels by class, and score; with `blend.generate:
-                                      never` also the share of the hole that was left)
+                                      never` also the share of the hole that was left), previews (left and top
+                                      edge of each, by candidate)
+          preview_1.png, ...          what the best other candidates would change, 8-bit sRGB
 ========  ==========================  ========================================================================
 
 The working space is sRGB, or a wider RGB space that holds the target's colors (`photo_io.working_space`), which the
@@ -225,6 +227,22 @@ def mask_path(album: Album) -> Path:
         StageError: `masks` has not run.
     """
     return _require_file(album.work("masks") / "mask.png")
+
+
+def preview_name(candidate: int) -> str:
+    """Name of the preview of a candidate in `work/blend`."""
+    return f"preview_{candidate}.png"
+
+
+def find_preview(album: Album, candidate: int) -> tuple[Path, int, int] | None:
+    """The preview of a candidate and its left and top edge, pixels of the canvas; None if `blend` wrote none.
+
+    Raises:
+        StageError: `blend` has not run, or what it wrote is damaged.
+    """
+    corner = read_document(album.work("blend") / "blend.json").get("previews", {}).get(str(candidate))
+    path = album.work("blend") / preview_name(candidate)
+    return (path, corner[0], corner[1]) if corner and path.is_file() else None
 
 
 def _require_file(path: Path) -> Path:

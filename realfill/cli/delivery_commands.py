@@ -11,14 +11,12 @@ import typer
 
 from realfill.cli.console import print_error, print_line, print_message
 from realfill.cli.options import Assignments, FinishedFolder, ParamsFile, Profile
-from realfill.core.errors import CredentialsError, LibraryError
-from realfill.core.params import DeliveryParams, load_params
+from realfill.core.errors import CredentialsError
+from realfill.core.params import load_params
+from realfill.delivery.passphrase import PASSPHRASE, read_passphrase
 
 if TYPE_CHECKING:
-    from realfill.delivery.signing import Signer
     from realfill.delivery.verification import CredentialsReport
-
-PASSPHRASE = "REALFILL_KEY_PASSPHRASE"
 
 app = typer.Typer(help="Content credentials (C2PA): who made a photo, and from what.", no_args_is_help=True)
 
@@ -37,25 +35,25 @@ def deliver(
 
     Nothing is ever overwritten. With --set delivery.credentials=sign the photos are signed.
     """
-    from realfill.delivery.deliver import deliver as deliver_photos
     from realfill.library.repository import Library
-    from realfill.review.approved import choose_photos
+    from realfill.review.approved import deliver_approved, find_params_file
 
     folder = folder or Library.find(Path()).root
     settings = load_params(
-        params_file or _find_params_file(folder), profile=profile, assignments=assignments or []
+        params_file or find_params_file(folder), profile=profile, assignments=assignments or []
     ).delivery
-    wishes, left_out = choose_photos(folder, everything=everything)
-    for name, reason in left_out.items():
+
+    def on_left_out(name: str, reason: str) -> None:
         print_message(f"{name} is left out. {reason}")
-    if not wishes:
-        remedy = "Approve some with `realfill review`, or deliver all of them with --all."
-        raise LibraryError("No photo is approved.", remedy, folder)
-    delivery = deliver_photos(wishes, out, settings.names, _make_signer(settings))
+
+    delivery = deliver_approved(
+        folder, out, settings, _ask_passphrase, everything=everything, on_left_out=on_left_out
+    )
     for error in delivery.problems.values():
         print_error(error)
     print_line(delivery.path)
-    print_message(f"{len(delivery.files)} of {len(wishes)} photos are delivered.")
+    count = len(delivery.files)
+    print_message(f"{count} of {count + len(delivery.problems)} photos are delivered.")
     if delivery.problems:
         raise typer.Exit(1)
 
@@ -119,31 +117,11 @@ def _describe(report: CredentialsReport) -> list[str]:
     return lines
 
 
-def _make_signer(settings: DeliveryParams) -> Signer | None:
-    if settings.credentials == "none":
-        return None
-    from realfill.delivery.identity import load_identity
-    from realfill.delivery.signing import Signer
-
-    return Signer(load_identity(settings.certificate, settings.key, _ask_passphrase), settings.time_stamp)
-
-
 def _ask_passphrase(key: Path, *, confirm: bool = False) -> str:
     """The passphrase of a key, from the environment or the terminal."""
-    if PASSPHRASE in os.environ:
-        return os.environ[PASSPHRASE]
-    if not sys.stdin.isatty():
-        raise CredentialsError("The key needs a passphrase.", f"Set {PASSPHRASE}.", key)
+    if PASSPHRASE in os.environ or not sys.stdin.isatty():
+        return read_passphrase(key)
     return str(typer.prompt(f"Passphrase of {key}", hide_input=True, confirmation_prompt=confirm, err=True))
-
-
-def _find_params_file(folder: Path) -> Path | None:
-    """The `params.yaml` of the working directory, or else of the library."""
-    from realfill.library.repository import Library
-
-    library = Library.enclosing(folder)
-    candidates = (Path(), *([library.root] if library else []))
-    return next((place / "params.yaml" for place in candidates if (place / "params.yaml").is_file()), None)
 
 
 def _read_root(path: Path) -> str:

@@ -53,9 +53,7 @@ class AlignParams(Section):
     """Warping the references into the hole by the geometry of the scene."""
 
     enabled: bool = Field(True, description="false: no reference is warped, the whole hole is generated.")
-    references: int = Field(
-        5, ge=1, le=20, description="Largest number of references warped: the best matching ones."
-    )
+    references: int = Field(5, ge=1, le=20, description="References warped at most: the best matching ones.")
 
 
 class FinetuneParams(Section):
@@ -151,6 +149,7 @@ class BlendParams(Section):
     generate: Literal["auto", "never"] = Field(
         "auto", description="never: only what references show for certain is filled; the rest stays as it was."
     )
+    previews: int = Field(2, ge=0, le=100, description="Best other candidates blended ahead, for the review.")
 
 
 class PrivacyParams(Section):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import c2pa
 from PIL import Image
 
 from realfill.core.errors import CredentialsError
-from realfill.delivery.identity import Identity
+from realfill.core.params import DeliveryParams
+from realfill.delivery.identity import Identity, load_identity
 from realfill.delivery.manifest import MEDIA_TYPES, Ingredient
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,21 @@ logger = logging.getLogger(__name__)
 OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _NO_THUMBNAILS = {"builder": {"thumbnail": {"enabled": False}}}  # those of the references would show them
+
+
+def make_signer(settings: DeliveryParams, ask_passphrase: Callable[[Path], str]) -> Signer | None:
+    """Make the signer that the parameters ask for; None if they ask for none.
+
+    Args:
+        settings: The parameters of deliveries.
+        ask_passphrase: Gives the passphrase of the key, whose path it gets; called only if the key needs one.
+
+    Raises:
+        CredentialsError: The certificate or the key cannot be used, or the time-stamp server cannot be reached.
+    """
+    if settings.credentials == "none":
+        return None
+    return Signer(load_identity(settings.certificate, settings.key, ask_passphrase), settings.time_stamp)
 
 
 class Signer:

@@ -70,7 +70,7 @@ def read_album_hole(album: Album, photo: Photo, picture: Pixels, max_megapixels:
             holes["shapes"] = settings_path, Hole(mask_from_shapes(album.settings, photo.width, photo.height))
     with name_in_errors(album.target):
         transparent = mask_from_alpha(photo)
-    if transparent is not None:
+    if transparent is not None and album.settings.transparency == "fill":
         others = [hole.mask for _, hole in holes.values()]
         holes["alpha"] = album.target, _weigh_transparency(transparent, others)
     if extension != Extension():

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _WHITE = 128  # 8-bit levels from here on, the upper half, are white, or opaque
 HOW_TO_DESCRIBE = (
     "Describe the hole in one or more of four ways: by a black and white image target/mask.png of the photo's size "
-    "(white = fill); by transparent pixels of the target; by boxes or polygons in album.yaml; by outpaint or aspect "
-    "in album.yaml."
+    "(white = fill); by transparent pixels of the target, unless album.yaml has transparency: keep; by boxes or "
+    "polygons in album.yaml; by outpaint or aspect in album.yaml."
 )
 
 

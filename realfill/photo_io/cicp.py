@@ -1,4 +1,4 @@
-"""Colors told by code points (CICP, ITU-T H.273): `nclx` of HEIC and AVIF, `cICP` of PNG.
+"""Colors told by numbers: code points (CICP, ITU-T H.273) of HEIC, AVIF and PNG; `gAMA` and `cHRM` of PNG.
 
 A color space of standard range becomes an ICC profile. High dynamic range (PQ, HLG) is mapped to standard range, so
 that all else need not know of it: an approximation, as such photos look different on every screen.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from realfill.imaging.ops import Pixels
 
+Color = tuple[float, float]  # x and y of CIE 1931
 _UNSPECIFIED, _BT_709 = 2, 1  # color primaries
 _PQ, _HLG = 16, 18  # transfer characteristics
 _SRGB_CURVES = (1, 2, 6, 11, 12, 13, 14, 15)  # video's curves are displayed by about that of sRGB
@@ -59,6 +61,26 @@ class ToneMapSettings:
     peak_percentile: float = 99.9
     sample_step: int = 4
     strip_rows: int = 256
+
+
+@dataclass(frozen=True)
+class PngColorSettings:
+    """How gAMA and cHRM of PNGs are read.
+
+    Attributes:
+        exponent_tolerance: Relative difference from 1 / 2.2 up to which gAMA means the curve of sRGB; libpng's.
+        color_tolerance: Difference from the x and y of sRGB up to which cHRM means sRGB. Set by hand: some programs
+            write three digits.
+        least_exponent: Smaller values of gAMA make no sense. Set by hand.
+        largest_exponent: Larger ones neither. Set by hand.
+        least_area: Least area of the triangle of the primaries in x and y. Set by hand; sRGB's is 0.11.
+    """
+
+    exponent_tolerance: float = 0.05
+    color_tolerance: float = 0.005
+    least_exponent: float = 0.2
+    largest_exponent: float = 2.0
+    least_area: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ class CodePoints:
             return _decode_pq(codes).astype(np.float32)[colors]
         scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - _HLG_C) / _HLG_A) + _HLG_B) / 12)
         light = scene.astype(np.float32)[colors]  # [h, w, 3], 0 to 1
-        weights = _to_xyz(self.primaries if self.primaries in _PRIMARIES else _BT_709)[1]
+        weights = _to_xyz(_PRIMARIES[self.primaries if self.primaries in _PRIMARIES else _BT_709][1:])[1]
         luma = np.maximum(light @ weights.astype(np.float32), np.float32(1e-6))
         return light * (settings.hlg_peak * luma ** (settings.hlg_gamma - 1))[..., None]
 
@@ -149,8 +171,39 @@ def make_profile(primaries: int, gamma: float | None = None) -> bytes | None:
     """
     if primaries == _BT_709 and gamma is None:
         return None
-    name = _PRIMARIES[primaries][0] + ("" if gamma is None else f", gamma {gamma:g}")
-    matrix, adaptation = _adapt_to_d50(primaries)
+    name, *colors = _PRIMARIES[primaries]
+    return _write_profile(name, colors, gamma)
+
+
+def read_png_colors(
+    info: Mapping[str, Any], settings: PngColorSettings = PngColorSettings()
+) -> tuple[bytes | None, str]:
+    """Express the gAMA and cHRM of a PNG that tells nothing better of its colors by an ICC profile.
+
+    Args:
+        info: What Pillow read of it: "gamma" and "chromaticity", each optional.
+        settings: How near to sRGB counts as sRGB.
+
+    Returns:
+        The profile, None for sRGB; a warning, or an empty string.
+    """
+    exponent = info.get("gamma", 1 / 2.2)
+    white, *colors = np.reshape(info.get("chromaticity", [_D65, *_PRIMARIES[_BT_709][1:4]]), (4, 2)).tolist()
+    area = abs(np.linalg.det(np.c_[colors, np.ones(3)])) / 2
+    is_usable = settings.least_exponent <= exponent <= settings.largest_exponent and area >= settings.least_area
+    if not is_usable or not all(0 <= x <= 1 and 0 < y <= 1 for x, y in (white, *colors)):
+        return None, "Its color space (gAMA, cHRM) makes no sense; sRGB is assumed."
+    is_srgb_curve = abs(exponent * 2.2 - 1) < settings.exponent_tolerance
+    differences = np.abs(np.subtract([*colors, white], _PRIMARIES[_BT_709][1:]))
+    if is_srgb_curve and differences.max() < settings.color_tolerance:
+        return None, ""
+    return _write_profile("PNG", [*colors, white], None if is_srgb_curve else 1 / exponent), ""
+
+
+def _write_profile(name: str, colors: Sequence[Color], gamma: float | None) -> bytes:
+    """An ICC profile of red, green, blue and white (x, y), and a curve as `make_profile` has it."""
+    name += "" if gamma is None else f", gamma {gamma:g}"
+    matrix, adaptation = _adapt_to_d50(colors)
     curve = _SRGB_CURVE if gamma is None else (gamma,)
     parametric = b"para" + struct.pack(">IHH", 0, 3 if gamma is None else 0, 0) + _fixed(curve)
     tags = {
@@ -204,16 +257,16 @@ def _tone_curve(peak: float, white: float) -> tuple[npt.NDArray[np.float64], npt
     return luminances, _decode_pq(np.where(codes < knee, codes, rolled) * full) / np.maximum(luminances, 1e-9)
 
 
-def _to_xyz(primaries: int) -> npt.NDArray[np.float64]:
-    """Matrix [3, 3] from linear RGB to XYZ, white of luminance 1."""
-    _, *colors, white = _PRIMARIES[primaries]
-    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in colors]).T
+def _to_xyz(colors: Sequence[Color]) -> npt.NDArray[np.float64]:
+    """Matrix [3, 3] from linear RGB to XYZ, white of luminance 1; of red, green, blue and white."""
+    *primaries, white = colors
+    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
     return columns * np.linalg.solve(columns, (white[0] / white[1], 1, (1 - white[0] - white[1]) / white[1]))
 
 
-def _adapt_to_d50(primaries: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _adapt_to_d50(colors: Sequence[Color]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Matrix [3, 3] from linear RGB to XYZ under D50, and the adaptation in it (Bradford)."""
-    matrix = _to_xyz(primaries)
+    matrix = _to_xyz(colors)
     gains = (_BRADFORD @ _D50) / (_BRADFORD @ matrix.sum(axis=1))
     adaptation = np.linalg.solve(_BRADFORD, gains[:, None] * _BRADFORD)
     return adaptation @ matrix, adaptation

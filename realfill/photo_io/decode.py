@@ -17,7 +17,7 @@ import tifffile
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from realfill.core.errors import PhotoError
-from realfill.photo_io.cicp import read_png_code_points
+from realfill.photo_io.cicp import read_png_code_points, read_png_colors
 from realfill.photo_io.decode_heif import decode_avif, decode_heic, is_avif
 from realfill.photo_io.decode_raw import decode_raw, is_raw
 from realfill.photo_io.decode_tiff import (
@@ -183,6 +183,8 @@ def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
         channels = _PILLOW_CHANNELS[plain.mode]
     if codes is not None:
         samples, icc, warning = codes.interpret(samples)
+    elif file_format == "PNG" and icc is None and channels == 3 and "srgb" not in image.info:
+        icc, warning = read_png_colors(image.info)
     return Photo.from_samples(
         samples,
         channels,

@@ -14,13 +14,11 @@ from fastapi.responses import JSONResponse, Response
 
 from realfill.album.candidate_override import check_candidate
 from realfill.album.discovery import open_album
-from realfill.album.store import read_window
 from realfill.core.errors import RealFillError
 from realfill.review.background import Background
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision, active_entries
-from realfill.review.layer_pixels import find_doubtful_places
-from realfill.review.layers import Kind, Layers, describe_candidates
+from realfill.review.layers import Kind, Layers
 from realfill.review.mask_edits import keep_mask, read_described_hole
 from realfill.review.pyramid import SETTINGS, cut_tile
 
@@ -81,14 +79,15 @@ class Review:
 
     def details(self, album: FinishedAlbum) -> dict[str, Any]:
         """What the page shows of an album."""
-        decision, window = self.decision(album.name), read_window(album.album)
-        return self.summary(album) | {
-            "layers": [asdict(layer) for layer in self.layers.describe(album, decision)],
-            "candidates": describe_candidates(album),
-            "doubtful": find_doubtful_places(album),
-            "photoBox": [window.photo_left, window.photo_top, window.photo_width, window.photo_height],
-            "tile": {"side": SETTINGS.side, "overlap": SETTINGS.overlap},
-        }
+        layers = self.layers.describe(album, self.decision(album.name))
+        return (
+            self.summary(album)
+            | self.layers.facts(album)
+            | {
+                "layers": [asdict(layer) for layer in layers],
+                "tile": {"side": SETTINGS.side, "overlap": SETTINGS.overlap},
+            }
+        )
 
 
 def make_app(collection: Collection, *, read_only: bool = False) -> FastAPI:
@@ -158,7 +157,8 @@ def _add_reading(app: FastAPI, review: Review) -> None:
             "gallery": collection.gallery.is_file(),
             "readOnly": review.read_only,
             "history": [{"id": entry.id, "album": entry.album} for entry in history[-_HISTORY:]],
-            "applying": review.background.state(),
+            "applying": review.background.applying.state(),
+            "delivering": review.background.delivering.state(),
         }
 
     @app.get("/api/albums/{name}")
@@ -202,8 +202,13 @@ def _add_deciding(app: FastAPI, review: Review) -> None:
 
     @app.post("/api/apply")
     def _apply() -> dict[str, Any]:
-        review.background.apply()
-        return review.background.state()
+        review.background.applying.begin()
+        return review.background.applying.state()
+
+    @app.post("/api/deliver")
+    def _deliver() -> dict[str, Any]:
+        review.background.delivering.begin()
+        return review.background.delivering.state()
 
 
 def _as_it_is(_: Review, __: FinishedAlbum, value: Any) -> Any:

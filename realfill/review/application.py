@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import yaml
 
-from realfill.album.candidate_override import override_blend, override_shapes
+from realfill.album.candidate_override import override_blend, override_hole
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
@@ -29,7 +30,14 @@ from realfill.core.params import BlendParams
 from realfill.library.gallery import update_gallery
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision
-from realfill.review.mask_edits import is_kept, keep_mask, read_described_hole, read_repainted
+from realfill.review.mask_edits import (
+    is_kept,
+    keep_mask,
+    make_private,
+    read_described_hole,
+    read_repainted,
+    read_undrawn_hole,
+)
 
 _LAST_LINES = 3  # of what a failing command printed
 
@@ -130,17 +138,22 @@ def _write_mask(album: Album, decision: Decision, folder: Path) -> None:
             return
         problem = "The hole was described anew since it was repainted in the review; the strokes do not fit it."
         raise MaskError(problem, "Undo the strokes in the review.", album.mask or album.root / "album.yaml")
-    keep_mask(wanted, folder)
+    undrawn = read_undrawn_hole(album)
+    no_shapes = album.settings.model_copy(update={"boxes": (), "polygons": ()})
+    transparent = read_undrawn_hole(replace(album, settings=no_shapes))
+    for mask in (wanted, wanted | undrawn):  # the latter stands between the two files that are written
+        keep_mask(mask, folder)
+    make_private(folder / "replaced")
     for path in filter(None, (album.mask, album.root / "album.yaml")):
         if path.is_file():
             copy = folder / "replaced" / album.name / f"{digest(path)[:16]}-{path.name}"
-            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
-    override_shapes(album)
-    mask = album.root / "target" / "mask.png"
-    atomic_write(mask, bytes(imagecodecs.png_encode(wanted)))
-    if album.mask and album.mask != mask:
+    path = album.root / "target" / "mask.png"
+    atomic_write(path, bytes(imagecodecs.png_encode(wanted)))
+    if album.mask and album.mask != path:
         album.mask.unlink()
+    override_hole(album, keep_transparency=bool((transparent & ~wanted).any()))
 
 
 def _make_again(collection: Collection, finished: FinishedAlbum) -> None:

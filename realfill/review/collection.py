@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,7 @@ class Collection:
         folder: A library or a folder in it, a folder of albums, or an album.
 
     Attributes:
+        folder: That folder, absolute.
         library: The library that they belong to, or None.
         albums_folder: The folder that the album folders lie in.
         journal: What is decided about them.
@@ -90,7 +93,7 @@ class Collection:
 
     def __init__(self, folder: Path) -> None:
         self.journal = Journal(folder)
-        folder = folder.resolve()
+        self.folder = folder = folder.resolve()
         self._only = folder.name if (folder / "target").is_dir() else None
         self.library = Library.enclosing(folder)
         in_library = self.library.albums_folder if self.library else folder
@@ -105,6 +108,13 @@ class Collection:
     def gallery(self) -> Path:
         """The page of the gallery, whether it exists or not."""
         return self.albums_folder.parent / "gallery" / "index.html"
+
+    def new_delivery(self) -> Path:
+        """A folder for a delivery, which does not exist yet: named by the day, in `deliveries/` beside the albums."""
+        deliveries = (self.library.root if self.library else self.albums_folder.parent) / "deliveries"
+        day = datetime.now().astimezone().date().isoformat()
+        names = (day, *(f"{day} {number}" for number in range(2, 1000)))
+        return next(deliveries / name for name in names if not os.path.lexists(deliveries / name))
 
     def albums(self) -> dict[str, FinishedAlbum]:
         """The finished albums by name; what a run finished since the last call is among them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from realfill.album.store import canvas_path, mask_path, read_window
 from realfill.core.params import Params, Region
 from realfill.core.validation import validate_section
 from realfill.imaging.ops import Pixels
-from realfill.photo_io.color_management import read_srgb, to_srgb
+from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png
 from realfill.report.pictures import colorize_authenticity, draw_hatched
 from realfill.review.collection import FinishedAlbum
@@ -74,16 +74,12 @@ def read_before(album: FinishedAlbum) -> Pixels:
 
 def compose_candidates(album: FinishedAlbum, candidate: int | str, regions: Sequence[Region]) -> Patch:
     """Complete the photo with other candidates, with the parameters that it was made with."""
-    from realfill.stages.blend import compose  # loads torch
+    from realfill.stages.blend import compose_preview  # loads torch
 
     made_with = album.provenance["params"]["blend"]
     choice = {"candidate": candidate, "regions": [region.model_dump() for region in regions]}
     params = validate_section(Params, {"blend": made_with | choice}, album.album.provenance)
-    composition = compose(album.album, params)
-    left, top, right, bottom = composition.box
-    photo = composition.photo
-    alpha = None if photo.alpha is None else photo.alpha[top:bottom, left:right]
-    return to_srgb(replace(photo, pixels=photo.pixels[top:bottom, left:right], alpha=alpha)), left, top
+    return compose_preview(album.album, params)
 
 
 def draw_authenticity(album: FinishedAlbum) -> Patch:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realfill.album.schemas import InputPhoto, RankedCandidate
-from realfill.album.store import read_inputs, read_rows, read_window
+from realfill.album.store import find_preview, read_inputs, read_rows, read_window
 from realfill.core.hashing import digest_json
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
@@ -23,6 +23,7 @@ from realfill.review.layer_pixels import (
     draw_authenticity,
     draw_mask,
     draw_placed,
+    find_doubtful_places,
     read_before,
 )
 from realfill.review.mask_edits import read_described_hole, read_repainted
@@ -74,6 +75,7 @@ class Layers:
         self._folder = journal_folder
         self._cache = PyramidCache()
         self._described: dict[str, tuple[tuple[str, str], list[Layer]]] = {}
+        self._facts: dict[str, tuple[str, dict[str, Any]]] = {}
         self._blending = threading.Lock()  # one at a time: blending takes much memory
 
     def describe(self, album: FinishedAlbum, decision: Decision) -> list[Layer]:
@@ -82,6 +84,19 @@ class Layers:
         if self._described.get(album.name, (None,))[0] != state:
             self._described[album.name] = state, _describe(album, decision)
         return self._described[album.name][1]
+
+    def facts(self, album: FinishedAlbum) -> dict[str, Any]:
+        """What the page shows of a finished album, whatever is decided about it, as JSON types."""
+        state = album.provenance["digest"]
+        if self._facts.get(album.name, (None,))[0] != state:
+            window = read_window(album.album)
+            facts = {
+                "candidates": _describe_candidates(album),
+                "doubtful": find_doubtful_places(album),
+                "photoBox": [window.photo_left, window.photo_top, window.photo_width, window.photo_height],
+            }
+            self._facts[album.name] = state, facts
+        return self._facts[album.name][1]
 
     def find(self, album: FinishedAlbum, decision: Decision, kind: Kind, number: int) -> Layer | None:
         """The layer of this kind and number as it is now, or None."""
@@ -94,6 +109,8 @@ class Layers:
         Raises:
             RealFillError: What it is made of cannot be read.
         """
+        if layer.kind is Kind.CANDIDATE and _is_delivered(album, layer):
+            layer = self.describe(album, decision)[0]
         key = album.name, layer.kind, layer.number, layer.version
         return self._cache.get(key, lambda: self._build(album, decision, layer))
 
@@ -105,7 +122,8 @@ class Layers:
         """Blend the best candidates of an album ahead, so that they are shown at once."""
         layers = [layer for layer in self.describe(album, decision) if layer.kind is Kind.CANDIDATE]
         for layer in layers[:candidates]:
-            if not list(_preview_folder(album).glob(f"{layer.number}_*.png")):
+            is_ready = _is_delivered(album, layer) or find_preview(album.album, layer.number)
+            if not is_ready and not list(_preview_folder(album).glob(f"{layer.number}_*.png")):
                 self._preview(album, layer)
 
     def _build(self, album: FinishedAlbum, decision: Decision, layer: Layer) -> Pyramid:
@@ -130,7 +148,10 @@ class Layers:
         return PatchedPyramid(self.pyramid(album, decision, self.describe(album, decision)[0]), patch, left, top)
 
     def _preview(self, album: FinishedAlbum, layer: Layer) -> Patch:
-        """The part of the photo that a candidate changes; kept beside the album's stages."""
+        """The part of the photo that a candidate changes: as `blend` wrote it, or kept beside the album's stages."""
+        written = find_preview(album.album, layer.number)
+        if written:
+            return read_png(written[0]), *written[1:]
         folder = _preview_folder(album)
         with self._blending:
             for path in folder.glob(f"{layer.number}_*.png"):
@@ -150,7 +171,7 @@ class Layers:
         return read_described_hole(album.album)
 
 
-def describe_candidates(album: FinishedAlbum) -> list[dict[str, Any]]:
+def _describe_candidates(album: FinishedAlbum) -> list[dict[str, Any]]:
     """The candidates of an album as JSON types, the best-ranked first; `delivered` tells which the photo shows."""
     delivered = album.provenance["candidate"]
     return [asdict(row) | {"delivered": row.candidate == delivered} for row in _ranking(album)]
@@ -187,6 +208,12 @@ def _candidate(album: FinishedAlbum, decision: Decision) -> int:
     """Number of the candidate that was chosen."""
     chosen = decision.wanted_candidate
     return _ranking(album)[0].candidate if chosen == "best" else int(chosen)
+
+
+def _is_delivered(album: FinishedAlbum, layer: Layer) -> bool:
+    """Whether the delivered photo shows a candidate, and no part of another one."""
+    provenance = album.provenance
+    return bool(layer.number == provenance["candidate"] and not provenance["params"]["blend"].get("regions"))
 
 
 def _preview_folder(album: FinishedAlbum) -> Path:

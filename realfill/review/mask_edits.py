@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -37,6 +38,15 @@ def read_described_hole(album: Album) -> Pixels:
     """
     photo = read_photo(album.target)
     return read_album_hole(album, photo, to_srgb(photo), max_megapixels=math.inf).mask
+
+
+def read_undrawn_hole(album: Album) -> Pixels:
+    """Read the part of the hole that no mask file draws, as `read_described_hole` does; empty if there is none."""
+    photo = read_photo(album.target)
+    try:
+        return read_album_hole(replace(album, mask=None), photo, to_srgb(photo), max_megapixels=math.inf).mask
+    except MaskError:
+        return np.zeros(photo.pixels.shape[:2], np.uint8)
 
 
 def draw_strokes(base: Pixels, strokes: Sequence[Stroke]) -> Pixels:
@@ -74,8 +84,16 @@ def keep_mask(mask: Pixels, folder: Path) -> str:
     name = digest_mask(mask)
     path = _path(name, folder)
     if not path.is_file():
+        make_private(path.parent)
         atomic_write(path, bytes(imagecodecs.png_encode(mask)))
     return name
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, with its parents, that git leaves out: what is in it is of use to this clone alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ".gitignore").is_file():
+        atomic_write(folder / ".gitignore", "*\n")
 
 
 def is_kept(mask: Pixels, folder: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from realfill.album.store import (
     accepted_references,
     canvas_path,
     mask_path,
+    preview_name,
     read_rows,
     read_window,
     read_working_profile,
@@ -34,7 +35,9 @@ from realfill.compositing.photographed_pixels import (
 )
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.core.errors import AlbumError, ParamsError, StageError
+from realfill.core.failures import skip_failing
 from realfill.imaging.ops import Pixels
+from realfill.photo_io.color_management import to_srgb
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.photo import Photo
 from realfill.photo_io.working_files import read_png, write_lossless_tiff, write_png
@@ -86,7 +89,7 @@ class Composition:
 
 
 def run(album: Album, params: Params) -> BlendResult:
-    """Write composite.tif, authenticity.png and blend.json of the album into `work/blend`.
+    """Write composite.tif, authenticity.png, blend.json and the previews of the album into `work/blend`.
 
     Raises:
         RealFillError: As `compose` does.
@@ -102,7 +105,8 @@ def run(album: Album, params: Params) -> BlendResult:
     with atomic_directory(album.work("blend")) as folder:
         write_lossless_tiff(folder / "composite.tif", composition.photo)
         write_png(folder / "authenticity.png", composition.authenticity)
-        write_json(folder / "blend.json", summary)
+        previews = _write_previews(album, params, composition.candidate, folder)
+        write_json(folder / "blend.json", summary | {"previews": previews})
     composite = album.work("blend") / "composite.tif"
     return BlendResult(composition.candidate, composite, composition.feather, composition.box)
 
@@ -143,6 +147,38 @@ def compose(album: Album, params: Params) -> Composition:
         authenticity,
         compute_authenticity_shares(authenticity),
     )
+
+
+def compose_preview(album: Album, params: Params) -> tuple[Pixels, int, int]:
+    """Complete the photo in memory, and cut out what changes.
+
+    Returns:
+        [h, w, 3] uint8 sRGB, and its left and top edge, pixels of the canvas.
+
+    Raises:
+        RealFillError: As `compose` does.
+    """
+    composition = compose(album, params)
+    left, top, right, bottom = composition.box
+    photo = composition.photo
+    alpha = None if photo.alpha is None else photo.alpha[top:bottom, left:right]
+    return to_srgb(replace(photo, pixels=photo.pixels[top:bottom, left:right], alpha=alpha)), left, top
+
+
+def _write_previews(album: Album, params: Params, chosen: int, folder: Path) -> dict[str, tuple[int, int]]:
+    """Write the previews of the best other candidates; their left and top edges by candidate."""
+    if params.blend.generate == "never":
+        return {}
+    ranking = read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)
+    others = [row.candidate for row in ranking if row.candidate != chosen or params.blend.regions]
+    previews = {}
+    for number in others[: params.blend.previews]:
+        choice = params.blend.model_copy(update={"candidate": number, "regions": ()})
+        with skip_failing(f"{album.name}: The preview of candidate {number}"):
+            pixels, left, top = compose_preview(album, params.model_copy(update={"blend": choice}))
+            write_png(folder / preview_name(number), pixels)
+            previews[str(number)] = (left, top)
+    return previews
 
 
 def _fill(album: Album, candidate: Candidate, params: BlendParams) -> tuple[BlendedPatch, Pixels]:

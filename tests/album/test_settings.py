@@ -61,7 +61,7 @@ def test_album_settings_that_cannot_be_meant_are_refused(tmp_path: Path, text: s
         ("boxes: [{left: 1, top: 2, left: 3, right: 4, bottom: 5}]", "the key 'left' stands"),
         (
             "overrides: {export: {gps: strip}}",
-            "no setting 'overrides'.*Known here: boxes.*aspect, profile.*export\\.",
+            "no setting 'overrides'.*Known here: boxes.*transparency, profile.*export\\.",
         ),
         ("exprot: {gps: strip}", "no setting 'exprot'"),
         ("exprot:", "no setting 'exprot'"),

@@ -1,12 +1,17 @@
 """Photos of every kind are signed, and what the signatures say is verified; what was changed is told."""
 
 import contextlib
+import hashlib
 import io
 from pathlib import Path
 
 import c2pa
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from PIL import Image
 
 from realfill.core.errors import CredentialsError
@@ -18,6 +23,7 @@ from realfill.delivery.verification import read_credentials
 from realfill.photo_io.decode import read_photo
 from support.camera_photos import COFFEE, PHOTO_KINDS
 from support.deliveries import export_album, export_kind, read_provenance, write_identity
+from support.jumbf import read_boxes, read_cbor, write_signature_structure
 
 CREATED = {
     "action": "c2pa.created",
@@ -179,3 +185,29 @@ def test_only_delivered_files_are_signed(signer: Signer, tmp_path: Path) -> None
     before = digest(album.completed)
     deliver([Wish(album)], tmp_path / "out", signer=signer)
     assert digest(album.completed) == before
+
+
+def test_hash_and_signature_hold_by_other_code_than_the_librarys(signer: Signer, tmp_path: Path) -> None:
+    kind = next(kind for kind in PHOTO_KINDS if kind.lower().startswith("jpeg"))
+    (file,) = deliver([Wish(export_kind(tmp_path / "roof", kind))], tmp_path / "out", signer=signer).files
+    data = (tmp_path / "out" / file).read_bytes()
+    boxes = dict(read_boxes(data))
+    bound = read_cbor(boxes["c2pa.hash.data"])
+    kept = bytearray(data)
+    for part in reversed(bound["exclusions"]):
+        del kept[part["start"] : part["start"] + part["length"]]
+    assert hashlib.sha256(kept).digest() == bound["hash"]
+
+    claim = next(boxes[label] for label in ("c2pa.claim.v2", "c2pa.claim") if label in boxes)
+    linked = {
+        row["url"]: row["hash"] for key, rows in read_cbor(claim).items() if "assertions" in key for row in rows
+    }
+    assert any(url.endswith("c2pa.hash.data") for url in linked)
+    protected, unprotected, _, signature = read_cbor(boxes["c2pa.signature"])
+    chain = (read_cbor(protected) | unprotected)[33]  # x5chain
+    leaf = x509.load_der_x509_certificate(chain[0] if isinstance(chain, list) else chain)
+    key = leaf.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    half = len(signature) // 2
+    encoded = encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+    key.verify(encoded, write_signature_structure(protected, claim), ec.ECDSA(hashes.SHA256()))

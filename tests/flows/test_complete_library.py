@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,11 @@ from realfill.library.engine import ENGINE, read_engine
 from realfill.library.pipeline_files import PIPELINE_FILES, template_path
 from realfill.library.repository import PIPELINE, Library
 from realfill.library.run_history import HistoryRow
+from realfill.review.collection import Collection
+from realfill.review.journal import Journal
 from support.fleets import Fleet, commit, start_fleet, use_remote
-from support.libraries import call, make_library, pretend_completed, write_tiny_album
+from support.libraries import call, copy_library, environment, make_library, pretend_completed, write_tiny_album
+from support.reviews import log_in, review
 
 GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
 
@@ -252,6 +257,43 @@ def test_a_night_renews_the_pipelines_that_nobody_edited(night: Fleet, tmp_path:
     committed = call(library.root, "git", "show", "--name-only", "--format=").split()
     assert PIPELINE.as_posix() in committed
     assert "dvc.yaml" not in committed
+
+
+def test_a_night_applies_what_was_decided_once_and_whatever_is_killed(
+    night: Fleet, finished_library: Path, tmp_path: Path
+) -> None:
+    library = Library.open(copy_library(finished_library, tmp_path / "library"))
+    finished = Collection(library.root).albums()["roof"]
+    other = 1 - finished.provenance["candidate"]
+    with review(library.root) as (address, app), log_in(address) as client:
+        entry = {"id": uuid.uuid4().hex, "album": "roof", "photo": finished.provenance["digest"]}
+        entry |= {"subject": "pick", "value": {"candidate": other}}
+        assert client.post("/api/decisions", json=entry).status_code == 200
+        app.kill()
+    journal = library.albums_folder.parent / ".review" / "journal.jsonl"
+    decided = journal.read_bytes()
+
+    command = [sys.executable, "-m", "realfill", "fleet", "night"]
+    variables = environment(library.root, PREFECT_API_URL=night.api, PREFECT_HOME=str(tmp_path / "home"))
+    with subprocess.Popen(command, cwd=library.root, env=variables, stderr=subprocess.DEVNULL) as killed:
+        while journal.read_bytes() == decided and killed.poll() is None:
+            time.sleep(0.01)
+        killed.kill()
+    assert [entry.subject for entry in Journal(library.root).read()] == ["pick", "applied"]
+    assert Collection(library.root).albums()["roof"].provenance["candidate"] == 1 - other
+
+    assert "0 failed, 1 completed" in run_night(library.root, server=night)
+    photo = Collection(library.root).albums()["roof"]
+    assert photo.provenance["candidate"] == other
+    assert set(run_history.latest_rows(library)["roof"].seconds) == {"blend", "export"}
+    assert "up to date" in call(library.root, "dvc", "status", "data/albums/roof/dvc.yaml", "dvc.yaml")
+    assert call(library.root, "git", "status", "--porcelain", "data", "dvc.lock") == ""
+    assert journal.relative_to(library.root).as_posix() in call(library.root, "git", "ls-files").split()
+
+    applied = journal.read_bytes()
+    assert "0 failed, 0 completed, 1 unchanged" in run_night(library.root, server=night)
+    assert journal.read_bytes() == applied
+    assert Collection(library.root).albums()["roof"].provenance == photo.provenance
 
 
 def run_night(root: Path, *arguments: str, status: int = 0, server: Fleet | None = None) -> str:

@@ -2,8 +2,10 @@
 
 import shutil
 import signal
+import subprocess
 import uuid
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from realfill.album.discovery import open_album
 from realfill.album.lock import album_lock
 from realfill.core.errors import AlbumError, MaskError, StageError
 from realfill.photo_io.working_files import read_png
+from realfill.review import application
 from realfill.review.application import apply_decisions, is_outdated, write_choice, write_choices
 from realfill.review.collection import Collection
 from realfill.review.decisions import Decision
@@ -130,6 +133,57 @@ def test_a_mask_takes_the_place_of_shapes_and_of_other_formats(collection: Colle
     assert mask[60, 100] == mask[109, 159] == mask[0, 30] == mask[6, 8] == 255
     (kept,) = (collection.journal.folder / "replaced" / "roof").glob("*-album.yaml")
     assert kept.read_text() == text
+
+
+def make_transparent(collection: Collection) -> Path:
+    """Replace the mask of roof by transparent pixels of its target; the album's folder."""
+    folder = collection.albums_folder / "roof"
+    target = folder / "target" / "target.png"
+    with Image.open(target) as photo, Image.open(folder / "target" / "mask.png") as mask:
+        photo.putalpha(mask.convert("L").point(lambda value: 255 - value))
+        photo.save(target)
+    (folder / "target" / "mask.png").unlink()
+    return folder
+
+
+def test_a_hole_of_transparent_pixels_is_erased_and_undone(collection: Collection) -> None:
+    folder = make_transparent(collection)
+    before = read_described_hole(open_album(folder))
+    erased = stroke(collection, tool="polygon", erase=True, points=[[0, 0], [296, 0], [296, 90], [0, 90]])
+    assert write_choices(collection) == {}
+    assert (folder / "album.yaml").read_text().startswith("transparency: keep\n")
+    hole = read_described_hole(open_album(folder))
+    assert before[:90].any()
+    assert not hole[:90].any()
+    assert (hole[91:] == before[91:]).all()
+    collection.journal.append("roof", "undo", erased)
+    assert write_choices(collection) == {}
+    assert (read_described_hole(open_album(folder)) == before).all()
+
+
+def test_a_mask_that_was_written_half_is_written_the_next_time(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_transparent(collection)
+    (folder / "album.yaml").write_text("boxes: [{left: 0, top: 0, right: 20, bottom: 20}]\n")
+    stroke(collection, tool="polygon", erase=True, points=[[0, 0], [296, 0], [296, 90], [0, 90]])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(application, "override_hole", Mock(side_effect=KeyboardInterrupt))
+        write_choice(collection, "roof")
+    assert decision(collection).pending
+    write_choice(collection, "roof")
+    assert not read_described_hole(open_album(folder))[:90].any()
+
+
+def test_git_keeps_the_journal_and_no_masks(collection: Collection) -> None:
+    root = collection.albums_folder
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    stroke(collection)
+    write_choice(collection, "roof")
+    listing = ["git", "ls-files", "--others", "--exclude-standard", ".review"]
+    assert list((root / ".review" / "masks").glob("*.png"))
+    assert list((root / ".review" / "replaced").glob("*/*"))
+    assert subprocess.check_output(listing, cwd=root, text=True).split() == [".review/journal.jsonl"]
 
 
 def test_a_choice_waits_while_a_run_works_on_the_album(collection: Collection) -> None:

@@ -61,6 +61,18 @@ def test_candidates_are_blended_once(album: FinishedAlbum) -> None:
     assert kept.stat().st_mtime_ns == stamp
 
 
+def test_nothing_is_blended_that_the_run_prepared_or_delivered(
+    album: FinishedAlbum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = pixels(album, Kind.CANDIDATE, 0)
+    params = load_params(overrides={"blend": {"detail": False}})
+    blend.run(album.album, params)
+    export.run(album.album, params)
+    monkeypatch.setattr(blend, "compose_preview", pytest.fail)
+    assert (pixels(album, Kind.CANDIDATE, 0) == expected).all()
+    assert (pixels(album, Kind.CANDIDATE, 1) == pixels(album, Kind.AFTER)).all()
+
+
 def test_the_photo_and_what_was_before_have_their_own_pixels(album: FinishedAlbum) -> None:
     assert (pixels(album, Kind.AFTER) == read_srgb(album.photo)).all()
     assert (pixels(album, Kind.BEFORE) == read_srgb(album.album.target)).all()

@@ -301,6 +301,15 @@ def test_albums_are_searched_and_opened_from_the_list_and_from_the_gallery(chrom
     wait_for(chrome, NAMES[0])
 
 
+def test_approved_photos_are_delivered_by_a_button(chrome: Chrome, albums: Path) -> None:
+    press(chrome, "a")
+    wait_for(chrome, NAMES[1])
+    press(chrome, "/")
+    element(chrome, "[data-action=deliver]").click()
+    WebDriverWait(chrome, 60).until(lambda driver: "1 delivered to" in element(driver, "#delivering").text)
+    assert len(list((albums.parent / "deliveries").glob("*/*.png"))) == 2  # the photo and its map
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_app_is_accessible_and_fits_the_window(chrome: Chrome, size: tuple[int, int], scheme: str) -> None:

@@ -1,5 +1,6 @@
 """The stage on whole albums; the models of a scene are tested in tests/compositing/test_reference_placement.py."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,7 @@ from realfill.imaging.region import Region
 from realfill.photo_io.working_files import read_png
 from realfill.pipeline import run_stage
 from realfill.stages import align, masks, validate
-from support.scenes import SIZE, middle_mask, rectangle_mask, swayed_view, write_scene
+from support.scenes import SIZE, middle_mask, rectangle_mask, swayed_view, turned_view, write_scene
 
 PARAMS = load_params(assignments=["align.references=2"])
 
@@ -136,3 +137,36 @@ def test_a_scene_that_moved_is_aligned_approximately_and_no_candidate_holds_any_
         run_stage(stage, album, params)
     rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     assert [row.kind for row in rows] == ["noise", "placed"]  # nothing is certain that a guided one could hold
+
+
+def write_turned_scene(root: Path, change: Callable[[np.ndarray], np.ndarray]) -> tuple[Path, np.ndarray]:
+    """An album of a camera that turned, whose references are changed; the album and the truth."""
+    scene = cv2.resize(skimage.data.astronaut(), (900, 900))
+    truth = turned_view(scene, 0, 0)
+    references = [np.ascontiguousarray(change(turned_view(scene, *turn))) for turn in ((3, 1), (-3, -1))]
+    return write_scene(root, truth, rectangle_mask(truth.shape, slice(110, 210), slice(170, 310)), references), truth
+
+
+def test_references_from_the_wrong_side_are_placed(tmp_path: Path) -> None:
+    root, truth = write_turned_scene(tmp_path / "slides", lambda photo: photo[:, ::-1])
+    album, placed = run_align(root)
+    assert placed.covered > 0.95
+    ours, theirs = in_hole(album, truth)
+    assert psnr(ours, theirs) > 25
+
+
+def test_references_without_color_give_their_structure_and_no_gray(tmp_path: Path) -> None:
+    def without_color(photo: np.ndarray) -> np.ndarray:
+        return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+    root, truth = write_turned_scene(tmp_path / "gray", without_color)
+    album, placed = run_align(root)
+    assert placed.covered > 0.95
+    assert placed.certain == 0, "no pixel of it was photographed in its color"
+    ours, theirs = in_hole(album, truth)
+    luma = [cv2.cvtColor(pixels[None], cv2.COLOR_RGB2GRAY) for pixels in (ours, theirs)]
+    assert psnr(*luma) > 25
+    chroma = [
+        cv2.cvtColor(pixels[None], cv2.COLOR_RGB2YCrCb)[..., 1:].astype(float) - 128 for pixels in (ours, theirs)
+    ]
+    assert np.abs(chroma[0] - chroma[1]).mean() < 0.8 * np.abs(chroma[1]).mean(), "nearer to the truth than gray is"

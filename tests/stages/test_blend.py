@@ -14,7 +14,7 @@ from skimage import data
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.schemas import Candidate, InputPhoto, PlacementSummary, RankedCandidate, VerifiedMatch
-from realfill.album.store import read_rows, write_rows
+from realfill.album.store import find_preview, read_rows, write_rows
 from realfill.core.atomic_io import write_json
 from realfill.core.errors import AlbumError, ParamsError, StageError
 from realfill.core.hashing import digest
@@ -118,8 +118,23 @@ def test_the_best_ranked_candidate_is_taken_unless_a_number_is_given(tmp_path: P
         "feather": best.feather,
         "authenticity": {"reference_pixel": 0.0, "confirmed": 0.0, "generated_only": 1.0, "score": 0.0},
         "box": list(best.box),
+        "previews": {"0": list(best.box[:2])},
     }
     assert blend.run(album, load_params(assignments=["blend.candidate=0"])).candidate == 0
+
+
+@pytest.mark.parametrize("kind", ["rgba 8", "adobe rgb 16"])
+def test_previews_show_other_candidates_as_they_would_be_delivered(tmp_path: Path, kind: str) -> None:
+    album = prepare(tmp_path / "album", photo_like(kind))
+    blend.run(album, load_params(assignments=["blend.previews=1"]))
+    written = find_preview(album, 0)
+    assert written is not None
+    path, left, top = written
+    seen = read_png(path)
+    other = read_photo(blend.run(album, load_params(assignments=["blend.candidate=0", "blend.previews=0"])).composite)
+    height, width = seen.shape[:2]
+    assert np.array_equal(seen, to_srgb(other)[top : top + height, left : left + width])
+    assert find_preview(album, 1) is None
 
 
 def test_the_authenticity_map_counts_the_matches_of_the_candidate_alone(tmp_path: Path) -> None:

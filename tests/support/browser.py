@@ -28,8 +28,12 @@ def find_violations(chrome: Chrome) -> list[tuple[str, list[str]]]:
 
 
 @contextmanager
-def open_browser() -> Iterator[Chrome]:
-    """Open a browser window; skips the test if Chromium is not installed."""
+def open_browser(*, with_logs: bool = True) -> Iterator[Chrome]:
+    """Open a browser window; skips the test if Chromium is not installed.
+
+    Args:
+        with_logs: Whether the console and the requests can be read, which takes time.
+    """
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("chromium or chromedriver is not installed: apt-get install chromium chromium-driver")
@@ -37,7 +41,8 @@ def open_browser() -> Iterator[Chrome]:
     options.binary_location = chromium
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    if with_logs:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with Chrome(options=options, service=ChromeService(driver)) as chrome:
         yield chrome
 

@@ -45,7 +45,8 @@ export function decide(album, subject, value) {
   return { id: entry.id, result };
 }
 
-export const apply = () => sending.then(() => post("/api/apply", {}));
+// Begin "apply" or "deliver" when all decisions are sent; resolves to how it stands.
+export const begin = (job) => sending.then(() => post(`/api/${job}`, {}));
 
 addEventListener("beforeunload", (event) => {
   if (unsent) event.preventDefault();

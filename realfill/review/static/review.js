@@ -1,6 +1,6 @@
 // The review: one album at a time, its layers, and what is decided about it.
 
-import { albumPath, apply, decide, get } from "./api.js";
+import { albumPath, begin, decide, get } from "./api.js";
 import { Drawing } from "./drawing.js";
 import { KEYS, listen, singleKeys } from "./keys.js";
 import { layerKey, Outdated, Viewer } from "./viewer.js";
@@ -66,6 +66,7 @@ async function open(number) {
   layer = null;
   expected = "";
   place = -1;
+  photo.abandon(albums.slice(index, index + 1 + AHEAD).map((other) => other.name));
   location.replace(`#${encodeURIComponent(summary.name)}`);
   showAlbum();
   try {
@@ -195,6 +196,9 @@ function showAlbum() {
 }
 
 function showList() {
+  const decided = albums.filter((summary) => summary.verdict).length;
+  byId("progress").textContent = `${decided} of ${albums.length} decided`;
+  if (byId("list").hidden) return;
   const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = albums.filter((summary) => {
     const text = `${summary.name} ${STATES[summary.state]} ${summary.note}`.toLowerCase();
@@ -212,8 +216,6 @@ function showList() {
     row.append(button);
     return row;
   }));
-  const decided = albums.filter((summary) => summary.verdict).length;
-  byId("progress").textContent = `${decided} of ${albums.length} decided`;
 }
 
 // ---- References
@@ -395,6 +397,7 @@ function nextPlace() {
 function toggleList(on = byId("list").hidden) {
   byId("list").hidden = !on;
   byAction("list").setAttribute("aria-expanded", on);
+  showList();
   if (on) byId("search").focus();
 }
 
@@ -428,17 +431,19 @@ function warn(text) {
   byId("message").className = "warning";
 }
 
-// ---- Applying
+// ---- Applying and delivering
 
-async function watch(state) {
-  const failed = Object.entries(state.outcomes).filter(([, error]) => error);
-  byId("applying").textContent = state.running
-    ? `Applying: ${state.album || "…"}`
-    : [`${Object.keys(state.outcomes).length} applied`, ...failed.map(([name, error]) => `${name}: ${error}`)].join(". ");
+const JOBS = { apply: "applying", deliver: "delivering" };
+
+async function watch(job, state) {
+  const status = byId(JOBS[job]);
   if (state.running) {
-    setTimeout(async () => watch((await get("/api/albums")).applying), 1000);
+    status.textContent = `${job === "apply" ? "Applying" : "Delivering"}: ${state.album || "…"}`;
+    setTimeout(async () => watch(job, (await get("/api/albums"))[JOBS[job]]), 1000);
     return;
   }
+  const problems = Object.entries(state.problems).map(([name, error]) => `${name}: ${error}`);
+  status.textContent = [state.report, ...problems].join(". ");
   await refresh();
 }
 
@@ -475,7 +480,7 @@ const ACTIONS = {
   zoom: () => photo.toggleZoom(),
   doubtful: nextPlace,
   reference: toggleReference,
-  apply: async () => watch(await apply()),
+  ...Object.fromEntries(Object.keys(JOBS).map((job) => [job, async () => watch(job, await begin(job))])),
 };
 
 const once = (action) => (event) => { if (!event.repeat) action(); };
@@ -551,7 +556,7 @@ async function start() {
   for (const part of all(".decides")) part.hidden = readOnly;
   byId("gallery").hidden = !state.gallery;
   showList();
-  if (state.applying.running) watch(state.applying);
+  for (const [job, name] of Object.entries(JOBS)) if (state[name].running) watch(job, state[name]);
   if (!albums.length) { byId("about").textContent = "No album is finished yet."; return; }
   if (!openNamed()) open(0);
 }

@@ -69,16 +69,17 @@ export class Viewer {
   load(album, layer) {
     const key = layerKey(album, layer);
     if (!this.items.has(key)) {
-      const entry = { album: album.name, item: null };
+      const entry = { album: album.name, item: null, request: new AbortController() };
       entry.ready = this.add(entry, album, layer);
-      entry.ready.catch(() => this.items.delete(key));
+      entry.ready.catch(() => { if (this.items.get(key) === entry) this.items.delete(key); });
       this.items.set(key, entry);
     }
     return this.items.get(key).ready;
   }
 
   async add(entry, album, layer) {
-    const smallest = await fetch(tileUrl(album, layer)(0, 0, 0)); // a layer that has to be made first blocks one request
+    const { signal } = entry.request;
+    const smallest = await fetch(tileUrl(album, layer)(0, 0, 0), { signal }); // a layer that has to be made first blocks one request
     if (!smallest.ok) throw new Error((await smallest.json()).detail);
     if (smallest.status === 204) throw new Outdated();
     return new Promise((resolve, reject) => {
@@ -99,8 +100,14 @@ export class Viewer {
   async show(album, layer, above = null) {
     const keys = [layer, above].filter(Boolean).map((one) => layerKey(album, one));
     this.wanted = keys.join(" ");
-    const items = await Promise.all([layer, above].filter(Boolean).map((one) => this.load(album, one)));
-    if (this.wanted !== keys.join(" ")) return false;
+    const isWanted = () => this.wanted === keys.join(" ");
+    let items;
+    try {
+      items = await Promise.all([layer, above].filter(Boolean).map((one) => this.load(album, one)));
+    } catch (error) {
+      if (isWanted()) throw error;
+    }
+    if (!isWanted()) return false;
     const isOther = this.album !== album.name;
     const before = isOther && this.item && this.mode === "free" ? this.place() : null;
     for (const { item } of this.items.values()) {
@@ -121,13 +128,24 @@ export class Viewer {
     return true;
   }
 
+  // Give up what is not there yet of the albums that are not among these: it would hold up what is asked for now.
+  abandon(names) {
+    for (const [key, entry] of this.items) {
+      if (!entry.item && !names.includes(entry.album)) this.drop(key, entry);
+    }
+  }
+
   // Forget the albums that are not among these.
   keep(names) {
     for (const [key, entry] of this.items) {
-      if (names.includes(entry.album)) continue;
-      this.items.delete(key);
-      entry.ready.then((item) => this.osd.world.removeItem(item), () => {});
+      if (!names.includes(entry.album)) this.drop(key, entry);
     }
+  }
+
+  drop(key, entry) {
+    this.items.delete(key);
+    entry.request.abort();
+    entry.ready.then((item) => this.osd.world.removeItem(item), () => {});
   }
 
   // Tell when the current layer is completely on the screen.
