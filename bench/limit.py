@@ -52,7 +52,7 @@ class ProductRecorder(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[tuple[Any, ...]] = Counter()
         self.calls: dict[tuple[Any, ...], Callable[[], object]] = {}
 

@@ -99,15 +99,19 @@ def compare(bench: Bench, arguments: argparse.Namespace, common: dict[str, Any])
         ours = Course(bench, held_out, "ours", common, max(1, arguments.every // 5))
         ours.run(trainer, arguments.steps, target if has_learned else np.inf, until=bench.started + arguments.seconds)
     if limit:
-        row = {
+        beside = {
             "ratio_to_limit": round(ours.median / limit, 3),
             "is_compiled": DEVICE.type == "cuda" and not arguments.as_written,
         }
-        bench.write(**common, what="our step beside its limit", seconds=round(ours.median, 5), **row)
+        bench.write(**common, what="our step beside its limit", seconds=round(ours.median, 5), **beside)
     reached = [step for step, loss in ours.losses.items() if loss <= target]
     steps = min(reached, default=None) if has_learned else None
     published_seconds = lowest * course.median
-    row = {"step_ratio": round(course.median / ours.median, 2), "published_steps": lowest, "our_steps": steps}
+    row: dict[str, Any] = {
+        "step_ratio": round(course.median / ours.median, 2),
+        "published_steps": lowest,
+        "our_steps": steps,
+    }
     row |= {"loss_before": round(before, 5), "loss": round(target, 5)}
     row |= {"published_seconds": round(published_seconds, 2), "bank_seconds": round(bank_seconds, 2)}
     row |= {"first_step_seconds": round(ours.seconds[0], 2)}
@@ -258,7 +262,7 @@ class PublishedTuning:
     def _encode(self, images: np.ndarray) -> torch.Tensor:
         pixels = torch.from_numpy(images).to(DEVICE).permute(0, 3, 1, 2).contiguous().to(self._dtype) / 127.5 - 1
         latents = self._vae.encode(pixels).latent_dist.sample() * self._vae.config.scaling_factor
-        return latents.float()  # type: ignore[no-any-return]
+        return latents.float()
 
     def close(self) -> None:
         for name, part in self._frozen.items():

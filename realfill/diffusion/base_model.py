@@ -279,5 +279,9 @@ def _create_accelerator(device: str, precision: str) -> Any:
     if device == "cuda" and not has_cuda:
         raise ModelError("No CUDA device is visible.", "Set base.device to auto or cpu, or repair the driver.")
     on_cpu = device == "cpu" or not has_cuda
-    mixed_precision = {"auto": "no" if on_cpu else "bf16", "nf4": "bf16"}.get(precision, precision)
+    # the backward pass of cuDNN's attention broke off with an illegal memory access at FLUX.1 Fill's size
+    # (H100, PyTorch 2.11); flash attention does not
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    usual = "no" if on_cpu else "bf16"
+    mixed_precision = {"auto": usual, "nf4": usual}.get(precision, precision)
     return Accelerator(cpu=on_cpu, mixed_precision=mixed_precision)

@@ -83,8 +83,8 @@ FAMILIES = {
             "scheduler": "",
         },
         input_ratio=2.25,
-        sampling_gigabytes=2.0,
-        tuning_gigabytes=6.0,
+        sampling_gigabytes=2.6,
+        tuning_gigabytes=5.3,
     ),
     "sdxl": FamilySpec(
         {
@@ -100,8 +100,8 @@ FAMILIES = {
         checkpoint_layer="model.diffusion_model.input_blocks.0.0.weight",
         checkpoint_channels=9,
         checkpoint_mark="model.diffusion_model.label_emb.0.0.weight",
-        sampling_gigabytes=4.0,
-        tuning_gigabytes=6.0,
+        sampling_gigabytes=4.4,
+        tuning_gigabytes=1.7,
     ),
     "flux_fill": FamilySpec(
         {
@@ -117,8 +117,8 @@ FAMILIES = {
         checkpoint_layer="img_in.weight",
         checkpoint_channels=384,
         checkpoint_mark="double_blocks.0.img_mod.lin.weight",
-        sampling_gigabytes=4.0,
-        tuning_gigabytes=6.0,
+        sampling_gigabytes=4.1,
+        tuning_gigabytes=3.1,
     ),
     "flux2_klein": FamilySpec(
         {
@@ -131,8 +131,8 @@ FAMILIES = {
         checkpoint_layer="img_in.weight",
         checkpoint_channels=128,
         checkpoint_mark="double_stream_modulation_img.lin.weight",
-        sampling_gigabytes=4.0,
-        tuning_gigabytes=6.0,
+        sampling_gigabytes=4.1,
+        tuning_gigabytes=5.7,
     ),
 }
 

@@ -133,12 +133,10 @@ def _unpack_reconstruction(map_: Any) -> Reconstruction:
     cameras = {}
     for image in map_.images.values():
         if image.has_pose:
-            focal, x, y, k1, *k2 = map_.cameras[image.camera_id].params
+            focal, x, y, k1, k2 = [*map_.cameras[image.camera_id].params, 0.0][:5]
             pose = np.asarray(image.cam_from_world().matrix())  # [3, 4]
             center = (float(x) - 0.5, float(y) - 0.5)  # COLMAP counts from the picture's corner
-            cameras[int(image.name)] = Camera(
-                float(focal), center, (float(k1), *map(float, k2 or [0])), pose[:, :3], pose[:, 3]
-            )
+            cameras[int(image.name)] = Camera(float(focal), center, (float(k1), float(k2)), pose[:, :3], pose[:, 3])
     points = [map_.points3D[number] for number in sorted(map_.points3D)]
     return Reconstruction(
         cameras,

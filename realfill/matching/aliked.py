@@ -66,7 +66,7 @@ class AlikedMatcher(Matcher[Keypoints]):
         return match_keypoints(self._lightglue, features0, features1)
 
 
-class _SparseAliked(ALIKED):
+class _SparseAliked(ALIKED):  # type: ignore[misc]
     """kornia's ALIKED without its dense feature map of 128 channels, which is needed around the keypoints only."""
 
     def simplify(self) -> None:
@@ -111,11 +111,11 @@ class _SparseAliked(ALIKED):
         The head's first convolution has no extent: it is done before the levels are enlarged, not after.
         """
         first, *rest = self.score_head
-        total = None
+        total = levels[0].new_zeros(())
         for level, weight in zip(levels, first.weight.chunk(len(levels), dim=1), strict=True):
             part = functional.conv2d(level, weight)  # [1, 8, h, w]
             part = functional.interpolate(part, levels[0].shape[-2:], mode="bilinear", align_corners=True)
-            total = part if total is None else total.add_(part)
+            total = total + part
         for layer in rest:
             total = layer(total)
         return torch.sigmoid(total)

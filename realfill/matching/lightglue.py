@@ -25,7 +25,7 @@ def load_lightglue(features: str, weights: dict[str, torch.Tensor]) -> LightGlue
     return network.eval()
 
 
-class _FusedCrossBlock(CrossBlock):
+class _FusedCrossBlock(CrossBlock):  # type: ignore[misc]
     """kornia's cross attention without the matrix of all pairs, which it builds everywhere but on CUDA."""
 
     def forward(

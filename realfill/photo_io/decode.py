@@ -184,7 +184,7 @@ def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
     if codes is not None:
         samples, icc, warning = codes.interpret(samples)
     elif file_format == "PNG" and icc is None and channels == 3 and "srgb" not in image.info:
-        icc, warning = read_png_colors(image.info)
+        icc, warning = read_png_colors({str(key): value for key, value in image.info.items()})
     return Photo.from_samples(
         samples,
         channels,

@@ -255,7 +255,7 @@ def test_the_exported_adapter_is_loaded_by_diffusers(
 
     def predict() -> torch.Tensor:
         with torch.no_grad():
-            condition = Condition(batch["mask"], batch["masked_latents"], batch["references"])
+            condition = Condition(batch["mask"].float(), batch["masked_latents"], batch["references"])
             embeddings = model.embed([PROMPT, PROMPT])
             return model.predict(batch["noise"], batch["times"], condition, embeddings)
 

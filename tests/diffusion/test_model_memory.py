@@ -11,10 +11,10 @@ from support.model_families import write_tiny_family
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_tuning_needs_more_than_sampling_and_both_more_than_the_weights(name: str) -> None:
+def test_tuning_and_sampling_need_more_than_the_weights(name: str) -> None:
     spec = MODELS[name]
     need = estimate_memory(spec)
-    assert need.tuning >= need.sampling > spec.denoiser_gigabytes > 0
+    assert min(need.tuning, need.sampling) > spec.denoiser_gigabytes > 0
 
 
 def test_the_weights_of_a_folder_are_counted_without_loading_them(tmp_path: Path) -> None:
