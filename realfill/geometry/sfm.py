@@ -21,7 +21,7 @@ import numpy as np
 
 from realfill.core.errors import StageError
 from realfill.core.failures import NumericalError
-from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.geometry.camera import DISTORTED_RADIUS, Camera, IntrinsicsPrior
 from realfill.geometry.colmap_mapper import MapperSettings, run_mapper
 from realfill.geometry.correspondence_graph import CorrespondenceGraph
 from realfill.geometry.reconstruction import Reconstruction
@@ -44,7 +44,7 @@ class SfmSettings:
             photo's longer side. Against the single value 1.2 they raised the keypoint recall of tower-bridge, four
             photos without EXIF, from .21 to .30.
         focal_range: Least and largest plausible focal length, as multiples of the longer side; set by hand.
-        max_distortion: Farthest that distortion plausibly moves a corner of the photo, as a share of its distance
+        max_distortion: Farthest that distortion plausibly moves points of the photo, as a share of their distance
             from the center; set by hand.
         max_center_shift: Farthest that a principal point plausibly lies from the prior's, as a share of the longer
             side; set by hand.
@@ -211,10 +211,11 @@ def _has_plausible_intrinsics(camera: Camera, prior: IntrinsicsPrior, settings: 
     if math.dist(camera.center, prior.center) > settings.max_center_shift * side:
         return False
     corner = math.hypot(prior.width, prior.height) / 2 / camera.focal
-    radius = np.linspace(0, corner, 33)
-    distorted = camera.distort(radius, np.zeros_like(radius)) * radius
-    is_increasing = bool((np.diff(distorted) > 0).all())  # otherwise a pixel sees in two directions
-    return is_increasing and bool((np.abs(distorted - radius) <= settings.max_distortion * radius).all())
+    radius = np.linspace(0, DISTORTED_RADIUS, 49) * corner
+    shift = (camera.distort(radius, np.zeros_like(radius)) - 1) * radius
+    is_increasing = bool((np.diff(radius + shift) > 0).all())  # otherwise a pixel sees in two directions
+    in_photo = radius <= corner
+    return is_increasing and bool((np.abs(shift) <= settings.max_distortion * radius)[in_photo].all())
 
 
 if __name__ == "__main__":

@@ -20,8 +20,17 @@ def test_a_ray_is_projected_back_to_its_pixel(k1: float, k2: float, column: floa
 def test_distortion_moves_points_away_from_the_center() -> None:
     point = np.array([0.2, 0, 1])
     lenses = ((0.0, 0.0), (0.5, 0.0), (0.5, -2.0))
-    columns = [Camera(500.0, (0, 0), lens, np.eye(3), np.zeros(3)).project(point)[0] for lens in lenses]
+    columns = [Camera(500.0, (200, 150), lens, np.eye(3), np.zeros(3)).project(point)[0] - 200 for lens in lenses]
     assert columns == pytest.approx([100, 100 * (1 + 0.5 * 0.04), 100 * (1 + 0.5 * 0.04 - 2 * 0.0016)])
+
+
+def test_distortion_folds_nothing_back_into_the_photo() -> None:
+    camera = Camera(500.0, (199.5, 149.5), (0.0, -0.5), np.eye(3), np.zeros(3))
+    radius = np.linspace(0, 30, 1000)
+    columns, _, _ = camera.project(np.stack([radius, np.zeros_like(radius), np.ones_like(radius)], axis=-1))
+    assert (np.diff(columns) > 0).all()
+    behind = camera.project(np.array([0.4, 0.1, -1.0]))
+    assert np.abs(behind[:2]).max() < 1e10
 
 
 def test_a_resized_photo_shows_a_point_at_the_same_place() -> None:
