@@ -388,8 +388,10 @@ class RandomTokenizer:
     def __init__(self, tokens: torch.Tensor) -> None:
         self._tokens = tokens
 
-    def __call__(self, prompts: list[str], **_: object) -> SimpleNamespace:
-        return SimpleNamespace(input_ids=self._tokens.expand(len(prompts), -1))
+    def __call__(self, prompts: list[str], **_: object) -> Any:
+        from transformers import BatchEncoding
+
+        return BatchEncoding({"input_ids": self._tokens.expand(len(prompts), -1)})
 
 
 def measure_seconds(take_step: Callable[[int], object], step: int) -> float:

@@ -111,9 +111,13 @@ def _splice_top(text: str, name: str, value: str) -> str:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
         return f"{text.rstrip()}\n{name}: {value}\n".lstrip()
-    node = _child(root, name)
+    return _splice_entry(text, root, name, value)
+
+
+def _splice_entry(text: str, mapping: yaml.MappingNode, name: str, value: str) -> str:
+    node = _child(mapping, name)
     if node is None:
-        return _insert_entry(text, root, f"{name}: {value}")
+        return _insert_entry(text, mapping, f"{name}: {value}")
     is_block = isinstance(node, yaml.CollectionNode) and not node.flow_style
     return _replace_node(text, node, value + "\n" * is_block)
 
@@ -150,17 +154,10 @@ def splice_value(text: str, section: str, name: str, value: str) -> str:
         value: The value as it is written in YAML.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if not isinstance(root, yaml.MappingNode):
-        return f"{text.rstrip()}\n{section}: {{{name}: {value}}}\n".lstrip()
-    values = _child(root, section)
-    if values is None:
-        return _insert_entry(text, root, f"{section}: {{{name}: {value}}}")
+    values = _child(root, section) if isinstance(root, yaml.MappingNode) else None
     if not isinstance(values, yaml.MappingNode):
-        return _replace_node(text, values, f"{{{name}: {value}}}")
-    current = _child(values, name)
-    if current is None:
-        return _insert_entry(text, values, f"{name}: {value}")
-    return _replace_node(text, current, value)
+        return _splice_top(text, section, f"{{{name}: {value}}}")
+    return _splice_entry(text, values, name, value)
 
 
 def _child(mapping: yaml.MappingNode, name: str) -> yaml.Node | None:

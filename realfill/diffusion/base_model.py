@@ -177,6 +177,13 @@ class BaseModel(ABC):
         embedded = [self.embeddings[prompt] for prompt in prompts]
         return {name: torch.stack([each[name] for each in embedded]).to(self.device) for name in embedded[0]}
 
+    def tokenize(self, tokenizer: str, texts: Sequence[str], length: int | None = None) -> Any:
+        """Tokens of texts, padded or cut to a length, by default the most that the tokenizer's model takes."""
+        part = self.part(tokenizer)
+        most = length or part.model_max_length
+        tokens = part(list(texts), padding="max_length", max_length=most, truncation=True, return_tensors="pt")
+        return tokens.to(self.device)
+
     def _drop(self, names: Sequence[str]) -> None:
         for name in names:
             self._parts.pop(name, None)

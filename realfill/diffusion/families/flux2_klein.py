@@ -73,9 +73,7 @@ class Flux2Klein(BaseModel):
             )
             for prompt in prompts
         ]
-        tokens = tokenizer(
-            texts, padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="pt"
-        ).to(self.device)
+        tokens = self.tokenize("tokenizer", texts, TEXT_TOKENS)
         output = self.part("text_encoder")(
             input_ids=tokens.input_ids,
             attention_mask=tokens.attention_mask,

@@ -61,15 +61,8 @@ class FluxFill(BaseModel):
         """Embed prompts: "prompt" [n, 512, 4096] of T5, "pooled" [n, 768] of CLIP."""
         outputs = {}
         for suffix, length in (("", None), ("_2", T5_TOKENS)):
-            tokenizer = self.part(f"tokenizer{suffix}")
-            tokens = tokenizer(
-                list(prompts),
-                padding="max_length",
-                max_length=length or tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )
-            outputs[suffix] = self.part(f"text_encoder{suffix}")(tokens.input_ids.to(self.device))
+            tokens = self.tokenize(f"tokenizer{suffix}", prompts, length)
+            outputs[suffix] = self.part(f"text_encoder{suffix}")(tokens.input_ids)
         return {"prompt": outputs["_2"][0].float(), "pooled": outputs[""].pooler_output.float()}
 
     def encode_pixels(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -70,15 +70,7 @@ class StableDiffusion(UNetModel):
 
     def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
         """Embed prompts: "prompt", [len(prompts), L, D]."""
-        tokenizer = self.part("tokenizer")
-        tokens = tokenizer(
-            list(prompts),
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        return {"prompt": self.part("text_encoder")(tokens.input_ids.to(self.device))[0]}
+        return {"prompt": self.part("text_encoder")(self.tokenize("tokenizer", prompts).input_ids)[0]}
 
     def denoise(
         self, noisy: Tensor, times: Tensor, condition: Condition, embeddings: Embeddings, guidance: float

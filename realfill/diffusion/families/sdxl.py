@@ -25,16 +25,8 @@ class StableDiffusionXL(UNetModel):
         """
         hidden, pooled = [], torch.empty(0)
         for suffix in ("", "_2"):
-            tokenizer = self.part(f"tokenizer{suffix}")
-            tokens = tokenizer(
-                list(prompts),
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )
-            encoder = self.part(f"text_encoder{suffix}")
-            output = encoder(tokens.input_ids.to(self.device), output_hidden_states=True)
+            tokens = self.tokenize(f"tokenizer{suffix}", prompts)
+            output = self.part(f"text_encoder{suffix}")(tokens.input_ids, output_hidden_states=True)
             hidden.append(output.hidden_states[-2])
             pooled = output[0]
         embeddings = {"prompt": torch.cat(hidden, dim=-1).float(), "pooled": pooled.float()}
