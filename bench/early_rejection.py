@@ -17,6 +17,7 @@ from pocket import read_truth_window
 from scipy.stats import spearmanr
 
 from realfill.album.discovery import open_album
+from realfill.album.store import accepted_references
 from realfill.core.params import load_params
 from realfill.diffusion.album_inputs import encode_training_bank, read_shown_references
 from realfill.diffusion.base_model import load_base_model
@@ -93,7 +94,7 @@ def measure(
             trainer.train_step(step)
         for name in model.tuned_parts:
             model.part(name).eval()
-        references = read_shown_references(album, model)
+        references = read_shown_references(accepted_references(album), model)
         count, prompt = arguments.candidates, params.finetune.prompt
         sample = params.sample.model_copy(update={"reject": 0.99})
         for after in arguments.after:

@@ -32,7 +32,9 @@ from realfill.library.dvc_state import DvcState
 from realfill.library.engine import require_engine
 from realfill.library.gallery import update_gallery
 from realfill.library.repository import Library
-from realfill.pipeline import STAGES, Stage, run_stage
+from realfill.library.target_pipelines import dvc_stage_name
+from realfill.pipeline import STAGES, Stage, plan_steps, run_stage
+from realfill.pipeline import stage as stage_named
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,6 @@ class TimeoutSettings:
 
 
 @task(
-    task_run_name="{stage}",
     cache_policy=NO_CACHE,
     persist_result=True,
     result_serializer="json",
@@ -66,7 +67,7 @@ def complete_stage(
 
     Args:
         stage: Its name.
-        album: The album.
+        album: The album, or one of its targets.
         params: All parameters.
         dvc_state: What DVC knows of the album.
         up_to_date: Whether DVC found the stage up to date.
@@ -74,29 +75,31 @@ def complete_stage(
             can continue; nothing is kept if empty.
 
     Returns:
-        {"stage": its name, "cached": whether it was skipped, "seconds": what it took}.
+        {"stage": its name for DVC, "cached": whether it was skipped, "seconds": what it took}.
     """
+    name = dvc_stage_name(stage_named(stage), album)
     if up_to_date:
         message = f"DVC finds {stage} of {album.name} up to date."
-        return Completed(name="Cached", message=message, data=_summary(stage, cached=True, seconds=0.0))
+        return Completed(name="Cached", message=message, data=_summary(name, cached=True, seconds=0.0))
     on_progress = make_progress_callback(album)
     if remote_folder:
         on_progress = _upload_checkpoints(on_progress, album, dvc_state, remote_folder)
-    dvc_state.adopt_outputs(album.root / "dvc.yaml", stage)
+    file = album.base / "dvc.yaml"
+    dvc_state.adopt_outputs(file, name)
     started = time.monotonic()
     run_stage(stage, album, params, on_progress)
     seconds = round(time.monotonic() - started, 2)
-    with disk_full_as_error(stage, album.root):
-        dvc_state.commit(album.root / "dvc.yaml", stage)
+    with disk_full_as_error(stage, album.base):
+        dvc_state.commit(file, name)
     if remote_folder:
         dvc_state.push()
-        dvc_state.upload_file(album.root / "dvc.lock", f"{remote_folder}/dvc.lock")
-    return _summary(stage, cached=False, seconds=seconds)
+        dvc_state.upload_file(album.base / "dvc.lock", f"{remote_folder}/dvc.lock")
+    return _summary(name, cached=False, seconds=seconds)
 
 
 @flow(name="complete-album", flow_run_name="{album}", persist_result=True, result_serializer="json")
 def complete_album(album: str, library: str = ".", gallery: bool = True, remote_folder: str = "") -> dict[str, Any]:
-    """Complete one album of the library, from its photos to the finished file.
+    """Complete one album of the library with all its targets, from its photos to the finished files.
 
     Args:
         album: The album's name, i.e. its folder below data/albums/.
@@ -106,23 +109,25 @@ def complete_album(album: str, library: str = ".", gallery: bool = True, remote_
             machine can continue if this one goes away; nothing is kept there if empty.
 
     Returns:
-        {"album": its name, "photo": the finished photo's path inside the library, "stages": what each task returned}.
+        {"album": its name, "photo": path of the finished photo inside the library, a list of several targets' ones,
+        "stages": what each task returned}.
     """
     opened_library = Library.open(Path(library))
-    opened_album = opened_library.album(album)
-    params = opened_library.params(opened_album)
+    runs = [(target, opened_library.params(target)) for target in opened_library.targets(album)]
+    targets = [target for target, _ in runs]
     for stage in STAGES:
-        require_engine(opened_album, stage.name)
-    with _lock_album(opened_album), opened_library.album_state(album) as dvc_state:
+        require_engine(targets[0], stage.name)
+    with _lock_album(targets[0]), opened_library.album_state(album) as dvc_state:
         dvc_state.commit_changed_photos()
-        stages = [_start_stage(stage, opened_album, params, dvc_state, remote_folder) for stage in STAGES]
+        stages = [_start_stage(*step, dvc_state, remote_folder) for step in plan_steps(runs)]
     if gallery:
         update_gallery(opened_library)
-    photo = finished_photo(opened_album)
     with ignore_server_errors():
-        show_ranking(opened_album)
-        show_result(opened_album, photo)
-    return {"album": album, "photo": photo.relative_to(opened_library.root).as_posix(), "stages": stages}
+        for target in targets:
+            show_ranking(target)
+            show_result(target, finished_photo(target))
+    photos = [finished_photo(target).relative_to(opened_library.root).as_posix() for target in targets]
+    return {"album": album, "photo": photos[0] if len(photos) == 1 else photos, "stages": stages}
 
 
 def stage_timeout(album: Album, params: Params, settings: TimeoutSettings = TimeoutSettings()) -> float:
@@ -136,8 +141,9 @@ def stage_timeout(album: Album, params: Params, settings: TimeoutSettings = Time
 
 def _start_stage(stage: Stage, album: Album, params: Params, dvc_state: DvcState, remote_folder: str) -> Any:
     """Run one stage as a task of its own, holding the GPU if it needs it, and return what the task returned."""
-    up_to_date = dvc_state.is_up_to_date(album.root / "dvc.yaml", stage.name)
-    run = complete_stage.with_options(name=stage.name, timeout_seconds=stage_timeout(album, params))
+    name = dvc_stage_name(stage, album)
+    up_to_date = dvc_state.is_up_to_date(album.base / "dvc.yaml", name)
+    run = complete_stage.with_options(name=name, task_run_name=name, timeout_seconds=stage_timeout(album, params))
     uses_gpu = stage.uses_model and params.blend.generate != "never" and not up_to_date
     with gpu_lock(needed=uses_gpu):
         state = run(
@@ -179,9 +185,9 @@ def _upload_checkpoints(
 
     def upload(update: ProgressUpdate) -> None:
         on_progress(update)
-        for path in (album.out / "work" / ".checkpoints").glob("*/*.safetensors"):
+        for path in (album.shared_out / "work" / ".checkpoints").glob("*/*.safetensors"):
             if uploaded.get(path) != (modified := path.stat().st_mtime_ns):
-                dvc_state.upload_file(path, f"{remote_folder}/{path.relative_to(album.out).as_posix()}")
+                dvc_state.upload_file(path, f"{remote_folder}/{path.relative_to(album.shared_out).as_posix()}")
                 uploaded[path] = modified
 
     return upload

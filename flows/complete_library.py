@@ -285,5 +285,5 @@ def _make_idle_row(library: Library, name: str, last_row: HistoryRow | None, nig
     if last_row is not None and last_row.digest == run_history.read_photo_digest(library, name):
         return replace(last_row.as_unchanged(), night=night)
     inputs = quarantine.inputs_digest(library, name)
-    result = run_history.summarize_result(library.album(name))
+    result = run_history.summarize_results(library.targets(name))
     return HistoryRow(name, "completed", inputs=inputs, night=night, **result)

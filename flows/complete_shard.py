@@ -29,6 +29,7 @@ from realfill.flows.retries import LIBRARY_DELAYS
 from realfill.library import disk_space, run_history, work_orders
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.repository import Library
+from realfill.library.target_pipelines import plain_stage_name
 from realfill.library.work_orders import WorkOrder
 from realfill.pipeline import stage as stage_named
 
@@ -188,9 +189,14 @@ def _summarize_completion(library: Library, name: str, ran: list[dict[str, Any]]
         "reason": "",
         "lock": (library.folder(name) / "dvc.lock").read_text(encoding="utf-8"),
         "seconds": seconds,
-        "gpu_seconds": {stage: time for stage, time in seconds.items() if has_gpu and stage_named(stage).uses_model},
-        **run_history.summarize_result(library.album(name)),
+        "gpu_seconds": {stage: time for stage, time in seconds.items() if has_gpu and _uses_model(stage)},
+        **run_history.summarize_results(library.targets(name)),
     }
+
+
+def _uses_model(stage: str) -> bool:
+    """Whether a stage, by its name for DVC, runs the base model."""
+    return stage_named(plain_stage_name(stage)).uses_model
 
 
 def _has_remote(library: Library) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from realfill.album.layout import Album
+from realfill.album.layout import SHARED_STAGES, Album
 from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo, read_document
 from realfill.core.allocation import keep_freed_memory
@@ -46,6 +46,11 @@ class Stage:
     def module(self) -> str:
         """Full name of the module."""
         return f"realfill.stages.{self.name}"
+
+    @property
+    def shared(self) -> bool:
+        """Whether the targets of an album share its result, which is made once for all of them."""
+        return self.name in SHARED_STAGES
 
     def output(self, album: Album) -> Path:
         """The folder that the stage writes."""
@@ -154,46 +159,73 @@ def complete(
     params: Params,
     *,
     force: bool = False,
-    on_stage: Callable[[Stage, bool], None] | None = None,
+    on_stage: Callable[[Stage, Album, bool], None] | None = None,
     on_progress: ProgressCallback | None = None,
     model_lock: AbstractContextManager[Any] | None = None,
 ) -> Path:
-    """Run every stage that is not up to date and return the finished photo.
+    """Complete an album of one target: `complete_targets` with this one."""
+    runs = [(album, params)]
+    return complete_targets(runs, force=force, on_stage=on_stage, on_progress=on_progress, model_lock=model_lock)[0]
+
+
+def complete_targets(
+    runs: Sequence[tuple[Album, Params]],
+    *,
+    force: bool = False,
+    on_stage: Callable[[Stage, Album, bool], None] | None = None,
+    on_progress: ProgressCallback | None = None,
+    model_lock: AbstractContextManager[Any] | None = None,
+) -> list[Path]:
+    """Run every stage that is not up to date, for all targets of an album, and return the finished photos.
 
     A stage is up to date when the photos, its parameters, its code, and the files it reads are what
     they were when it last ran, and its own files are still there unchanged.
 
     Args:
-        album: The album.
-        params: All parameters.
+        runs: All targets of the album, each with its parameters.
         force: Run every stage, up to date or not.
-        on_stage: Called before each stage with whether it is skipped.
+        on_stage: Called before each stage, with the target and whether it is skipped.
         on_progress: Called as tuning and sampling go on.
         model_lock: Held while a stage runs the base model.
 
     Raises:
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
-    for step in STAGES:
+    steps = list(plan_steps(runs))
+    for step, album, _ in steps:
         if _has_recorded_output(step, album):
             adopt_folder(step.output(album))
         require_replaceable(step.output(album))
-    with album_lock(album):
-        for step in STAGES:
+    with album_lock(runs[0][0]):
+        for step, album, params in steps:
             inputs = _inputs(step, album, params)
             skipped = not force and _is_done(step, album, inputs)
             if on_stage:
-                on_stage(step, skipped)
+                on_stage(step, album, skipped)
             if not skipped:
                 with (model_lock if step.uses_model else None) or nullcontext():
                     run_stage(step.name, album, params, on_progress)
                 with disk_full_as_error(step.name, album.out):
                     write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
-    return finished_photo(album)
+    return [finished_photo(album) for album, _ in runs]
+
+
+def plan_steps(runs: Sequence[tuple[Album, Params]]) -> Iterator[tuple[Stage, Album, Params]]:
+    """The steps that complete an album, in order: each stage for each target, shared ones once.
+
+    Args:
+        runs: All targets of the album, each with its parameters. Those of shared stages are alike, but for
+            `blend.generate`: nothing is tuned where it is never for all targets.
+    """
+    generating = [run for run in runs if run[1].blend.generate != "never"]
+    for step in STAGES:
+        for album, params in [*generating, *runs][:1] if step.shared else runs:
+            yield step, album, params
 
 
 def _record(step: Stage, album: Album) -> Path:
-    return album.out / "work" / ".done" / f"{step.name}.json"
+    folder = album.shared_out if step.shared else album.out
+    return folder / "work" / ".done" / f"{step.name}.json"
 
 
 def _is_done(step: Stage, album: Album, inputs: str) -> bool:
@@ -209,18 +241,19 @@ def _has_recorded_output(step: Stage, album: Album) -> bool:
 
 
 def _inputs(step: Stage, album: Album, params: Params) -> str:
-    photos = [album.target, *([album.mask] if album.mask else []), *album.references]
+    targets = album.targets if step.shared or step.name == "validate" else (album,)  # `validate` compares them
+    drawn = [path for each in targets for path in (each.target, each.mask) if path]
+    photos = [*drawn, *album.references]
+    holes = [each.settings.model_dump(mode="json", exclude={"overrides"}) for each in targets]
     return digest_json(
         {
             "code": stage_fingerprint(step),
-            "photos": [[path.relative_to(album.root).as_posix(), _photo_digest(path)] for path in photos],
-            "hole": album.settings.model_dump(mode="json", exclude={"overrides"})
-            if step.name in ("validate", "masks")
-            else None,
+            "photos": [[path.relative_to(album.base).as_posix(), _photo_digest(path)] for path in photos],
+            "hole": (holes if album.siblings else holes[0]) if step.name in ("validate", "masks") else None,
             "name": album.name if step.name == "export" else None,  # the delivered files bear it
             "params": _values(step, params),
             "model": _model_digest(params) if step.uses_model else None,
-            "reads": [digest(stage(name).output(album)) for name in step.reads],
+            "reads": [digest(stage(name).output(each)) for each in targets for name in step.reads],
         }
     )
 

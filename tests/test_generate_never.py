@@ -102,7 +102,7 @@ def test_a_second_run_does_nothing_and_another_value_reruns_what_it_decides(albu
     def ran(assignments: list[str]) -> list[str]:
         names: list[str] = []
 
-        def on_stage(stage: Stage, skipped: bool) -> None:
+        def on_stage(stage: Stage, _: Album, skipped: bool) -> None:
             names.extend([] if skipped else [stage.name])
 
         complete(album, load_params(assignments=assignments), on_stage=on_stage)

@@ -25,7 +25,7 @@ from realfill.pipeline import STAGES, Stage, complete, run_stage
 def watched(album: Album, params: Params) -> list[str]:
     ran: list[str] = []
 
-    def on_stage(stage: Stage, skipped: bool) -> None:
+    def on_stage(stage: Stage, _: Album, skipped: bool) -> None:
         if not skipped:
             ran.append(stage.name)
 
@@ -184,7 +184,7 @@ def test_a_reference_that_may_not_be_read_is_left_out(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return open_file(path, *arguments, **more)
 
-    def stop(stage: Stage, skipped: bool) -> None:
+    def stop(stage: Stage, _: Album, skipped: bool) -> None:
         if stage.name == "masks":
             raise _Stop
 

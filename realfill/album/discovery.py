@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from realfill.album.album_name import NAME_REMEDY, is_album_name
 from realfill.album.dvc_links import is_cache_link
-from realfill.album.layout import PHOTO_SUFFIXES, Album
-from realfill.album.settings import read_settings
+from realfill.album.layout import PHOTO_SUFFIXES, Album, target_name
+from realfill.album.settings import read_settings, read_target_settings
+from realfill.album.several_targets import FOLDER, album_around, member_folders, target_folders
 from realfill.album.stray_files import SYSTEM_FILES, find_lookalikes, find_stray_files
 from realfill.core.errors import AlbumError, OutputError, TransientError, printable
 
@@ -17,8 +20,9 @@ def open_album(root: Path, out: Path | None = None) -> Album:
     """Open an album folder.
 
     Args:
-        root: The album folder.
-        out: Where results are written, in `work/` and `completed/`; the album folder if None.
+        root: The album folder, or, of an album of several targets, the folder of one of them.
+        out: Where results are written, in `work/` and `completed/`, those of a target among several in
+            `targets/<name>/` there; the album folder if None.
 
     Raises:
         AlbumError: The folder does not follow the layout.
@@ -35,31 +39,79 @@ def open_album(root: Path, out: Path | None = None) -> Album:
         ) from error
 
 
+def open_targets(folder: Path, out: Path | None = None) -> list[Album]:
+    """Open all targets of an album, sorted by name; of an album of one target, this one.
+
+    Args:
+        folder: The album folder, or that of one of its targets.
+        out: As for `open_album`.
+
+    Raises:
+        RealFillError: As for `open_album`.
+    """
+    folder = Path(os.path.realpath(folder))
+    try:
+        members = member_folders(folder)
+    except OSError:
+        members = [folder]  # `open_album` tells
+    return [open_album(member, out) for member in members]
+
+
 def _open_album(root: Path, out: Path | None) -> Album:
     if not root.is_dir():
         raise AlbumError("There is no such folder.", "Give the path of an album folder.", root)
-    _check_name(root)
-    _check_results(root, out)
+    if folders := target_folders(root):
+        remedy = f"Name one of them, e.g. {root.name}/targets/{printable(folders[0].name)}."
+        raise AlbumError(f"This album has {len(folders)} targets.", remedy, root)
+    around = album_around(root)
+    album = _read_album(root, around, out)
+    others = () if around is None else (folder for folder in target_folders(around) if folder != root)
+    return replace(album, siblings=tuple(_read_album(folder, around, out) for folder in others))
+
+
+def _read_album(root: Path, around: Path | None, out: Path | None) -> Album:
+    """Open an album of one target, or a target in the album folder `around`, without its siblings."""
+    base = around or root
+    results = out if out is None or around is None else out / FOLDER / root.name
+    _check_name(root, around)
+    _check_results(root, results)
+    if around is not None:
+        _check_results(around, out)
     return Album(
         root=root,
-        out=root if out is None else out.resolve(),
+        out=root if results is None else results.resolve(),
         target=_find_target(root),
         mask=_find_one(root, "mask"),
         ground_truth=_find_one(root, "gt"),
-        references=_find_references(root),
-        settings=read_settings(root / "album.yaml"),
-        unrecognized_files=_find_unrecognized(root / "ref"),
-        stray_files=find_stray_files(root),
+        references=_find_references(base),
+        settings=read_settings(root / "album.yaml") if around is None else read_target_settings(root, around),
+        unrecognized_files=_find_unrecognized(base / "ref"),
+        stray_files=tuple(sorted({*find_stray_files(root), *find_stray_files(base)})),
+        around=around,
     )
 
 
-def _check_name(root: Path) -> None:
-    if not is_album_name(root.name):
+def _check_name(root: Path, around: Path | None) -> None:
+    name = target_name(root, around)
+    namesake = None if around is None else next(_find_namesakes(root, name, around.parent), None)
+    if namesake is not None:
+        problem = f"This target and {printable(str(namesake))} are both called {name} in galleries and deliveries."
+        raise AlbumError(problem, "Rename the folder of one of them.", root)
+    if not is_album_name(root.name) or not is_album_name(name):
         problem = "The folder's name has characters that not all systems allow in file names, or is too long."
         raise AlbumError(problem, NAME_REMEDY, root)
     if printable(str(root.parent)) != str(root.parent):
         problem = "The path of the folder has control characters, or is not UTF-8."
         raise AlbumError(problem, "Move it, or rename the folders above it.", root)
+
+
+def _find_namesakes(root: Path, name: str, folder: Path) -> Iterator[Path]:
+    """The albums in a folder, and the targets of albums in it, that have the name of a target too."""
+    splits = (index for index, character in enumerate(name) if character == "-")
+    targets = (folder / name[:index] / FOLDER / name[index + 1 :] for index in splits)
+    yield from (path for path in targets if path != root and (path / "target").is_dir())
+    if (folder / name / "target").is_dir():
+        yield folder / name
 
 
 def _check_results(root: Path, out: Path | None) -> None:
@@ -85,7 +137,8 @@ def _find_target(root: Path) -> Path:
     if target is None:
         raise AlbumError(
             f"There is no target photo.{_describe_lookalikes(root, 'target')}",
-            f"Put the photo to complete at target/target.jpg (supported: {', '.join(PHOTO_SUFFIXES)}).",
+            "Put the photo to complete at target/target.jpg, or several at targets/NAME/target/target.jpg "
+            f"(supported: {', '.join(PHOTO_SUFFIXES)}).",
             root,
         )
     return target

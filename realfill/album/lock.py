@@ -17,35 +17,45 @@ from realfill.core.errors import AlbumError, OutputError, TransientError
 def album_lock(album: Album) -> Iterator[None]:
     """Hold the album's lock (`work/.lock`) inside the block; the operating system releases it if the process dies.
 
+    The targets of an album have one lock.
+
     Raises:
         AlbumError: Another run holds the lock.
         OutputError: The place of the results is another album's.
         TransientError: The results cannot be written there.
     """
-    lock = FileLock(album.out / "work" / ".lock", timeout=0)
+    lock = FileLock(album.shared_out / "work" / ".lock", timeout=0)
     with _describe_write_errors(album):
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:
         with _describe_write_errors(album):
-            _claim_results(album)
+            for out, root in dict.fromkeys(
+                (place, owner) for each in album.targets for place, owner in _places(each)
+            ):
+                _claim_results(out, root)
         yield
     finally:
         lock.release()
 
 
-def _claim_results(album: Album) -> None:
+def _places(album: Album) -> tuple[tuple[Path, Path], ...]:
+    """Where the results of an album go, each with the folder whose results they are."""
+    return (album.out, album.root), (album.shared_out, album.base)
+
+
+def _claim_results(out: Path, root: Path) -> None:
     """Note whose results lie outside of an album, `work/.album`; the folder of an album is only its own."""
-    if album.out == album.root:
+    if out == root:
         return
-    note = album.out / "work" / ".album"
-    owner = Path(note.read_text(encoding="utf-8")) if note.is_file() else album.root
-    if (album.out / "target").is_dir():
-        owner = album.out
-    if owner != album.root and owner.is_dir():
+    note = out / "work" / ".album"
+    owner = Path(note.read_text(encoding="utf-8")) if note.is_file() else root
+    if (out / "target").is_dir():
+        owner = out
+    if owner != root and owner.is_dir():
         problem = f"This is the place of the results of another album, {owner}."
-        raise OutputError(problem, "Choose another --out.", album.out)
-    atomic_write(note, str(album.root))
+        raise OutputError(problem, "Choose another --out.", out)
+    atomic_write(note, str(root))
 
 
 @contextmanager

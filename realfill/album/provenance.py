@@ -46,8 +46,7 @@ def build_provenance(
         candidate: Number of the candidate that was blended.
         versions: Versions of this project, Python and the libraries.
         source_type: The digital source type that the photo's metadata declares.
-        left_as: What is seen where the hole was left: "as it was", "transparent" or "black"; empty if all of it was
-            filled.
+        left_as: What is seen where the hole was left: "as it was", "transparent" or "black"; empty if all was filled.
 
     Raises:
         StageError: A stage has not run, or the candidate no longer exists.
@@ -55,6 +54,7 @@ def build_provenance(
     row = _read_candidate(album, candidate)
     model = Path(row.model or params.base.model).name
     blended = read_document(album.work("blend") / "blend.json")
+    tuning = read_document(album.work("finetune") / "metrics.json")
     values = params.model_dump(mode="json", by_alias=True)
     values["base"]["model"] = model
     del values["delivery"]  # names files of this machine
@@ -73,7 +73,7 @@ def build_provenance(
         "hole": asdict(read_window(album)),
         "base_model": {"name": model, "digest": row.model_digest} if row.model else None,
         "adapter_digest": row.adapter_digest,
-        "tuning": read_document(album.work("finetune") / "metrics.json"),
+        "tuning": tuning,
         "candidate": candidate,
         "kind": row.kind,
         "kinds": blended["kinds"],
@@ -84,6 +84,7 @@ def build_provenance(
         "ranking": [asdict(row) for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)],
         "params": values,
         "versions": dict(versions),
+        **({"tuned_with": [other.name for other in album.siblings]} if album.siblings and tuning["steps"] else {}),
     }
 
 

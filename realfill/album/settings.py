@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from realfill.core.errors import ParamsError
+from realfill.core.parameter_sources import merge_values
 from realfill.core.params import AlbumParams
 from realfill.core.validation import Section, known_keys, read_yaml, refuse_lookalikes, validate_section
 
@@ -17,6 +18,9 @@ _MAX_BYTES = 1_000_000  # of album.yaml; parsing takes some seconds for each MB
 
 Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$")]
 """A length such as "30%" or "200px"."""
+
+TUNING_KEYS = ("profile", "base", "finetune")
+"""The keys of parameters that all targets of an album share."""
 
 AspectRatio = Annotated[str, Field(pattern=r"^\d{1,4}(\.\d+)?\s*:\s*\d{1,4}(\.\d+)?$")]
 """A ratio width:height such as "16:9"."""
@@ -97,6 +101,30 @@ def read_settings(path: Path) -> AlbumSettings:
     overrides = {key: values.pop(key) for key in known_keys(AlbumParams) if key in values}
     validate_section(AlbumParams, overrides, path)
     return validate_section(AlbumSettings, values | {"overrides": overrides}, path)
+
+
+def read_target_settings(root: Path, around: Path) -> AlbumSettings:
+    """Read the settings of a target among several: its own, over the parameters in the `album.yaml` of the album.
+
+    Args:
+        root: The target's folder.
+        around: The album folder.
+
+    Raises:
+        ParamsError: As for `read_settings`; or the album's file describes a hole, or the target's sets what all
+            targets share.
+    """
+    shared, own = read_settings(around / "album.yaml"), read_settings(root / "album.yaml")
+    nothing = HoleDescription()
+    described = [key for key in known_keys(HoleDescription) if getattr(shared, key) != getattr(nothing, key)]
+    if described:
+        problem = f"The album has several targets, each with a hole of its own: {described[0]} cannot be set here."
+        raise ParamsError(problem, "Move it into targets/NAME/album.yaml.", around / "album.yaml")
+    common = [key for key in TUNING_KEYS if key in own.overrides]
+    if common:
+        problem = f"The targets of an album share one tuning: {common[0]} cannot be set for one of them."
+        raise ParamsError(problem, "Move it into the album.yaml beside targets/.", root / "album.yaml")
+    return own.model_copy(update={"overrides": merge_values(shared.overrides, own.overrides)})
 
 
 def _check_file(path: Path) -> None:

@@ -165,11 +165,24 @@ def accepted_references(album: Album) -> list[Path]:
     """
     folder = album.work("validate")
     rows = [row for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
-    paths = [mirrored_path(folder, row) if row.mirrored else album.root / row.file for row in rows]
+    paths = [mirrored_path(folder, row) if row.mirrored else album.base / row.file for row in rows]
     for path in paths:
         if not path.is_file():
             raise AlbumError("This reference has been removed since it was validated.", "Run the album again.", path)
     return paths
+
+
+def tuned_references(album: Album) -> list[Path]:
+    """Paths of the references that the album's targets are tuned on: those that `validate` accepted for all of them.
+
+    Raises:
+        StageError: `validate` has not run.
+        AlbumError: A reference has been removed since.
+    """
+    refused = {row.file for each in album.siblings for row in read_inputs(each) if row.verdict != "accepted"}
+    files = [row.file for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    paths = accepted_references(album)
+    return [path for path, file in zip(paths, files, strict=True) if file not in refused]
 
 
 def are_monochrome(album: Album) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from realfill.album.layout import PHOTO_SUFFIXES
+from realfill.album.several_targets import FOLDER, target_folders
 from realfill.core.errors import AlbumError
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # written by Windows
@@ -15,6 +16,7 @@ _LOOKALIKES = {
 }
 _ROLES = ("target", "mask", "gt")  # names without suffix in target/
 _SETTINGS = ("album.txt", "album.json", "album.toml", "album.ini", "params.yaml", "params.yml")
+_ONLY_THREE = "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask."
 _PICTURES = (*PHOTO_SUFFIXES, ".bmp", ".gif", ".jp2", ".jxl", ".psd", ".xcf", ".svg", ".pdf")
 
 
@@ -27,7 +29,7 @@ def find_stray_files(root: Path) -> tuple[tuple[Path, str], ...]:
     Raises:
         AlbumError: One of them is certainly the target or the mask, in a format that cannot be read.
     """
-    strays = [*_find_in_target(root), *_find_in_root(root)]
+    strays = [*_find_in_target(root), *_find_in_root(root), *_find_in_targets(root)]
     return tuple(sorted(strays))
 
 
@@ -51,7 +53,7 @@ def _find_in_target(root: Path) -> Iterator[tuple[Path, str]]:
                 path,
             )
         if path.suffix.lower() in _PICTURES or "mask" in role:
-            yield path, "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask."
+            yield path, _ONLY_THREE
 
 
 def _find_in_root(root: Path) -> Iterator[tuple[Path, str]]:
@@ -59,12 +61,18 @@ def _find_in_root(root: Path) -> Iterator[tuple[Path, str]]:
         name = path.name.lower()
         if path.is_dir():
             folder = next((key for key, names in _LOOKALIKES.items() if name in names and path.name != key), None)
-            if folder is not None:
+            if folder is not None and not (path.name == FOLDER and target_folders(root)):
                 yield path, f"This folder is not read. Move its photos into {folder}/ if they belong there."
         elif name in _SETTINGS:
             yield path, "It is not read. The settings of an album are in album.yaml."
         elif path.suffix.lower() in _PICTURES:
             yield path, "It is not read. Move it into ref/ if it is a reference, or into target/ as target or mask."
+
+
+def _find_in_targets(root: Path) -> Iterator[tuple[Path, str]]:
+    for path in _visible(root / FOLDER) if target_folders(root) else ():
+        if path.suffix.lower() in _PICTURES and path.is_file():
+            yield path, f"It is not read. A target has a folder of its own: {FOLDER}/NAME/target/."
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -16,8 +16,9 @@ import typer
 
 from realfill import pipeline
 from realfill.album.lock import album_lock
+from realfill.album.several_targets import member_folders
 from realfill.cli.album_pool import complete_in_parallel, default_jobs
-from realfill.cli.complete_albums import attempt, complete_album, print_outcomes, refuse_clashes
+from realfill.cli.complete_albums import AlbumOutcome, attempt, complete_album, print_outcomes, refuse_clashes
 from realfill.cli.console import print_line, print_message, print_table, progress_bars
 from realfill.cli.options import (
     AlbumOptions,
@@ -28,7 +29,9 @@ from realfill.cli.options import (
     ParamsFile,
     Profile,
     album_folder,
+    base_folder,
 )
+from realfill.core.errors import RealFillError
 from realfill.pipeline import Stage
 
 
@@ -49,12 +52,12 @@ def complete(
 ) -> None:
     """Complete albums, from the folder to the finished photo. An interrupted run continues where it stopped.
 
-    An album that fails does not stop the others; the exit code is then 1, and the table of the outcomes at the end
-    says why.
+    All targets of an album are completed. An album that fails does not stop the others; the exit code is then 1, and
+    the table of the outcomes at the end says why.
     """
     options = AlbumOptions(out, params_file, profile, assignments)
     refused = refuse_clashes(albums, out)
-    folders = {path: os.path.realpath(album_folder(path)) for path in albums}
+    folders = {path: base_folder(album_folder(path)) for path in albums}
     accepted = list({folders[path]: path for path in albums if path not in refused}.values())
     jobs = min(jobs or default_jobs(len(accepted)), len(accepted))
     if jobs > 1:
@@ -63,7 +66,8 @@ def complete(
     else:
         completed = [complete_album(path, options, force=force) for path in accepted]
     by_folder = dict(zip((folders[path] for path in accepted), completed, strict=True))
-    outcomes = [refused.get(path) or by_folder[folders[path]] for path in albums]
+    by_path = ([refused[path]] if path in refused else by_folder[folders[path]] for path in albums)
+    outcomes = [outcome for of_album in by_path for outcome in of_album]
     if as_json:
         print_line(json.dumps([outcome.to_json() for outcome in outcomes], indent=2))
     else:
@@ -94,24 +98,46 @@ def make_stage_command(stage: Stage) -> Callable[..., None]:
 
 
 def evaluate(
-    albums: AlbumPaths,
+    albums: Annotated[
+        list[Path] | None, typer.Argument(metavar="ALBUM...", help="Album folders, or names in the library.")
+    ] = None,
     out: Out = None,
     params_file: ParamsFile = None,
     profile: Profile = None,
     assignments: Assignments = None,
     untuned: Annotated[int, typer.Option(min=0, help="Number of fills to draw with the untuned base model.")] = 0,
+    realbench: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Complete and score all scenes of a RealBench folder, instead of albums."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare finished albums with their ground truth (target/gt.*), inside the hole only. Writes work/evaluate/.
 
     An album that fails does not stop the others; the exit code is then 1, and the table of the outcomes at the end
-    says why.
+    says why. With --realbench, the scenes are completed first, the paper's protocol is followed, and DIR/realbench/
+    or OUT/realbench/ holds the table beside the published results; an interrupted run goes on where it stopped.
     """
+    options = AlbumOptions(out, params_file, profile, assignments)
+    if bool(albums) == bool(realbench):
+        raise typer.BadParameter("Give album folders, or --realbench DIR.")
+    if realbench and untuned:
+        raise typer.BadParameter("--untuned is for album folders: RealBench's samples are the candidates.")
+    if realbench:
+        from realfill.cli.realbench import evaluate_realbench
+
+        outcomes = evaluate_realbench(realbench, options, as_json=as_json)
+    else:
+        outcomes = _evaluate_albums(albums or [], options, untuned, as_json=as_json)
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _evaluate_albums(albums: list[Path], options: AlbumOptions, untuned: int, *, as_json: bool) -> list[AlbumOutcome]:
+    """Evaluate albums, print their scores, and return their outcomes."""
     from realfill.evaluation.evaluate import evaluate as evaluate_album
     from realfill.evaluation.scores import Evaluation
     from realfill.evaluation.scores_table import remarks, scores_table
-
-    options = AlbumOptions(out, params_file, profile, assignments)
 
     def evaluate_one(path: Path) -> tuple[Evaluation, Path]:
         album, params = options.open(path)
@@ -119,7 +145,7 @@ def evaluate(
             return evaluate_album(album, params, untuned=untuned), album.work("evaluate") / "index.html"
 
     evaluations, outcomes, documents = [], [], []
-    for path in albums:
+    for path in (member for each in albums for member in _evaluated_folders(each)):
         result, outcome = attempt(path, "evaluate", partial(evaluate_one, path))
         if result is not None:
             evaluations.append(result[0])
@@ -133,8 +159,16 @@ def evaluate(
         for line in remarks(evaluations):
             print_line(line)
         print_outcomes(outcomes)
-    if any(outcome.error for outcome in outcomes):
-        raise typer.Exit(1)
+    return outcomes
+
+
+def _evaluated_folders(path: Path) -> list[Path]:
+    """The folders of an album's targets; what cannot be told of it, opening it says."""
+    try:
+        members = member_folders(Path(os.path.realpath(album_folder(path))))
+    except (RealFillError, OSError):
+        return [path]
+    return members if len(members) > 1 else [path]
 
 
 def pick(
@@ -152,7 +186,7 @@ def pick(
     else:
         album, _ = AlbumOptions(out).open(Path(name))
     override_candidate(album, candidate)
-    pipeline_file = album.root / "dvc.yaml"
+    pipeline_file = album.base / "dvc.yaml"
     repro = ("dvc", "repro", os.path.relpath(pipeline_file))
     command = repro if pipeline_file.is_file() else ("realfill", "complete", name)
     print_message(f"Run `{shlex.join(command)}` to deliver it.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from realfill.cli.complete_albums import AlbumOutcome, complete_album
 from realfill.cli.console import configure_logging, print_error
-from realfill.cli.options import AlbumOptions, album_folder
+from realfill.cli.options import AlbumOptions, album_folder, base_folder
 from realfill.core.errors import StageError
 
 GIGABYTES_PER_ALBUM = 3  # of memory; the albums of docs/quality.md took up to 2.4 with the embedded base model
@@ -29,8 +29,8 @@ def default_jobs(albums: int) -> int:
 
 def complete_in_parallel(
     paths: Sequence[Path], options: AlbumOptions, *, force: bool, verbose: bool, jobs: int
-) -> list[AlbumOutcome]:
-    """Complete albums, several at a time; their outcomes in the order of the albums.
+) -> list[list[AlbumOutcome]]:
+    """Complete albums, several at a time; the outcomes of each, in the order of the albums.
 
     One of them at a time runs the base model where there is a GPU. An album whose process dies has failed.
     """
@@ -38,20 +38,20 @@ def complete_in_parallel(
     gpu = _SPAWN.Lock()
     workers: list[_Worker] = []
 
-    def complete(path: Path) -> AlbumOutcome:
-        started, folder = time.monotonic(), Path(os.path.realpath(album_folder(path)))
+    def complete(path: Path) -> list[AlbumOutcome]:
+        started, folder = time.monotonic(), base_folder(album_folder(path))
         if not hasattr(local, "worker"):
             local.worker = _Worker(options, force, verbose, gpu)
             workers.append(local.worker)
-        outcome: AlbumOutcome | None = local.worker.complete(path)
-        if outcome is not None:
-            return outcome
+        outcomes: list[AlbumOutcome] | None = local.worker.complete(path)
+        if outcomes is not None:
+            return outcomes
         problem = f"The process that completed it ended ({local.worker.describe_end()}), most likely out of memory."
         error = StageError(problem, "Complete it alone, or with --jobs 1.", folder)
         del local.worker
         if not stopping.is_set():
             print_error(error)
-        return AlbumOutcome(folder, time.monotonic() - started, error=error)
+        return [AlbumOutcome(folder, time.monotonic() - started, error=error)]
 
     pool = ThreadPoolExecutor(jobs)
     try:
@@ -78,14 +78,14 @@ class _Worker:
         self._process.start()
         theirs.close()
 
-    def complete(self, path: Path) -> AlbumOutcome | None:
-        """Complete an album; None if the process died over it."""
+    def complete(self, path: Path) -> list[AlbumOutcome] | None:
+        """Complete an album, with all its targets; None if the process died over it."""
         try:
             self._connection.send(path)
-            outcome: AlbumOutcome = self._connection.recv()
+            outcomes: list[AlbumOutcome] = self._connection.recv()
         except (EOFError, OSError):
             return None
-        return outcome
+        return outcomes
 
     def describe_end(self) -> str:
         """Exit status of the process, which has ended or is about to."""

@@ -18,9 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from realfill import pipeline
+from realfill.album.layout import Album, target_name
+from realfill.album.several_targets import album_around
 from realfill.album.store import read_warnings
 from realfill.cli.console import err_console, print_error, print_line, print_message, print_table, progress_bars
-from realfill.cli.options import AlbumOptions, album_folder
+from realfill.cli.options import AlbumOptions, album_folder, base_folder
 from realfill.core.errors import OutputError, RealFillError, StageError, printable
 from realfill.pipeline import Stage
 
@@ -34,8 +36,8 @@ class AlbumOutcome:
     """What became of an album.
 
     Attributes:
-        folder: The album folder, absolute.
-        seconds: How long it took.
+        folder: The album folder, absolute; the folder of the target, of an album of several that was completed.
+        seconds: How long it took, all targets together.
         photo: The finished photo; None if the album failed, or was evaluated.
         page: The page that shows what was made; None if the album failed.
         error: Why the album failed; None if it did not.
@@ -51,8 +53,8 @@ class AlbumOutcome:
 
     @property
     def name(self) -> str:
-        """The album's name, printable."""
-        return printable(self.folder.name)
+        """The name of the album, or of the target, printable."""
+        return printable(target_name(self.folder, album_around(self.folder)))
 
     @property
     def outcome(self) -> str:
@@ -81,24 +83,34 @@ def complete_album(
     force: bool,
     show_progress: bool = True,
     model_lock: AbstractContextManager[Any] | None = None,
-) -> AlbumOutcome:
-    """Complete an album, and show its progress on stderr.
+) -> list[AlbumOutcome]:
+    """Complete an album, with all its targets, and show its progress on stderr.
 
     Args:
-        path: The album's folder, or its name in the library of the working directory.
+        path: The album's folder, its name in the library of the working directory, or the folder of one of its
+            targets.
         options: Where its outputs go and which parameters it gets.
         force: Also run the stages that are up to date.
         show_progress: Whether to show bars; the stages are named in any case.
         model_lock: Held while a stage runs the base model.
 
     Returns:
-        The outcome. If the album failed, its error has been printed.
+        The outcome of each target, one for most albums. If the album failed, there is one, and its error has been
+        printed.
     """
     result, outcome = attempt(path, "complete", lambda: _run_stages(path, options, force, show_progress, model_lock))
     if result is None:
-        return outcome
-    photo, page, warnings = result
-    return replace(outcome, photo=photo, page=page, warnings=warnings)
+        return [replace(outcome, folder=base_folder(outcome.folder))]
+    return [
+        replace(
+            outcome,
+            folder=album.root,
+            photo=photo,
+            page=album.completed / "page" / "index.html",
+            warnings=tuple(read_warnings(album)),
+        )
+        for album, photo in result
+    ]
 
 
 def attempt(path: Path, command: str, work: Callable[[], Result]) -> tuple[Result | None, AlbumOutcome]:
@@ -132,11 +144,11 @@ def refuse_clashes(paths: Sequence[Path], out: Path | None) -> dict[Path, AlbumO
         return {}
     folders: dict[str, set[Path]] = defaultdict(set)
     for path in paths:
-        folder = Path(os.path.realpath(album_folder(path)))
+        folder = base_folder(album_folder(path))
         folders[folder.name].add(folder)
     refused = {}
     for path in paths:
-        folder = Path(os.path.realpath(album_folder(path)))
+        folder = base_folder(album_folder(path))
         if len(folders[folder.name]) > 1:
             problem = f"{len(folders[folder.name])} of the albums have this name, and would be written to one folder."
             error = OutputError(problem, "Rename one of them, or give each an --out of its own.", folder)
@@ -172,24 +184,26 @@ def _run_stages(
     force: bool,
     show_progress: bool,
     model_lock: AbstractContextManager[Any] | None,
-) -> tuple[Path, Path, tuple[str, ...]]:
-    """Complete an album; its photo, its page, and what it is warned of."""
-    album, params = options.open(path)
+) -> list[tuple[Album, Path]]:
+    """Complete all targets of an album; each with its photo."""
+    runs = options.open_all(path)
     stages: list[tuple[str, bool]] = []  # name, whether it was skipped
     times: list[float] = []  # when each of them began, and when the last one ended
 
-    def on_stage(stage: Stage, skipped: bool) -> None:
-        stages.append((stage.name, skipped))
+    def on_stage(stage: Stage, album: Album, skipped: bool) -> None:
+        of_target = f" of {album.root.name}" if album.siblings and not stage.shared else ""
+        stages.append((stage.name + of_target, skipped))
         times.append(time.monotonic())
-        err_console.print(Text(f"{album.name}: {stage.name}{' (up to date)' if skipped else ''}", "dim"))
+        name = album.base.name if stage.shared else album.name
+        err_console.print(Text(f"{name}: {stage.name}{' (up to date)' if skipped else ''}", "dim"))
 
     with progress_bars() if show_progress else nullcontext() as on_progress:
-        photo = pipeline.complete(
-            album, params, force=force, on_stage=on_stage, on_progress=on_progress, model_lock=model_lock
+        photos = pipeline.complete_targets(
+            runs, force=force, on_stage=on_stage, on_progress=on_progress, model_lock=model_lock
         )
     times.append(time.monotonic())
-    err_console.print(_timing_table(album.name, stages, times))
-    return photo, album.completed / "page" / "index.html", tuple(read_warnings(album))
+    err_console.print(_timing_table(runs[0][0].base.name, stages, times))
+    return [(album, photo) for (album, _), photo in zip(runs, photos, strict=True)]
 
 
 def _timing_table(album: str, stages: list[tuple[str, bool]], times: list[float]) -> Table:

@@ -94,7 +94,7 @@ def history(
     opened = Library.find(library)
     rows = run_history.album_history(opened, album)
     if not rows:
-        opened.album(album)
+        opened.targets(album)
         print_line("No night has recorded this album yet.")
     for row, changes in rows:
         print_line(f"{row.night} {row.outcome} {row.worker}".rstrip())

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from realfill.album.discovery import open_album
+from realfill.album.discovery import open_album, open_targets
 from realfill.album.layout import Album
+from realfill.album.several_targets import FOLDER, album_around
 from realfill.core.parameter_sources import PROFILES
 from realfill.core.params import Params, load_params
 from realfill.core.validation import refuse_lookalikes
@@ -68,32 +69,62 @@ class AlbumOptions:
         """Open an album and load its parameters.
 
         Args:
-            path: The album's folder, or its name in the library of the working directory.
+            path: The album's folder, or its name in the library of the working directory; of an album of several
+                targets, the folder of one.
 
         Raises:
             AlbumError: The folder does not follow the layout.
             ParamsError: The parameters or `album.yaml` cannot be understood.
         """
+        folder = album_folder(path)
+        album = open_album(folder, self._results(folder))
+        return album, self._load_params(album)
+
+    def open_all(self, path: Path) -> list[tuple[Album, Params]]:
+        """Open all targets of an album, one for most, and load the parameters of each.
+
+        Args:
+            path: The album's folder, its name in the library of the working directory, or the folder of one target.
+
+        Raises:
+            AlbumError: The folder does not follow the layout.
+            ParamsError: The parameters or `album.yaml` cannot be understood.
+        """
+        folder = album_folder(path)
+        return [(album, self._load_params(album)) for album in open_targets(folder, self._results(folder))]
+
+    def _results(self, folder: Path) -> Path | None:
+        """Where the results of an album go."""
+        return None if self.out is None else self.out / base_folder(folder).name
+
+    def _load_params(self, album: Album) -> Params:
         from realfill.library.watched_settings import refuse_unwatched
 
-        folder = album_folder(path)
-        album = open_album(folder, None if self.out is None else self.out / Path(os.path.realpath(folder)).name)
         refuse_unwatched(album)
         params_file = self.params_file or _default_params_file(album)
         overrides = album.settings.overrides
-        return album, load_params(
-            params_file, profile=self.profile, overrides=overrides, assignments=self.assignments or []
-        )
+        return load_params(params_file, profile=self.profile, overrides=overrides, assignments=self.assignments or [])
 
 
 def album_folder(path: Path) -> Path:
-    """The folder itself, or the one of the album of that name in the library of the working directory."""
+    """The folder itself, or the one of the album of that name in the library of the working directory.
+
+    A target of an album there is named <album>/targets/<name>.
+    """
     from realfill.library.repository import Library
 
-    if path.is_dir() or path.name != str(path):
+    is_name = len(path.parts) == 1 or path.parts[1:-1] == (FOLDER,)
+    if path.is_dir() or not is_name:
         return path
     library = Library.enclosing(Path())
-    return library.folder(path.name) if library and path.name in library.album_names else path
+    known = library is not None and path.parts[0] in library.album_names
+    return library.albums_folder / path if library and known else path
+
+
+def base_folder(folder: Path) -> Path:
+    """The folder of an album, absolute: that around the folder of a target among several."""
+    folder = Path(os.path.realpath(folder))
+    return album_around(folder) or folder
 
 
 def _default_params_file(album: Album) -> Path | None:

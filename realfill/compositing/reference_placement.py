@@ -50,8 +50,7 @@ class PlacementSettings:
     """When a way of filling is accepted, and how references are placed.
 
     Attributes:
-        min_certain: Share of the hole of which depth or plane has to be certain to be preferred to the other ways.
-            Set by hand.
+        min_certain: Share of the hole of which depth or plane has to be certain to be preferred. Set by hand.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
         deformation: How references are aligned approximately.
@@ -104,6 +103,7 @@ def place_references(
     priors: Sequence[IntrinsicsPrior],
     max_references: int,
     settings: PlacementSettings = PlacementSettings(),
+    kept_matches: Path | None = None,
 ) -> Placement:
     """Match the references with the target, choose a way of filling by pseudo-holes, and fill the region by it.
 
@@ -113,6 +113,7 @@ def place_references(
         priors: What is known of the intrinsics of the target, then of each reference.
         max_references: How many references are used at most.
         settings: When a way is accepted.
+        kept_matches: As `kept` of `match_album`.
 
     Raises:
         ModelError: The matcher's weights are not installed.
@@ -121,7 +122,7 @@ def place_references(
     photos = [shrink_for_matching(region.canvas, settings.matching)]
     photos += [shrink_for_matching(read_rgb(path, region.profile), settings.matching) for path in references]
     sides = [max(prior.width, prior.height) for prior in priors]
-    matches = match_album(photos, sides, region.mask, max_references, settings.matching)
+    matches = match_album(photos, sides, region.mask, max_references, settings.matching, kept_matches)
     reconstruction = reconstruct_scene(matches, priors, settings.geometry)
     return fill_scene(Scene(region, references, priors, photos, matches, reconstruction), settings)
 

@@ -35,7 +35,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         nested: Any = _parse_value(assignment, text)
         for key in reversed(name.split(".")):
             nested = {key: nested}
-        values = merge(values, nested)
+        values = merge_values(values, nested)
     return values
 
 
@@ -47,10 +47,10 @@ def _parse_value(assignment: str, text: str) -> Any:
         raise ParamsError(f"The value in {assignment!r} cannot be read as YAML. {error.problem}", remedy) from error
 
 
-def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+def merge_values(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Merge nested mappings; `upper` wins."""
     merged = dict(lower)
     for key, value in upper.items():
         is_nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if is_nested else value
+        merged[key] = merge_values(merged[key], value) if is_nested else value
     return merged

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from realfill.core.parameter_sources import merge, parse_assignments, read_profile
+from realfill.core.parameter_sources import merge_values, parse_assignments, read_profile
 from realfill.core.validation import Section, read_yaml, validate_section
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # pixels
@@ -258,7 +258,7 @@ def load_params(
     in_profile = {} if profile is None else read_profile(profile)
     merged = _normalize(in_file, path)
     for source in (in_profile, in_album, assigned):
-        merged = merge(merged, _normalize(source))
+        merged = merge_values(merged, _normalize(source))
     return validate_section(Params, merged | {"profile": profile}, path)
 
 

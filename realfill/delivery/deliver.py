@@ -96,7 +96,7 @@ def _require_outside(out: Path, wishes: Sequence[Wish]) -> None:
     """Check that nothing is written into an album, whose results could not be replaced then."""
     place = out.absolute().parent.resolve()
     for wish in wishes:
-        if any(place.is_relative_to(folder) for folder in (wish.album.root, wish.album.completed)):
+        if any(place.is_relative_to(folder) for folder in (wish.album.base, wish.album.completed)):
             raise OutputError("A delivery cannot lie in an album.", "Choose another place.", out)
 
 
@@ -120,7 +120,7 @@ def _deliver_photo(photo: FinishedPhoto, stem: str, signer: Signer | None, outpu
 
 
 def _sign(photo: FinishedPhoto, file: str, signer: Signer) -> bytes:
-    ingredients = list_ingredients(photo.provenance, photo.album.root)
+    ingredients = list_ingredients(photo.provenance, photo.album)
     map_digest = digest_bytes(photo.authenticity_map)
     return signer.sign(
         photo.data,

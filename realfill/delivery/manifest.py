@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from realfill import __version__
+from realfill.album.layout import Album
 
 ASSERTION = "org.realfill.authenticity"
 MEDIA_TYPES = {
@@ -36,15 +37,16 @@ class Ingredient:
     description: dict[str, str]
 
 
-def list_ingredients(provenance: Mapping[str, Any], root: Path) -> list[Ingredient]:
+def list_ingredients(provenance: Mapping[str, Any], album: Album) -> list[Ingredient]:
     """The target as the parent, and the references as components.
 
     Args:
         provenance: The document beside the finished photo.
-        root: The album's folder.
+        album: The album.
     """
     used = [row for row in provenance["inputs"] if row["role"] != "mask" and row["verdict"] == "accepted"]
-    return [_make_ingredient(row, number, root) for number, row in enumerate(used)]
+    folders = {"target": album.root}
+    return [_make_ingredient(row, number, folders.get(row["role"], album.base)) for number, row in enumerate(used)]
 
 
 def describe_photo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from realfill.album.canvas import crop_window, read_model_window
 from realfill.album.layout import Album
 from realfill.album.placement import read_completed_canvas, read_proposal
 from realfill.album.schemas import Window
-from realfill.album.store import accepted_references, canvas_path, mask_path, read_inputs, read_window
+from realfill.album.store import canvas_path, mask_path, read_inputs, read_window, tuned_references
 from realfill.core.hashing import digest, digest_json
 from realfill.core.seeding import numpy_generator
 from realfill.diffusion.base_model import BaseModel
@@ -44,12 +45,12 @@ def encode_training_bank(
 ) -> TrainingBank:
     """Cut, mask and encode the pairs of an album's bank (RealFill, section 4.1).
 
-    The references and the target take turns. References are learned in random crops under random masks, the target
+    The references and the targets take turns. References are learned in random crops under random masks, a target
     in the model's window under random masks joined with its own hole, without loss inside that hole. Pair i is
     determined by (seed, i) alone.
 
     Args:
-        album: The album, after `validate` and `masks`.
+        album: The album, or any target of it, after `validate` and `masks` of all targets.
         params: Number of pairs and seed.
         model: The base model, whose autoencoder encodes the pairs.
         settings: Sizes of crops and masks.
@@ -57,16 +58,17 @@ def encode_training_bank(
     Raises:
         StageError: `validate` or `masks` has not run.
     """
-    window, resolution = read_window(album), model.resolution
-    target, hole = read_model_window(album, resolution)  # [R, R, 3] uint8, [R, R] bool
-    smallest = _smallest_crop(window, settings)
-    references = [_shrink(read_srgb(path), resolution, smallest) for path in accepted_references(album)]
+    resolution, paths = model.resolution, tuned_references(album)
+    targets = [read_model_window(each, resolution) for each in album.targets]  # [R, R, 3] uint8, [R, R] bool
+    smallest = min(_smallest_crop(read_window(each), settings) for each in album.targets)
+    references = [_shrink(read_srgb(path), resolution, smallest) for path in paths]
     crops, masks, holes, photos = [], [], [], []
     for index in range(params.bank):
         generator = numpy_generator("bank", params.seed, index)
         mask = random_mask(generator, resolution, settings.masks)
-        photo = index % (len(references) + 1)
-        if photo == len(references):
+        photo = index % (len(references) + len(targets))
+        if photo >= len(references):
+            target, hole = targets[photo - len(references)]
             crops.append(target)
             masks.append(mask | hole)
             holes.append(hole)
@@ -74,14 +76,14 @@ def encode_training_bank(
             continue
         crops.append(_random_crop(generator, references[photo], resolution, smallest))
         masks.append(mask)
-        holes.append(np.zeros_like(hole))
+        holes.append(np.zeros_like(mask))
         photos.append(photo)
-    shown, folder = read_shown_references(album, model), album.out / "work" / ".checkpoints"
+    shown, folder = read_shown_references(paths, model), album.work("finetune").parent / ".checkpoints"
     return encode_crops(model, crops, masks, holes, settings, photos=photos, references=shown, folder=folder)
 
 
 def read_shown_references(
-    album: Album, model: BaseModel, settings: ShownReferenceSettings = ShownReferenceSettings()
+    paths: Sequence[Path], model: BaseModel, settings: ShownReferenceSettings = ShownReferenceSettings()
 ) -> list[np.ndarray]:
     """The references as a model looks at them whole, if it does.
 
@@ -89,21 +91,16 @@ def read_shown_references(
     ratio differs, it has gray bars.
 
     Args:
-        album: The album, after `validate`.
+        paths: Files of the references.
         model: The base model.
         settings: Their size.
 
     Returns:
-        [H, W, 3] uint8 sRGB, one a reference, by their names; none for models without such an input.
-
-    Raises:
-        StageError: `validate` has not run.
+        [H, W, 3] uint8 sRGB, one a file; none for models without such an input.
     """
-    if not model.max_references:
+    if not model.max_references or not paths:
         return []
-    photos = [read_srgb(path) for path in accepted_references(album)]
-    if not photos:
-        return []
+    photos = [read_srgb(path) for path in paths]
     aspect = sorted(photo.shape[1] / photo.shape[0] for photo in photos)[len(photos) // 2]
     side, step = model.resolution * math.sqrt(settings.area), model.vae_scale_factor
     width, height = (max(step, round(side * factor / step) * step) for factor in (aspect**0.5, aspect**-0.5))
@@ -147,11 +144,17 @@ def checkpoint_folder(album: Album, params: Params, model: BaseModel) -> Path:
     Raises:
         StageError: `validate` or `masks` has not run.
     """
-    references = [row.digest for row in read_inputs(album) if row.role == "reference" and row.verdict == "accepted"]
+    references = [
+        row.digest
+        for target in album.targets
+        for row in read_inputs(target)
+        if row.role == "reference" and row.verdict == "accepted"
+    ]
     finetune = params.finetune.model_dump(mode="json", exclude={"checkpoint_every"})
-    inputs = [digest(canvas_path(album)), digest(mask_path(album)), *references]
+    pictures = [path for target in album.targets for path in (canvas_path(target), mask_path(target))]
+    inputs = [*map(digest, pictures), *references]
     key = digest_json([model.digest, finetune, params.section("base"), inputs])[:32]
-    return album.out / "work" / ".checkpoints" / key
+    return album.work("finetune").parent / ".checkpoints" / key
 
 
 def _smallest_crop(window: Window, settings: TrainingBankSettings) -> float:

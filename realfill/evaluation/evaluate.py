@@ -85,7 +85,7 @@ def evaluate(
         StageError: The album is not finished.
         ModelError: The base model cannot be loaded.
     """
-    scorer = _open_scorer(album, settings)
+    scorer = open_scorer(album, settings)
     result = read_srgb(finished_photo(album))
     fills: list[ScoredFill] = []
     with atomic_directory(album.work("evaluate")) as folder:
@@ -108,8 +108,17 @@ def evaluate(
     return evaluation
 
 
-def _open_scorer(album: Album, settings: EvaluationSettings) -> Scorer:
-    """Read the ground truth and check that it can be compared with the album."""
+def open_scorer(album: Album, settings: EvaluationSettings) -> Scorer:
+    """Read the ground truth of a finished album.
+
+    Args:
+        album: The album.
+        settings: How it is evaluated.
+
+    Raises:
+        AlbumError: There is no ground truth, or it does not show the same extent.
+        StageError: The album is not finished.
+    """
     if album.ground_truth is None:
         raise AlbumError(
             "There is no ground truth to compare with.", "Add it as target/gt.jpg or gt.png.", album.root

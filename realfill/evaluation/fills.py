@@ -59,7 +59,7 @@ def score_fills(
     yield score("result", "result", result)
     yield from _score_candidates(album, params, scorer, result)
     images = _sample_untuned(album, params, untuned)
-    for number, picture in enumerate(_blend_each(album, params, ((image, "noise") for image in images))):
+    for number, picture in enumerate(blend_each(album, params, ((image, "noise") for image in images))):
         yield score(f"untuned {number}", "untuned", picture)
     for name, picture in _fill_baselines(album, scorer, settings):
         yield score(name, "baseline", picture)
@@ -72,7 +72,7 @@ def _score_candidates(
     ranked = {row.candidate: row for row in read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)}
     rows = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     images = ((read_png(album.work("sample") / row.file), row.kind) for row in rows)
-    pictures = [result] if params.blend.generate == "never" else _blend_each(album, params, images)
+    pictures = [result] if params.blend.generate == "never" else blend_each(album, params, images)
     for row, picture in zip(rows, pictures, strict=True):
         ranking = ranked[row.candidate]
         fill = ScoredFill(
@@ -88,8 +88,13 @@ def _score_candidates(
         yield fill, picture
 
 
-def _blend_each(album: Album, params: Params, candidates: Iterable[tuple[Pixels, str]]) -> Iterator[Pixels]:
-    """Blend candidates [R, R, 3] of a kind, in the working space, into the canvas, each on its own.
+def blend_each(album: Album, params: Params, candidates: Iterable[tuple[Pixels, str]]) -> Iterator[Pixels]:
+    """Blend candidates into the canvas, each on its own.
+
+    Args:
+        album: A finished album.
+        params: All parameters; `blend` matters.
+        candidates: Pictures [R, R, 3] uint8 in the working space, each with its kind, see `Candidate`.
 
     Yields:
         [H, W, 3] uint8 sRGB.
@@ -112,7 +117,7 @@ def _sample_untuned(album: Album, params: Params, count: int) -> Iterator[Pixels
 
     model = load_base_model(params.base)
     image, mask = read_model_window(album, model.resolution)
-    references, prompt = read_shown_references(album, model), params.finetune.prompt
+    references, prompt = read_shown_references(accepted_references(album), model), params.finetune.prompt
     images = sample_candidates(model, image, mask, count, params.sample, prompt, references=references).images
     yield from convert_rgb(images, None, read_working_profile(album))
 

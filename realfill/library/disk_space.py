@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from realfill.album.layout import MATCHES
 from realfill.core.atomic_io import is_own_folder, remove_folder
 from realfill.core.errors import SpaceError
 from realfill.library.dvc_state import open_dvc_state
@@ -96,14 +97,15 @@ def _remove_leftovers(library: Library, name: str) -> int:
     with _try_lock(folder) as locked:
         if not locked:
             return 0
-        places = (folder, folder / "work")
+        members = library.target_folders(name) or [folder]
+        places = dict.fromkeys(place for each in (folder, *members) for place in (each, each / "work"))
         leftovers = [
             path for place in places for kind in ("partial", "replaced") for path in place.glob(f".*.{kind}")
         ]
         leftovers = [path for path in leftovers if is_own_folder(path)]
         for path in leftovers:
             remove_folder(path)
-        checkpoints = _checkpoints(folder) if (folder / "completed").is_dir() else []
+        checkpoints = _checkpoints(folder) if all((each / "completed").is_dir() for each in members) else []
         for path in checkpoints:
             for file in path.glob("*.safetensors"):
                 file.unlink()
@@ -112,8 +114,9 @@ def _remove_leftovers(library: Library, name: str) -> int:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """The folders of an album that hold nothing but a checkpoint of a tuning."""
-    folders = [path for path in folder.glob("work/.checkpoints/*") if path.is_dir() and not path.is_symlink()]
+    """The folders of an album that hold nothing but a checkpoint of a tuning, or kept matches."""
+    places = (*folder.glob("work/.checkpoints/*"), folder / "work" / MATCHES)
+    folders = [path for path in places if path.is_dir() and not path.is_symlink()]
     return [path for path in folders if all(file.suffix == ".safetensors" for file in path.iterdir())]
 
 

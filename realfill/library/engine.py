@@ -17,13 +17,15 @@ from types import MappingProxyType
 import yaml
 
 from realfill.album.layout import Album
+from realfill.album.several_targets import FOLDER
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import LibraryError, RealFillError
 from realfill.core.fingerprint import code_fingerprint
 from realfill.core.hashing import digest_json
 from realfill.library.pipeline_files import installed_pipelines, other_pipelines, renew_pipelines
 from realfill.library.repository import Library
-from realfill.library.watched_settings import complete_params, complete_settings
+from realfill.library.target_pipelines import plain_stage_name
+from realfill.library.watched_settings import complete_params
 from realfill.pipeline import STAGES, stage_fingerprint
 
 ENGINE = "engine.yaml"
@@ -112,9 +114,10 @@ def renew_engine(library: Library) -> Renewal:
     if renewed:
         with suppress(RealFillError):  # DVC names the value that is missing
             complete_params(library.root)
-    for name in library.album_names if renewed else ():
-        with suppress(RealFillError):  # of its own, which is told when it is opened
-            complete_settings(library.folder(name))
+    for name in library.album_names:
+        if renewed or (library.folder(name) / FOLDER).is_dir():
+            with suppress(RealFillError):  # of its own, which is told when it is opened
+                library.prepare(name)
     if recorded != installed_engine():
         lines = [f"{name}: '{fingerprint}'\n" for name, fingerprint in installed_engine().items()]
         atomic_write(library.root / ENGINE, _HEADER + "".join(lines))
@@ -137,7 +140,7 @@ def require_engine(album: Album, stage: str) -> None:
         LibraryError: The installed code of the stage is another one.
     """
     library = Library.enclosing(album.root)
-    if library is None or album.root.parent != library.albums_folder:
+    if library is None or album.base.parent != library.albums_folder:
         return
     if read_engine(library).get(stage) != installed_engine()[stage]:
         problem = f"The installed code of the stage '{stage}' is not the one that {ENGINE} names."
@@ -149,9 +152,10 @@ def results_of_other_code(library: Library) -> dict[str, list[str]]:
     results: dict[str, list[str]] = {}
     for name in library.album_names:
         for stage, fingerprint in _recorded_fingerprints(library.folder(name) / "dvc.lock"):
-            if fingerprint != installed_engine().get(stage):
-                results.setdefault(stage, []).append(name)
-    return results
+            albums = results.setdefault(stage, [])
+            if fingerprint != installed_engine().get(stage) and name not in albums:
+                albums.append(name)
+    return {stage: albums for stage, albums in results.items() if albums}
 
 
 def _recorded_fingerprints(lock: Path) -> Iterator[tuple[str, str]]:
@@ -162,4 +166,4 @@ def _recorded_fingerprints(lock: Path) -> Iterator[tuple[str, str]]:
     for name, stage in stages.items():
         params = stage.get("params") or {}
         watched: dict[str, str] = next((values for file, values in params.items() if file.endswith(f"/{ENGINE}")), {})
-        yield name, str(watched.get(name, ""))
+        yield plain_stage_name(name), str(watched.get(name, ""))

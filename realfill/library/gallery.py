@@ -12,6 +12,7 @@ from textwrap import shorten
 from typing import Any
 
 from realfill.album.layout import Album
+from realfill.album.several_targets import FOLDER, target_folders
 from realfill.album.store import find_provenance, read_document
 from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.atomic_io import atomic_directory, atomic_write, write_json
@@ -54,10 +55,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Card:
-    """One album in the gallery.
+    """One album, or one target of an album of several, in the gallery.
 
     Attributes:
-        name: The album's name.
+        name: Its name.
         page: Folder of its page, relative to the gallery's; None if it was never finished.
         outcome: The outcome of its last run in one word; may be empty.
         problem: Why its last run failed; empty otherwise.
@@ -129,7 +130,7 @@ def write_folder_gallery(folder: Path, out: Path | None = None) -> Path:
     if (
         out == albums_folder
         or out in albums_folder.parents
-        or any(out.is_relative_to(album.root) for album in albums)
+        or any(out.is_relative_to(album.base) for album in albums)
     ):
         raise OutputError("The gallery cannot take the place of the albums.", "Choose another --out.", out)
     return write_gallery(albums, out, problems)
@@ -137,11 +138,12 @@ def write_folder_gallery(folder: Path, out: Path | None = None) -> Path:
 
 def _require_albums(folder: Path, albums: Sequence[Album]) -> None:
     """Check that a folder is one of albums: an empty page would replace the one that was meant."""
-    if (folder / "target").is_dir() and (folder / "ref").is_dir():
+    if (folder / "ref").is_dir() and ((folder / "target").is_dir() or target_folders(folder)):
         raise LibraryError("This is an album itself.", "Give the folder that it lies in.", folder)
     library = Library.enclosing(folder)
     is_of_library = library is not None and folder == library.albums_folder
-    if not albums and not is_of_library and not any((path / "target").is_dir() for path in folder.iterdir()):
+    is_meant = any((path / name).is_dir() for path in folder.iterdir() for name in ("target", FOLDER))
+    if not albums and not is_of_library and not is_meant:
         raise LibraryError(
             "There is no album in this folder.", "Give a library, or a folder of album folders.", folder
         )

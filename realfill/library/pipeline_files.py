@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
+from realfill.album.several_targets import FOLDER
 from realfill.core.atomic_io import atomic_write
 from realfill.core.hashing import digest
 from realfill.library.repository import PIPELINE, Library
@@ -80,7 +81,7 @@ def _pipelines(library: Library) -> Iterator[tuple[Path, str]]:
         yield library.root / name, name
     for album in library.album_names:
         file = library.pipeline_file(album)
-        if not file.is_symlink():
+        if not file.is_symlink() and not (library.folder(album) / FOLDER).is_dir():
             yield file, PIPELINE.as_posix()
 
 

@@ -85,7 +85,7 @@ def inputs_digest(library: Library, name: str) -> str:
     Returns:
         64 hex digits.
     """
-    files = [*library.dvc_files(name), library.folder(name) / "album.yaml", library.root / "params.yaml"]
+    files = [*library.dvc_files(name), *library.settings_files(name), library.root / "params.yaml"]
     files.append(library.root / PIPELINE)
     return digest_json([engine_digest(), [_digest_or_none(file) for file in files]])
 

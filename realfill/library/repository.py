@@ -17,16 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realfill.album.album_name import NAME_REMEDY, is_library_album_name
-from realfill.album.discovery import open_album
+from realfill.album.discovery import open_album, open_targets
 from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import Album
-from realfill.core.errors import LibraryError, RealFillError, printable
+from realfill.album.several_targets import target_folders
+from realfill.core.errors import AlbumError, LibraryError, RealFillError, printable
 from realfill.core.params import Params, load_params
 from realfill.library.dvc_state import DvcState, open_dvc_state
+from realfill.library.target_pipelines import renew_target_pipeline
 from realfill.library.watched_settings import complete_settings, refuse_unwatched
 
 PIPELINE = Path("pipelines") / "album.dvc.yaml"
-PHOTO_FOLDERS = ("ref", "target")
 _NO_LIBRARY_REMEDY = "Make one with `realfill init`, or `git clone` one; name it with --library from elsewhere."
 
 
@@ -113,7 +114,17 @@ class Library:
         return self.albums_folder / name
 
     def album(self, name: str) -> Album:
-        """Open an album of the library; its `album.yaml` has every key that DVC watches afterwards.
+        """Open an album of one target; see `targets`.
+
+        Raises:
+            RealFillError: As for `targets`.
+            AlbumError: The album has several targets.
+        """
+        album, *others = self.targets(name)
+        return album if album.around is None and not others else open_album(self.folder(name))
+
+    def targets(self, name: str) -> list[Album]:
+        """Open an album of the library, with all its targets; DVC's files are complete afterwards, see `prepare`.
 
         Raises:
             LibraryError: The album or its photos are missing.
@@ -127,9 +138,34 @@ class Library:
         if not self.has_photos(name):
             files = shlex.join(str(file.relative_to(self.root)) for file in self.dvc_files(name))
             raise LibraryError("The album's photos are not here.", f"Run `dvc pull {files}`.", folder)
-        album = open_album(folder)
-        complete_settings(folder)
-        return album
+        albums = open_targets(folder)
+        self.prepare(name)
+        return albums
+
+    def prepare(self, name: str) -> None:
+        """Complete the files by which DVC knows an album: each `album.yaml` has every key that DVC watches, and the
+        pipeline of an album of several targets names all of them.
+
+        Raises:
+            ParamsError: An `album.yaml` cannot be edited.
+            LibraryError: The name of a target is not allowed.
+            AlbumError: The folders of the targets do not follow the layout.
+        """
+        folder = self.folder(name)
+        for place in dict.fromkeys((folder, *target_folders(folder))):
+            complete_settings(place)
+        renew_target_pipeline(self.root / PIPELINE, folder)
+
+    def settings_files(self, name: str) -> list[Path]:
+        """The `album.yaml` of an album, and those of its targets."""
+        return [place / "album.yaml" for place in (self.folder(name), *self.target_folders(name))]
+
+    def target_folders(self, name: str) -> list[Path]:
+        """The folders of an album's targets; empty for an album of one, and where the layout is not followed."""
+        try:
+            return target_folders(self.folder(name))
+        except AlbumError:
+            return []
 
     def params(self, album: Album) -> Params:
         """The parameters of an album: those of `params.yaml`, of its profile and of its own `album.yaml`, merged.
@@ -146,7 +182,7 @@ class Library:
 
     def has_photos(self, name: str) -> bool:
         """Whether the photos that DVC tracks are here: after `git clone`, or without DVC's cache, they are not."""
-        folders = [self.folder(name) / folder for folder in PHOTO_FOLDERS]
+        folders = [file.with_suffix("") for file in self.dvc_files(name)]
         if not all(folder.is_dir() for folder in folders):
             return False
         photos = (path for folder in folders for path in folder.iterdir())
@@ -154,7 +190,8 @@ class Library:
 
     def dvc_files(self, name: str) -> list[Path]:
         """The `.dvc` files that track an album's photos."""
-        return [self.folder(name) / f"{folder}.dvc" for folder in PHOTO_FOLDERS]
+        folder, targets = self.folder(name), self.target_folders(name)
+        return [folder / "ref.dvc", *(place / "target.dvc" for place in targets or [folder])]
 
     def album_state(self, name: str) -> AbstractContextManager[DvcState]:
         """Open DVC's records of an album: its photos and its pipeline."""
@@ -169,15 +206,16 @@ class Library:
 
 
 def open_albums(folder: Path) -> tuple[list[Album], dict[str, str]]:
-    """Open every album in a folder.
+    """Open every album in a folder, with all its targets.
 
     Returns:
-        The albums sorted by name, and the error messages of those that cannot be opened, by name.
+        The albums and targets sorted by the names of their folders, and the error messages of albums that cannot be
+        opened, by name.
     """
     albums, problems = [], {}
     for path in sorted(folder.glob("[!.]*/")):
         try:
-            albums.append(open_album(path))
+            albums += open_targets(path)
         except RealFillError as error:
             problems[path.name] = str(error)
     return albums, problems

@@ -19,11 +19,13 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from realfill import __version__
-from realfill.album.layout import Album
+from realfill.album.layout import Album, target_name
+from realfill.album.several_targets import album_around, member_folders
 from realfill.album.store import arrow_schema, find_provenance, read_document
 from realfill.album.verdict import read_verdict
 from realfill.core.atomic_io import atomic_write
 from realfill.core.fingerprint import library_versions
+from realfill.core.hashing import digest_json
 from realfill.library.engine import engine_digest
 from realfill.library.repository import Library
 
@@ -87,8 +89,10 @@ _SCHEMA = _FIELDS.remove(_FIELDS.get_field_index("night"))  # of the files
 
 
 def read_photo_digest(library: Library, name: str) -> str:
-    """SHA-256 of an album's finished photo as its provenance states it, hex."""
-    return str(read_document(library.folder(name) / "completed" / f"{name}.json")["digest"])
+    """SHA-256 of an album's finished photo as its provenance states it, hex; of several, that of all of them."""
+    folders = member_folders(library.folder(name))
+    documents = [folder / "completed" / f"{target_name(folder, album_around(folder))}.json" for folder in folders]
+    return _join_digests([str(read_document(document)["digest"]) for document in documents])
 
 
 def summarize_result(album: Album) -> dict[str, Any]:
@@ -102,6 +106,36 @@ def summarize_result(album: Album) -> dict[str, Any]:
         "scores": dict(_read_scores(album)),
         "versions": {name: str(value) for name, value in provenance["versions"].items()},
     }
+
+
+def summarize_results(albums: Sequence[Album]) -> dict[str, Any]:
+    """The fields of a `HistoryRow` that describe a finished album with all its targets.
+
+    Of several, the verdict is that on the least authentic photo, and warnings and scores name their target.
+    """
+    if len(albums) == 1 and albums[0].around is None:
+        return summarize_result(albums[0])
+    results = {album.root.name: summarize_result(album) for album in albums}
+    authenticity = {album.root.name: _read_authenticity(album) for album in albums}
+    return {
+        "photo": ", ".join(f"targets/{name}/{result['photo']}" for name, result in results.items()),
+        "digest": _join_digests([result["digest"] for result in results.values()]),
+        "verdict": results[min(authenticity, key=authenticity.__getitem__)]["verdict"],
+        "warnings": [f"{name}: {warning}" for name, result in results.items() for warning in result["warnings"]],
+        "scores": {
+            f"{name}.{key}": score for name, result in results.items() for key, score in result["scores"].items()
+        },
+        "versions": next(iter(results.values()))["versions"],
+    }
+
+
+def _read_authenticity(album: Album) -> float:
+    """The score of authenticity of a finished photo, 0 to 1; 0 where its provenance has none."""
+    return float(read_document(find_provenance(album)).get("authenticity", {}).get("score", 0.0))
+
+
+def _join_digests(digests: Sequence[str]) -> str:
+    return digests[0] if len(digests) == 1 else digest_json(digests)
 
 
 def software_versions() -> dict[str, str]:

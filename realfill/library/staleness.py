@@ -22,7 +22,6 @@ from realfill.core.hashing import digest, digest_json
 from realfill.library import quarantine
 from realfill.library.engine import ENGINE
 from realfill.library.repository import PIPELINE, Library
-from realfill.library.watched_settings import complete_settings
 
 _IGNORED_FILES = (quarantine.FILE_NAME,)
 FileAttributes = tuple[str, int, int, int]  # path, size in bytes, modification time in ns, inode number
@@ -83,7 +82,7 @@ class FreshnessCache:
         if not (self.library.folder(name) / "dvc.lock").is_file():
             return False
         try:
-            complete_settings(self.library.folder(name))
+            self.library.prepare(name)
             with self.library.album_state(name) as state:
                 return state.all_up_to_date()
         except (RealFillError, DvcException, OSError):

@@ -93,7 +93,7 @@ def refuse_unwatched(album: Album) -> None:
     Raises:
         ParamsError: Its `album.yaml` does. DVC would not notice.
     """
-    if not (album.root / "dvc.yaml").is_file():
+    if not (album.base / "dvc.yaml").is_file():
         return
     for key in LIBRARY_VALUES:
         section, _, name = key.partition(".")

@@ -11,6 +11,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from realfill.album.album_name import is_library_album_name
+from realfill.album.several_targets import FOLDER, target_folders
 from realfill.album.store import read_document
 from realfill.core.atomic_io import atomic_write, write_json
 from realfill.core.errors import ParamsError, TransientError
@@ -19,9 +21,11 @@ from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import engine_digest, renew_engine
 from realfill.library.pipeline_files import link_pipeline
 from realfill.library.repository import PIPELINE, Library
+from realfill.library.target_pipelines import renew_target_pipeline
 
 FILES = ("album.yaml", "ref.dvc", "target.dvc", "dvc.lock")
-WorkOrder = dict[str, Any]  # "album": name, "attempt": int, "files": text by name of `FILES`, "context": digest
+_TARGET_FILES = ("album.yaml", "target.dvc")  # of each target of an album of several
+WorkOrder = dict[str, Any]  # "album": name, "attempt": int, "files": text by path in the album, "context": digest
 
 
 def shared_context(library: Library) -> dict[str, str]:
@@ -49,9 +53,12 @@ def make_work_order(library: Library, name: str, context: dict[str, str], attemp
 
     Raises:
         ParamsError: `album.yaml`, or another of the files, is not text.
+        AlbumError: The folders of the album's targets do not follow the layout.
     """
-    files = [library.folder(name) / file for file in FILES]
-    texts = {file.name: _read_text(file) for file in files if file.is_file()}
+    folder = library.folder(name)
+    own = [target.relative_to(folder) / file for target in target_folders(folder) for file in _TARGET_FILES]
+    files = [path.as_posix() for path in (*map(Path, FILES), *own) if (folder / path).is_file()]
+    texts = {file: _read_text(folder / file) for file in files}
     return {"album": name, "attempt": attempt, "files": texts, "context": digest_json(context)}
 
 
@@ -88,13 +95,29 @@ def apply_work_order(library: Library, order: WorkOrder, context: dict[str, str]
         return False
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
-    for file in FILES:
-        if file in order["files"]:
-            atomic_write(folder / file, order["files"][file])
-    if not (folder / "dvc.yaml").is_file():
+    _refuse_former_targets(folder, order)
+    for file in filter(_is_expected, order["files"]):
+        atomic_write(folder / file, order["files"][file])
+    if not (folder / "dvc.yaml").is_file() and not (folder / FOLDER).is_dir():
         link_pipeline(library.root / PIPELINE, folder / "dvc.yaml")
+    renew_target_pipeline(library.root / PIPELINE, folder)
     _write_record(library, order, None)
     return True
+
+
+def _is_expected(file: str) -> bool:
+    """Whether a work order may hold a file."""
+    parts = Path(file).parts
+    is_of_target = len(parts) == 3 and parts[0] == FOLDER and is_library_album_name(parts[1])
+    return file in FILES or (is_of_target and parts[2] in _TARGET_FILES)
+
+
+def _refuse_former_targets(folder: Path, order: WorkOrder) -> None:
+    """See that this clone has no target that the album has no more."""
+    for target in target_folders(folder):
+        if f"{FOLDER}/{target.name}/target.dvc" not in order["files"]:
+            problem = "This clone has a target that the album has no more."
+            raise TransientError(problem, "Remove its folder here; the library has what it needs.", target)
 
 
 def is_own_clone(library: Library, context: dict[str, str]) -> bool:

@@ -9,17 +9,20 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
 from realfill.core.failures import skip_failing
+from realfill.core.fingerprint import code_fingerprint
 from realfill.core.parallel import map_parallel
 from realfill.imaging.ops import Pixels, shrink_to
 from realfill.matching.aliked import AlikedMatcher, AlikedSettings
 from realfill.matching.base_matcher import Matcher, one_torch_thread
 from realfill.matching.correspondences import Matches
+from realfill.matching.match_store import MatchStore
 from realfill.matching.sift import SiftMatcher, SiftSettings
 
 
@@ -57,6 +60,7 @@ def match_album(
     mask: Pixels,
     max_references: int,
     settings: AlbumMatchSettings = AlbumMatchSettings(),
+    kept: Path | None = None,
 ) -> dict[tuple[int, int], Matches]:
     """Match the target with every reference, and the references that share most with it with each other.
 
@@ -66,6 +70,7 @@ def match_album(
         mask: The target's hole at full size, [H, W] uint8, 255 = fill.
         max_references: How many references are kept: those with most matches with the target.
         settings: Sizes and matchers.
+        kept: Folder in which matches among the references are kept for other targets; None to keep none.
 
     Returns:
         Matches of photos i < j by (i, j), the target being 0, in pixels of the full-size photos. None of them lies in
@@ -74,6 +79,7 @@ def match_album(
     Raises:
         ModelError: ALIKED's weights are not on this machine.
     """
+    store = None if kept is None else MatchStore(kept, repr([code_fingerprint(__name__), settings]))
     with one_torch_thread():
         aliked = _MatcherAtSize(AlikedMatcher(settings.aliked), settings.aliked_side, photos, sides)
         sift = _MatcherAtSize(SiftMatcher(settings.sift), settings.sift_side, photos, sides)
@@ -86,13 +92,30 @@ def match_album(
         hole = cv2.dilate(mask, np.ones((settings.hole_dilation, settings.hole_dilation), np.uint8)) > 0
         with_target = {pair: matches[~matches.start_in(hole)] for pair, matches in with_target.items()}
         best = sorted(sorted(references, key=lambda number: -len(with_target[0, number]))[:max_references])
-        by_sift = _match_pairs(sift, list(itertools.combinations(best, 2)))
-        few = [pair for pair, matches in by_sift.items() if len(matches) < settings.enough_sift]
-        among_references = _join(_match_pairs(aliked, few), by_sift)
+        among_references = _match_references(aliked, sift, list(itertools.combinations(best, 2)), store, settings)
     return {pair: matches for pair, matches in (with_target | among_references).items() if pair[1] in best}
 
 
 Pairs = dict[tuple[int, int], Matches]
+
+
+def _match_references(
+    aliked: _MatcherAtSize,
+    sift: _MatcherAtSize,
+    pairs: Sequence[tuple[int, int]],
+    store: MatchStore | None,
+    settings: AlbumMatchSettings,
+) -> Pairs:
+    """Match references with each other, those pairs that the store lacks; of these it keeps the matches."""
+    recalled = {} if store is None else {pair: store.read(*sift.shown(pair)) for pair in pairs}
+    kept = {pair: matches for pair, matches in recalled.items() if matches is not None}
+    by_sift = _match_pairs(sift, [pair for pair in pairs if pair not in kept])
+    few = [pair for pair, matches in by_sift.items() if len(matches) < settings.enough_sift]
+    matched = _join(_match_pairs(aliked, few), by_sift)
+    if store is not None:
+        for pair, matches in matched.items():
+            store.keep(*sift.shown(pair), matches)
+    return {pair: (kept | matched)[pair] for pair in pairs}
 
 
 def _match_pairs(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]]) -> Pairs:
@@ -111,9 +134,13 @@ class _MatcherAtSize:
     """A matcher on all photos of an album at one size; features are extracted once, before photos are matched."""
 
     def __init__(self, matcher: Matcher[Any], side: int, photos: Sequence[Pixels], full_sides: Sequence[int]) -> None:
-        self._matcher, self._photos, self._side = matcher, photos, side
+        self._matcher, self._photos, self._side, self._full_sides = matcher, photos, side, full_sides
         self._features: dict[int, Any] = {}
         self._enlargements = [max(1.0, full_side / side) for full_side in full_sides]
+
+    def shown(self, pair: tuple[int, int]) -> tuple[list[Pixels], list[int]]:
+        """Two photos as they were given, and the longer sides of them at full size, pixels."""
+        return [self._photos[number] for number in pair], [self._full_sides[number] for number in pair]
 
     def extract(self, number: int) -> None:
         """Extract the features of a photo."""

@@ -39,6 +39,7 @@ _MEANINGS = {  # in the legend
     AuthenticityClass.GENERATED_ONLY: "generated only",
 }
 _GALLERY_LINK = "../../../../gallery/index.html"  # from data/albums/<album>/completed/page/ to data/gallery/
+_FROM_TARGET = "../../"  # from targets/<name>/ to the album
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def write_album_page(
         "album.html",
         _SCRIPTS,
         name=album.name,
-        gallery=_GALLERY_LINK if _is_in_library(album) else None,
+        gallery=_link_to_gallery(album),
         width=completed.shape[1],
         height=completed.shape[0],
         hole=read_window(album).hole,
@@ -143,7 +144,7 @@ def write_album_page(
         legend=None if classes is None else _authenticity_legend(classes[mask > 0]),
         candidates=_save_candidates(album, int(provenance["candidate"]), page),
         picked=provenance["params"]["blend"]["candidate"] != "best",
-        command=_pick_command(album.name),
+        command=_pick_command(album),
         matches=_save_matches(album, page),
         references=[_save_reference(album, row, number, page) for number, row in enumerate(inputs)],
         loss=read_loss_curve(album.work("finetune") / "loss.csv", settings.loss_curve),
@@ -154,14 +155,17 @@ def write_album_page(
     atomic_write(folder / "index.html", html)
 
 
-def _pick_command(name: str) -> str:
+def _pick_command(album: Album) -> str:
     """The shell command that picks a candidate, without the candidate's number."""
+    name = album.root.relative_to(album.base.parent).as_posix()
     return f"realfill pick {quote(name if name[0] != '-' else f'./{name}')}"
 
 
-def _is_in_library(album: Album) -> bool:
-    """Whether the album is part of a library: only there albums have a pipeline of their own."""
-    return album.out == album.root and (album.root / "dvc.yaml").is_file()
+def _link_to_gallery(album: Album) -> str | None:
+    """The link to the library's gallery; None outside of one: only there albums have a pipeline of their own."""
+    if album.out != album.root or not (album.base / "dvc.yaml").is_file():
+        return None
+    return _GALLERY_LINK if album.around is None else _FROM_TARGET + _GALLERY_LINK
 
 
 def _authenticity_legend(classes: Pixels) -> list[dict[str, Any]]:
@@ -224,7 +228,7 @@ def _save_reference(album: Album, row: InputPhoto, number: int, page: _PageFolde
     """Save the picture of a reference; a rejected reference is not even opened."""
     if row.verdict != "accepted":
         return {"row": row, "picture": None}
-    pixels = read_srgb(album.root / row.file)
+    pixels = read_srgb(album.base / row.file)
     return {"row": row, "picture": page.save(pixels, f"reference-{number:02}.jpg", page.settings.medium_side)}
 
 
@@ -237,6 +241,7 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("Base model", f"{model['name']}, digest {model['digest'][:16]}" if model else "none: nothing is generated"),
         ("Candidate", f"{provenance['candidate']} ({provenance['kind']}), seed {provenance['seed']}"),
         ("Tuning", _describe_tuning(provenance)),
+        *([("Tuned together with", ", ".join(together))] if (together := provenance.get("tuned_with")) else []),
         ("Software", ", ".join(f"{name} {versions[name]}" for name in ("realfill", "torch", "diffusers", "peft"))),
     ]
 

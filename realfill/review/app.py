@@ -131,6 +131,13 @@ def _add_files(app: FastAPI, collection: Collection) -> None:
 
     @app.get("/review/{place}/{name}/completed/page/{file}")
     def _album_page(place: str, name: str, file: str) -> Response:
+        return _page_file(name, place, file)
+
+    @app.get("/review/{place}/{name}/targets/{target}/completed/page/{file}")
+    def _target_page(place: str, name: str, target: str, file: str) -> Response:
+        return _page_file(f"{name}-{target}", place, file)
+
+    def _page_file(name: str, place: str, file: str) -> Response:
         album = collection.find(name)
         folder = album.album.completed / "page" if album and place == collection.albums_folder.name else None
         known = {path.name: path for path in folder.iterdir()} if folder and folder.is_dir() else {}

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from realfill.album.candidate_override import override_blend, override_hole
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
 from realfill.album.lock import album_lock
+from realfill.album.store import find_provenance, read_document
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import MaskError, RealFillError, StageError
 from realfill.core.hashing import digest
-from realfill.core.params import BlendParams
+from realfill.core.parameter_sources import merge_values
+from realfill.core.params import BlendParams, Params
 from realfill.library.gallery import update_gallery
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision
@@ -105,7 +107,7 @@ def write_choice(collection: Collection, name: str) -> None:
         override_blend(album, {"candidate": decision.wanted_candidate, "regions": regions})
         collection.journal.append(name, "applied", decision.choice)
     if collection.library:
-        collection.library.commit_photos(name)
+        collection.library.commit_photos(album.base.name)
 
 
 def is_outdated(finished: FinishedAlbum, decision: Decision) -> bool:
@@ -123,9 +125,10 @@ def is_outdated(finished: FinishedAlbum, decision: Decision) -> bool:
 
 
 def _open(collection: Collection, name: str) -> Album:
+    album = open_album(collection.albums()[name].album.root)
     if collection.library:
-        return collection.library.album(name)
-    return open_album(collection.albums_folder / name)
+        collection.library.prepare(album.base.name)
+    return album
 
 
 def _write_mask(album: Album, decision: Decision, folder: Path) -> None:
@@ -163,7 +166,7 @@ def _make_again(collection: Collection, finished: FinishedAlbum) -> None:
         StageError: A stage failed, or the album was made in a way that is not known here.
     """
     if collection.library:
-        pipeline = collection.library.pipeline_file(finished.name).relative_to(collection.library.root)
+        pipeline = collection.library.pipeline_file(finished.album.base.name).relative_to(collection.library.root)
         _call(finished, "-m", "dvc", "repro", str(pipeline), folder=collection.library.root)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +179,7 @@ def _former_params(finished: FinishedAlbum) -> dict[str, Any]:
     """The parameters that a photo was made with, without the choice of candidates."""
     from realfill.diffusion.model_registry import MODELS  # loads torch
 
-    params = dict(finished.provenance["params"])
+    params = _common_params(finished.album) if finished.album.siblings else dict(finished.provenance["params"])
     model = params["base"]["model"]
     if model not in MODELS:
         problem = f"The album was made with the model folder {model!r}, whose place is not known here."
@@ -184,6 +187,25 @@ def _former_params(finished: FinishedAlbum) -> dict[str, Any]:
         raise StageError(problem, remedy, finished.album.root)
     blend = {name: value for name, value in params["blend"].items() if name not in ("candidate", "regions")}
     return {name: value for name, value in params.items() if value is not None} | {"blend": blend}
+
+
+def _common_params(album: Album) -> dict[str, Any]:
+    """The parameters that the photos of all targets of an album were made with, but for those in their album.yaml."""
+    params = Params().model_dump(mode="json", by_alias=True)
+    for target in album.targets:
+        if find_provenance(target).is_file():
+            made_with = read_document(find_provenance(target))["params"]
+            params = merge_values(params, _leave_out(made_with, target.settings.overrides))
+    return params
+
+
+def _leave_out(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values without those of other nested values."""
+    return {
+        name: _leave_out(value, names[name]) if isinstance(value, dict) and name in names else value
+        for name, value in values.items()
+        if isinstance(value, dict) or name not in names
+    }
 
 
 def _call(finished: FinishedAlbum, *command: str, folder: Path | None = None) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from realfill.album.discovery import open_album
-from realfill.album.layout import Album
+from realfill.album.layout import Album, target_name
+from realfill.album.several_targets import album_around, target_folders
 from realfill.album.store import find_provenance, read_document
 from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.errors import LibraryError, RealFillError
@@ -79,7 +80,7 @@ class Collection:
     """The albums that are reviewed.
 
     Args:
-        folder: A library or a folder in it, a folder of albums, or an album.
+        folder: A library or a folder in it, a folder of albums, or an album; of an album of several targets, all.
 
     Attributes:
         folder: That folder, absolute.
@@ -92,9 +93,10 @@ class Collection:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder = album_around(folder.resolve()) or folder.resolve()
         self.journal = Journal(folder)
-        self.folder = folder = folder.resolve()
-        self._only = folder.name if (folder / "target").is_dir() else None
+        self.folder = folder
+        self._only = folder.name if _members(folder) else None
         self.library = Library.enclosing(folder)
         in_library = self.library.albums_folder if self.library else folder
         self.albums_folder = folder.parent if self._only else in_library
@@ -119,7 +121,7 @@ class Collection:
     def albums(self) -> dict[str, FinishedAlbum]:
         """The finished albums by name; what a run finished since the last call is among them."""
         with self._mutex:
-            folders = {folder.name: folder for folder in self._folders()}
+            folders = {target_name(folder, album_around(folder)): folder for folder in self._folders()}
             albums = {name: self._read(folder) for name, folder in folders.items()}
             self._by_name = {name: folders[name] for name, album in albums.items() if album is not None}
             return {name: album for name, album in albums.items() if album is not None}
@@ -146,9 +148,8 @@ class Collection:
         return len(self._folders()) - len(self.albums())
 
     def _folders(self) -> list[Path]:
-        if self._only:
-            return [self.albums_folder / self._only]
-        return sorted(path for path in self.albums_folder.glob("[!.]*/") if (path / "target").is_dir())
+        albums = [self.albums_folder / self._only] if self._only else sorted(self.albums_folder.glob("[!.]*/"))
+        return [member for album in albums for member in _members(album)]
 
     def _read(self, folder: Path) -> FinishedAlbum | None:
         """Open an album, unless its provenance is the one that was read before."""
@@ -158,6 +159,16 @@ class Collection:
         if self._known.get(folder, (None, None))[0] != stamp:
             self._known[folder] = stamp, _open(folder) if documents else None
         return self._known[folder][1]
+
+
+def _members(folder: Path) -> list[Path]:
+    """The folders of an album's targets, or the album's own; empty if it is no album."""
+    if (folder / "target").is_dir():
+        return [folder]
+    try:
+        return target_folders(folder)
+    except RealFillError:
+        return []
 
 
 def _open(folder: Path) -> FinishedAlbum | None:

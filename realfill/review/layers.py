@@ -135,7 +135,7 @@ class Layers:
             case Kind.MASK:
                 return Pyramid.build(draw_mask(album, self._read_hole(album, decision)))
             case Kind.REFERENCE:
-                return Pyramid.build(read_srgb(album.album.root / _references(album)[layer.number].file))
+                return Pyramid.build(read_srgb(album.album.base / _references(album)[layer.number].file))
             case Kind.CANDIDATE:
                 patch, left, top = self._preview(album, layer)
             case Kind.CHOICE:

@@ -9,7 +9,7 @@ import numpy as np
 
 from realfill.album.canvas import crop_window
 from realfill.album.layout import Album
-from realfill.album.store import canvas_path, mask_path, read_placement_summary, read_window
+from realfill.album.store import accepted_references, canvas_path, mask_path, read_placement_summary, read_window
 from realfill.compositing.pseudo_holes import PseudoHoleSettings, make_pseudo_holes
 from realfill.diffusion.album_inputs import read_shown_references
 from realfill.diffusion.base_model import BaseModel
@@ -88,7 +88,7 @@ def _measure_model_error(
     truth = resize(crop_window(canvas, window), resolution, resolution)
     unknown = resize(crop_window(np.where(judged, np.uint8(255), mask), window, fill=255), resolution, resolution) > 0
     wanted = resize(crop_window(judged.astype(np.float32), window, fill=0), resolution, resolution) > 1 - 1e-3
-    references = read_shown_references(album, model)
+    references = read_shown_references(accepted_references(album), model)
     sampled = sample_candidates(model, truth, unknown, 1, sampling, prompt, references=references)
     if not len(sampled.images) or not wanted.any():
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realfill.album.layout import Album
+from realfill.album.layout import MATCHES, Album
 from realfill.album.placement import CERTAIN, LIKELY
 from realfill.album.schemas import PlacementSummary
 from realfill.album.store import (
@@ -63,7 +63,8 @@ def run(album: Album, params: Params) -> AlignResult:
     placement = None
     if params.align.enabled:
         priors = [_read_target_intrinsics(album), *map(_read_intrinsics, references)]
-        placement = place_references(region, references, priors, params.align.references)
+        kept_matches = None if album.around is None else album.shared_out / "work" / MATCHES
+        placement = place_references(region, references, priors, params.align.references, kept_matches=kept_matches)
         if placement.mosaic and are_monochrome(album):
             placement = _take_structure(placement, placement.mosaic, region)
     mosaic = placement.mosaic if placement else None

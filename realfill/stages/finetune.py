@@ -1,9 +1,10 @@
-"""Tune a LoRA adapter of the base model on one album (RealFill, arXiv 2309.16668, section 4.1)."""
+"""Tune a LoRA adapter of the base model on an album with all its targets (RealFill, section 4.1)."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +44,14 @@ class FinetuneResult:
 def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> FinetuneResult:
     """Tune, from the last checkpoint of the same inputs if there is one, and publish the adapter.
 
+    The targets of an album are tuned on together, and share the adapter: it is for the one that needs most.
+
     There are fewer steps, or none, where the placed references leave little to generate: see `scale_steps`. Tuning is
     left out where it cannot pay, see `selection.tuning_trial`, and where it fails numerically, with a warning;
     metrics.json says why.
 
     Args:
-        album: The album, after `validate`, `masks` and `align`.
+        album: The album, or any target of it, after `validate`, `masks` and `align` of all targets.
         params: All parameters; `finetune`, `base` and `blend.generate` matter.
         on_progress: Called after each step.
 
@@ -57,18 +60,21 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
         StageError: `validate`, `masks` or `align` has not run.
         ModelError: The base model cannot be loaded.
     """
-    folder = album.work("finetune")
-    finetune = scale_steps(params.finetune, read_placement_summary(album).certain)
+    folder, targets = album.work("finetune"), album.targets
+    certain = min(read_placement_summary(target).certain for target in targets)
+    finetune = scale_steps(params.finetune, certain)
     if params.blend.generate == "never":
         return _leave_out(folder, finetune, "blend.generate is never")
     if finetune.steps == 0:
         return _leave_out(folder, finetune, "")
     model = load_base_model(params.base)
     sampling = type(params.sample)()  # the defaults, so that only the parameters of tuning decide
-    needless = params.finetune.when == "auto" and explain_needless_tuning(album, model, sampling, finetune.prompt)
-    if needless:
-        logger.info("The tuning is left out, since %s.", needless)
-        return _leave_out(folder, finetune, needless)
+    if params.finetune.when == "auto":
+        reasons = (explain_needless_tuning(target, model, sampling, finetune.prompt) for target in targets)
+        needless = list(takewhile(bool, reasons))
+        if len(needless) == len(targets):
+            logger.info("The tuning is left out, since %s.", needless[0])
+            return _leave_out(folder, finetune, needless[0])
     checkpoints = checkpoint_folder(album, params.model_copy(update={"finetune": finetune}), model)
     with LoraTrainer(model, encode_training_bank(album, finetune, model), finetune) as trainer:
         failure = _train(trainer, checkpoints, on_progress)

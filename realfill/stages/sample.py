@@ -13,7 +13,15 @@ from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
 from realfill.album.placement import read_proposal
 from realfill.album.schemas import GENERATED_KINDS, Candidate
-from realfill.album.store import canvas_path, mask_path, read_document, read_window, read_working_profile, write_rows
+from realfill.album.store import (
+    accepted_references,
+    canvas_path,
+    mask_path,
+    read_document,
+    read_window,
+    read_working_profile,
+    write_rows,
+)
 from realfill.compositing.photographed_pixels import picture_photographed
 from realfill.core.atomic_io import atomic_directory
 from realfill.core.errors import ModelError
@@ -123,7 +131,7 @@ def _sample_kinds(
     """
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
-    references = read_shown_references(album, model)
+    references = read_shown_references(accepted_references(album), model)
     judge = _make_judge(album) if params.sample.reject and params.sample.candidates > 1 else None
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
     on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)

@@ -78,7 +78,10 @@ def run(album: Album, params: Params) -> ValidateResult:
             rows.append(_accept(album, album.mask, "mask", _inspect_developed(album.mask, sandbox)))
         rows, compared = _describe_hole(album, limits, rows)
         originals = {rows[0].digest: rows[0].file, target.content: rows[0].file}
-        rows += _check_references(_ReferenceCheck(album, limits, sandbox, compared, originals))
+        siblings: dict[str, ReferenceComparison] = {}
+        for sibling in album.siblings:
+            siblings |= _read_sibling(sibling, limits, sandbox, originals)
+        rows += _check_references(_ReferenceCheck(album, limits, sandbox, compared, originals, siblings))
     rows += [_refuse(album, path, reason, "other") for path, reason in album.stray_files]
     result = ValidateResult(tuple(rows))
     for row in rows:
@@ -95,7 +98,7 @@ def run(album: Album, params: Params) -> ValidateResult:
         write_rows(folder / "inputs.parquet", InputPhoto, rows)
         for row in result.accepted:
             if row.mirrored:
-                _write_mirrored(album.root / row.file, mirrored_path(folder, row))
+                _write_mirrored(album.base / row.file, mirrored_path(folder, row))
     return result
 
 
@@ -119,6 +122,7 @@ class _ReferenceCheck:
         compared: The target, and the references that were accepted so far.
         originals: The first file with a digest, by the digests of its bytes and of its pixels; accepted references
             are added.
+        siblings: The other targets of the album, by their files.
     """
 
     album: Album
@@ -126,6 +130,7 @@ class _ReferenceCheck:
     sandbox: DecodeSandbox
     compared: ReferenceComparison
     originals: dict[str, str]
+    siblings: dict[str, ReferenceComparison]
 
 
 def _describe_hole(
@@ -138,10 +143,22 @@ def _describe_hole(
         hole = read_album_hole(album, photo, picture, limits.max_megapixels)
     except MaskError:
         return rows, ReferenceComparison(None)
-    warnings = {path.relative_to(album.root).as_posix(): texts for path, texts in hole.warnings.items()}
+    warnings = {path.relative_to(album.base).as_posix(): texts for path, texts in hole.warnings.items()}
     rows = [_warn(row, *warnings.get(row.file, ())) for row in rows]
     extension = (hole.extension.left, hole.extension.top, hole.extension.right, hole.extension.bottom)
     return rows, ReferenceComparison(Target(picture, hole.mask, extension, "alpha" in hole.source.split("+")))
+
+
+def _read_sibling(
+    album: Album, limits: ValidateParams, sandbox: DecodeSandbox, originals: dict[str, str]
+) -> dict[str, ReferenceComparison]:
+    """What references are compared with of another target: none may be a copy of its damaged photo either."""
+    info = _inspect_developed(album.target, sandbox)
+    if album.mask is not None:
+        _inspect_developed(album.mask, sandbox)
+    row = _accept(album, album.target, "target", info)
+    originals |= {row.digest: row.file, info.content: row.file}
+    return {row.file: _describe_hole(album, limits, [])[1]}
 
 
 def _check_references(check: _ReferenceCheck) -> list[InputPhoto]:
@@ -192,10 +209,11 @@ def _compare_reference(
     row: InputPhoto, thumbnail: Thumbnail, rows: list[InputPhoto], check: _ReferenceCheck
 ) -> list[InputPhoto]:
     """Add the row of a reference to those before, after comparing it with the target and with them."""
-    compared, target = check.compared, check.album.target.relative_to(check.album.root).as_posix()
-    if compared.repeats_damage(thumbnail, lambda: read_srgb(check.album.root / row.file)):
-        reason = f"It is a copy of {target}, and shows no more of the missing part."
-        return [*rows, replace(row, verdict="refused", reason=reason, duplicate_of=target)]
+    compared, target = check.compared, check.album.target.relative_to(check.album.base).as_posix()
+    for file, damaged in ({target: compared} | check.siblings).items():
+        if damaged.repeats_damage(thumbnail, lambda: read_srgb(check.album.base / row.file)):
+            reason = f"It is a copy of {file}, and shows no more of the missing part."
+            return [*rows, replace(row, verdict="refused", reason=reason, duplicate_of=file)]
     if compared.is_mirrored(thumbnail):
         row = replace(_warn(row, "It fits the target only mirrored, and is used so."), mirrored=True)
         thumbnail = thumbnail.mirror()
@@ -243,7 +261,7 @@ def _check_side(info: PhotoInfo, limits: ValidateParams, path: Path) -> None:
 def _accept(album: Album, path: Path, role: str, info: PhotoInfo) -> InputPhoto:
     return InputPhoto(
         role=role,
-        file=path.relative_to(album.root).as_posix(),
+        file=path.relative_to(album.base).as_posix(),
         digest=_digest_file(path),
         verdict="accepted",
         reason=info.warning,
@@ -255,7 +273,7 @@ def _refuse(album: Album, path: Path, reason: str, role: str = "reference") -> I
     """A refused file of which only the name is known."""
     return InputPhoto(
         role=role,
-        file=os.fsencode(path.relative_to(album.root)).decode(errors="replace"),
+        file=os.fsencode(path.relative_to(album.base)).decode(errors="replace"),
         verdict="refused",
         reason=reason,
     )

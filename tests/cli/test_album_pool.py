@@ -28,13 +28,13 @@ def test_an_album_whose_process_dies_hurts_no_other_and_the_others_are_as_if_com
     threading.Thread(target=kill_the_first, daemon=True).start()
     options = AlbumOptions(tmp_path / "out", None, None, assignments)
     nowhere = tmp_path / "nowhere"
-    died, missing, completed = complete_in_parallel(
+    (died,), (missing,), (completed,) = complete_in_parallel(
         [doomed, nowhere, album_folder], options, force=False, verbose=False, jobs=1
     )
     assert "signal 9" in str(died.error)
     assert "no such folder" in str(missing.error)
     assert completed.error is None
-    alone = complete_album(
+    (alone,) = complete_album(
         album_folder, AlbumOptions(tmp_path / "alone", None, None, assignments), force=False, show_progress=False
     )
     assert alone.error is None

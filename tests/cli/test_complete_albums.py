@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,14 @@ def test_of_many_albums_each_is_told_whatever_becomes_of_the_others(
     good.parent.mkdir()
     album_folder.rename(good)
     broken = Path(shutil.copytree(good, tmp_path / "broken"))
-    complete_pipeline = pipeline.complete
+    complete_targets = pipeline.complete_targets
 
-    def fail(album: Album, *arguments: object, **more: object) -> Path:
-        if album.root == broken:
+    def fail(runs: Sequence[tuple[Album, Params]], **more: object) -> list[Path]:
+        if runs[0][0].root == broken:
             raise ZeroDivisionError("a mistake in the code")
-        return complete_pipeline(album, *arguments, **more)  # type: ignore[arg-type]
+        return complete_targets(runs, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "complete", fail)
+    monkeypatch.setattr(pipeline, "complete_targets", fail)
     result = complete(tmp_path / "nowhere", broken, good, "--jobs", "1", *settings)
     assert result.exit_code == 1
     photo = good / "completed" / "motorcycle.png"

@@ -164,11 +164,11 @@ def test_references_are_cut_at_the_scale_of_the_window_or_larger(
 def test_references_are_shown_whole_and_in_one_size(
     album: Album, model: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert read_shown_references(album, model) == [], "to models that look at them"
+    assert read_shown_references(album.references, model) == [], "to models that look at them"
     monkeypatch.setattr(type(model), "max_references", 3)
     tall = album.references[0]
     write_png(tall, np.full((300, 100, 3), BLUE, np.uint8))
-    shown = read_shown_references(album, model)
+    shown = read_shown_references(album.references, model)
     assert len(shown) == len(album.references)
     assert len({picture.shape for picture in shown}) == 1
     height, width, _ = shown[0].shape

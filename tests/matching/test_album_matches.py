@@ -1,8 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save
 from skimage import data
 
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
@@ -32,11 +34,15 @@ def mask() -> np.ndarray:
 
 
 def match(
-    references: list[np.ndarray], mask: np.ndarray, max_references: int, settings: AlbumMatchSettings = SETTINGS
+    references: list[np.ndarray],
+    mask: np.ndarray,
+    max_references: int,
+    settings: AlbumMatchSettings = SETTINGS,
+    kept: Path | None = None,
 ) -> dict[tuple[int, int], Matches]:
     photos = [view(CORNERS[0]), *references]
     small = [shrink_for_matching(photo, settings) for photo in photos]
-    return match_album(small, [max(photo.shape[:2]) for photo in photos], mask, max_references, settings)
+    return match_album(small, [max(photo.shape[:2]) for photo in photos], mask, max_references, settings, kept)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,18 @@ def test_equal_photos_give_equal_matches_whatever_the_threads(
     assert again.keys() == matches.keys()
     for pair, expected in matches.items():
         assert again[pair].points1.tobytes() == expected.points1.tobytes()
+
+
+def test_matches_among_references_are_kept_for_other_targets(
+    matches: dict[tuple[int, int], Matches], mask: np.ndarray, tmp_path: Path
+) -> None:
+    made = match([view(CORNERS[1]), view(CORNERS[2])], mask, 2, kept=tmp_path)
+    assert np.array_equal(made[1, 2].points1, matches[1, 2].points1)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(save({name: value[:7] for name, value in load_file(file).items()}))
+    again = match([view(CORNERS[1]), view(CORNERS[2])], mask, 2, kept=tmp_path)
+    assert len(again[1, 2]) == 7, "they were read"
+    assert len(again[0, 1]) == len(matches[0, 1])
 
 
 def test_the_references_that_share_most_are_kept(mask: np.ndarray) -> None:

@@ -110,7 +110,7 @@ def _write_inputs(album: Album, target: Photo) -> None:
         rows.append(
             InputPhoto(
                 role=role,
-                file=path.relative_to(album.root).as_posix(),
+                file=path.relative_to(album.base).as_posix(),
                 digest=digest(path),
                 format=photo.format,
                 width=photo.width,

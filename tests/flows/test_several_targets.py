@@ -1,0 +1,70 @@
+"""An album of several targets in a library: its flow, and what DVC knows of it, both real."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from realfill.library.add_album import add_album
+from realfill.library.repository import Library
+from realfill.library.run_history import read_photo_digest, summarize_results
+from realfill.library.work_orders import apply_work_order, make_work_order, shared_context
+from realfill.review.collection import Collection
+from support.libraries import call, make_agent_clone, make_library, parse_stages, write_tiny_album
+from support.several_targets import make_several
+
+FLOW = "from realfill.flows.complete_album import complete_album"
+COMPLETE = f"import json; {FLOW}; print(json.dumps(complete_album('house')))"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    source = write_tiny_album(tmp_path / "source" / "house")
+    shutil.copy(source / "ref" / "left.png", source / "ref" / "2.png")
+    root = make_library(tmp_path / "library")
+    add_album(make_several(source), root)
+    return Library.open(root)
+
+
+def stale(library: Library) -> list[str]:
+    """The stages that DVC does not find up to date."""
+    library.prepare("house")
+    with library.album_state("house") as state:
+        return [name for file, name in state.stages if not state.is_up_to_date(file, name)]
+
+
+def test_the_flow_completes_all_targets_for_dvc_too(library: Library, tmp_path: Path) -> None:
+    summary = json.loads(call(library.root, sys.executable, "-c", COMPLETE).splitlines()[-1])
+    assert summary["photo"] == [
+        f"data/albums/house/targets/{name}/completed/house-{name}.png" for name in ("back", "front")
+    ]
+    ran = [stage["stage"] for stage in summary["stages"]]
+    assert len(ran) == 15
+    assert ran.count("finetune") == 1
+    assert "up to date" in call(library.root, "dvc", "status", "data/albums/house/dvc.yaml")
+    assert stale(library) == []
+
+    row = summarize_results(library.targets("house"))
+    assert row["digest"] == read_photo_digest(library, "house")
+    assert {"back.rank.score", "front.rank.score"} <= set(row["scores"])
+    assert set(Collection(library.root).albums()) == {"house-back", "house-front"}
+    gallery = (library.root / "data" / "gallery" / "index.html").read_text()
+    assert "../albums/house/targets/front/completed/page" in gallery
+    page = library.folder("house") / "targets" / "front" / "completed" / "page" / "index.html"
+    assert (page.parent / "../../../../../../gallery/index.html").is_file()
+    assert "../../../../../../gallery/index.html" in page.read_text()
+
+    call(library.root, "realfill", "pick", "house/targets/front", "1")
+    assert stale(library) == ["blend-front", "export-front"]
+    repro = call(library.root, "dvc", "repro", "data/albums/house/dvc.yaml")
+    assert parse_stages(repro) == ["house blend-front", "house export-front"]
+
+    agent = make_agent_clone(library, tmp_path / "agent")
+    context = shared_context(library)
+    assert apply_work_order(agent, make_work_order(library, "house", context), context)
+    assert agent.dvc_files("house") == [
+        agent.folder("house") / file for file in ("ref.dvc", "targets/back/target.dvc", "targets/front/target.dvc")
+    ]
+    assert (agent.folder("house") / "dvc.yaml").read_text() == library.pipeline_file("house").read_text()
