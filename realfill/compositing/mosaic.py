@@ -1,7 +1,7 @@
 """Compose the warped references into one mosaic that covers the hole, with a confidence for every pixel.
 
 Each place shows one reference instead of an average of several, which would blur. Seams between references are
-leveled and blended in frequency bands.
+leveled and blended in frequency bands, and the whole is leveled to the tone of the photo around the hole.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 from realfill.compositing.mosaic_confidence import ConfidenceSettings, estimate_confidence
 from realfill.compositing.reference_labeling import Labeling, LabelingSettings, label_references
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
+from realfill.compositing.tone_leveling import ToneLevelingSettings, level_tone
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
 from realfill.geometry.warp import WarpSettings, remap_prefiltered
-from realfill.imaging.ops import Pixels, to_uint8, to_uint16
+from realfill.imaging.ops import Pixels, to_float, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
 from realfill.imaging.region import Region
 from realfill.photo_io.color_management import read_rgb
@@ -37,6 +38,7 @@ class MosaicSettings:
         labeling: How the reference for a pixel is chosen.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
+        tone: How the tone is leveled.
     """
 
     seam_width: float = 0.1
@@ -45,6 +47,7 @@ class MosaicSettings:
     labeling: LabelingSettings = LabelingSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     leveling: SeamLevelingSettings = SeamLevelingSettings()
+    tone: ToneLevelingSettings = ToneLevelingSettings()
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def build_mosaic(
     size = region.full_size
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
-    colors = _blend(region, references, labeling, settings)
+    colors = _level_tone(region, _blend(region, references, labeling, settings), covered, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
         colors=to_uint16(colors) if region.profile else to_uint8(colors),
@@ -124,6 +127,14 @@ def _blend(
         ),
         levels,
     )
+
+
+def _level_tone(region: Region, colors: np.ndarray, covered: np.ndarray, settings: MosaicSettings) -> np.ndarray:
+    """Level the tone of colors [H, W, 3] float32 at full size to the photo's around the hole."""
+    hole = region.crop(region.mask) > 0
+    with skip_failing("The leveling of the tone"):
+        return level_tone(colors, to_float(region.crop(region.canvas)), covered & ~hole, hole, settings.tone)
+    return colors
 
 
 def _warp_at_full_size(
