@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
 from realfill.core.failures import require_finite
+from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided, shrink
 from realfill.imaging.ops import distance_transform
 
 
@@ -37,8 +37,7 @@ class ToneLevelingSettings:
             larger, the contents differ rather than the light.
         iterations: Rounds of iteratively reweighted least squares.
         min_known: Share of a cell that has to be known.
-        guide_radius: Radius of the guided filter's window, cells.
-        guide_contrast: Standard deviation of the colors in that window, in 0..1, above which the offset follows them.
+        guided: How the offset is brought to full size.
     """
 
     grid_side: int = 160
@@ -50,8 +49,7 @@ class ToneLevelingSettings:
     robust_scale: float = 0.08
     iterations: int = 4
     min_known: float = 0.7
-    guide_radius: int = 4
-    guide_contrast: float = 0.05
+    guided: GuidedFilterSettings = GuidedFilterSettings()
 
 
 def level_tone(
@@ -76,26 +74,20 @@ def level_tone(
     Raises:
         NumericalError: The offset is not finite.
     """
-    height, width = hole.shape
-    scale = min(1.0, settings.grid_side / max(height, width))
-    size = (max(2, round(width * scale)), max(2, round(height * scale)))
     weight = known.astype(np.float32)
-    share = _shrink(weight, size)  # [h, w]
+    share = shrink(weight, settings.grid_side)  # [h, w]
     near = share > settings.min_known
     if not near.any():
         return colors
-    difference = _shrink((photo - colors) * weight[..., None], size) / np.maximum(share, 1e-3)[..., None]  # [h, w, 3]
-    distance = distance_transform(_shrink(hole.astype(np.float32), size) > 0)  # [h, w]
+    difference = (
+        shrink((photo - colors) * weight[..., None], settings.grid_side) / np.maximum(share, 1e-3)[..., None]
+    )  # [h, w, 3]
+    distance = distance_transform(shrink(hole.astype(np.float32), settings.grid_side) > 0)  # [h, w]
     weights = np.where(near, settings.data_weight * np.exp(-distance / settings.ring_width), 0)
-    guide = _shrink(colors, size)
+    guide = shrink(colors, settings.grid_side)
     offset = _solve(difference, weights, guide, settings)
     require_finite(offset=offset)
-    return _add_guided(colors, guide, offset, settings)
-
-
-def _shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Shrink a picture to (width, height) by averaging."""
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    return add_guided(colors, guide, offset, settings.guided)
 
 
 def _solve(
@@ -124,21 +116,3 @@ def _laplacian(guide: np.ndarray, settings: ToneLevelingSettings) -> csc_array:
         (np.r_[signs, -signs], (np.r_[edges, edges], np.r_[first, second])), (len(first), cells.size)
     )
     return csc_array(gradient.T @ diags_array(ties) @ gradient)
-
-
-def _add_guided(
-    colors: np.ndarray, guide: np.ndarray, offset: np.ndarray, settings: ToneLevelingSettings
-) -> np.ndarray:
-    """Add an offset [h, w, 3] to colors [H, W, 3], as a local linear function of them, channel by channel."""
-    height, width = colors.shape[:2]
-    window = (2 * settings.guide_radius + 1,) * 2
-    leveled = np.empty_like(colors)
-    for channel in range(3):
-        values, goal = guide[..., channel], offset[..., channel]  # [h, w] each
-        mean, goal_mean = cv2.blur(values, window), cv2.blur(goal, window)
-        variance = cv2.blur(values * values, window) - mean**2
-        slope = (cv2.blur(values * goal, window) - mean * goal_mean) / (variance + settings.guide_contrast**2)
-        intercept = goal_mean - slope * mean
-        slope, intercept = (cv2.resize(cv2.blur(plane, window), (width, height)) for plane in (slope, intercept))
-        leveled[..., channel] = (1 + slope) * colors[..., channel] + intercept
-    return leveled

@@ -75,3 +75,19 @@ def test_whatever_the_colors_are_there_is_a_finite_transform_or_a_known_failure(
         assert transform is not None
         assert np.isfinite(transform.coefficients).all()
         assert 0 <= transform.residual <= 1
+
+
+def test_noise_does_not_grow_where_the_transform_is_steep() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, PHOTO.shape).astype(np.float32)
+    scene = np.full_like(PHOTO, 0.4) + noise
+    scene[:, 150:] += np.float32(0.1)
+    target = np.full_like(PHOTO, 0.2)
+    target[:, 150:] = 0.8
+
+    transform = fit_color_transform(scene, target, ~HOLE, HOLE)
+
+    assert transform is not None
+    colors = transform.apply(scene)
+    assert colors[80:120, 115:140].mean() == pytest.approx(0.2, abs=0.03)
+    assert colors[80:120, 160:185].mean() == pytest.approx(0.8, abs=0.03)
+    assert colors[80:120, 115:140].std() < 2 * noise.std()
