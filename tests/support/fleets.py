@@ -51,7 +51,7 @@ class Fleet:
         """Environment variables of a process that works in a clone."""
         home = self.root / "home" / clone.name
         home.mkdir(parents=True, exist_ok=True)
-        settings = {"PREFECT_API_URL": self.api, "PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        settings = {"PREFECT_API_URL": self.api, "PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "2"}
         return environment(clone, **settings)
 
     def start_server(self) -> None:
@@ -138,8 +138,8 @@ class Fleet:
 
 
 @contextmanager
-def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
-    """Make a library with these albums and a server that `realfill fleet up` has set up; there are no workers yet."""
+def start_server(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
+    """Make a library with these albums, and start a server in it that is not set up."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -149,10 +149,17 @@ def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
     commit(fleet.library)
     try:
         fleet.start_server()
-        fleet.call("realfill", "fleet", "up")
         yield fleet
     finally:
         fleet.stop()
+
+
+@contextmanager
+def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
+    """Make a library with these albums and a server that `realfill fleet up` has set up; there are no workers yet."""
+    with start_server(root, *albums, remote=remote) as fleet:
+        fleet.call("realfill", "fleet", "up")
+        yield fleet
 
 
 def use_remote(clone: Path, address: str) -> None:
