@@ -29,13 +29,6 @@ def flows_of_this_process(fleet: Fleet, clone: Path) -> Iterator[list[str]]:
     No heartbeats are sent: each flow would wait a second for their thread to end.
     """
     home = clone.parent / "home" / clone.name
-    settings = {
-        PREFECT_API_URL: fleet.api,
-        PREFECT_HOME: home,
-        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-        PREFECT_LOGGING_TO_API_ENABLED: False,
-    }
     lines: list[str] = []
     handler = logging.Handler(logging.INFO)
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
@@ -43,7 +36,18 @@ def flows_of_this_process(fleet: Fleet, clone: Path) -> Iterator[list[str]]:
     create_gpu_limit.cache_clear()  # another server may have been set up before
     logger.addHandler(handler)
     try:
-        with temporary_settings(settings), pytest.MonkeyPatch.context() as patch:
+        with (
+            temporary_settings(
+                {
+                    PREFECT_API_URL: fleet.api,
+                    PREFECT_HOME: home,
+                    PREFECT_LOCAL_STORAGE_PATH: home / "storage",
+                    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                    PREFECT_LOGGING_TO_API_ENABLED: False,
+                }
+            ),
+            pytest.MonkeyPatch.context() as patch,
+        ):
             patch.chdir(clone)
             patch.setenv("REALFILL_MODELS", str(clone / "models"))
             yield lines
