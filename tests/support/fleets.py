@@ -58,7 +58,7 @@ class Fleet:
         """Start the server and return as soon as it answers."""
         command = ["prefect", "server", "start", "--port", str(self.port)]
         self.start("server", self.library, *command)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600  # a busy machine has taken more than 120 s
         while time.monotonic() < deadline:
             try:
                 if httpx.get(f"{self.api}/health").is_success:
