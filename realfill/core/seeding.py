@@ -7,9 +7,12 @@ or not candidates 0 to 2 are drawn first.
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(*key: int | str) -> int:
@@ -28,4 +31,6 @@ def torch_generator(*key: int | str) -> torch.Generator:
 
     It runs on the CPU, so that it yields the same numbers whatever device they are used on.
     """
+    import torch  # takes seconds; the stages that only place and blend pixels do without it
+
     return torch.Generator("cpu").manual_seed(derive_seed(*key))

@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
 
 Pixels = npt.NDArray[Any]
 
@@ -107,6 +106,8 @@ def distance_transform(region: np.ndarray) -> np.ndarray:
     Returns:
         Pixels, [H, W] float32; 0 inside the region.
     """
+    from scipy.ndimage import distance_transform_edt  # a third of the start of every command
+
     return np.asarray(distance_transform_edt(~region), np.float32)
 
 
@@ -120,6 +121,8 @@ def fill_from_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     Returns:
         A new array like `values`; zeros if nothing is known.
     """
+    from scipy.ndimage import distance_transform_edt
+
     if not known.any():
         return np.zeros_like(values)
     _, (rows, columns) = distance_transform_edt(~known, return_indices=True)

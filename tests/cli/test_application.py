@@ -45,14 +45,17 @@ def test_every_command_explains_itself(name: str) -> None:
     assert "Usage: realfill " in result.output
 
 
-def test_help_loads_no_large_package() -> None:
+def test_help_and_stages_that_need_no_model_load_no_large_package() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from realfill.cli.application import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
-        "print([name for name in ('torch', 'prefect', 'dvc', 'diffusers', 'kornia') if name in sys.modules])"
+        "large = {'torch', 'prefect', 'dvc', 'diffusers', 'kornia', 'scipy'}\n"
+        "print(sorted(large & sys.modules.keys()))\n"
+        "import realfill.stages.masks, realfill.stages.blend, realfill.stages.export\n"
+        "print('torch' in sys.modules)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert process.stdout.strip() == "[]"
+    assert process.stdout.split() == ["[]", "False"]
 
 
 def test_the_version_is_printed() -> None:

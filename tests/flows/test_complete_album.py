@@ -1,22 +1,33 @@
-"""The album's flow on a real Prefect server with a real worker, and without either."""
+"""The album's flow on a real Prefect server: once by a real worker, then in this process.
+
+test_several_targets.py runs it without a server.
+"""
 
 import json
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.schemas.objects import State
 
 from realfill.album.discovery import open_album
 from realfill.album.lock import album_lock
 from realfill.core.errors import TransientError
 from realfill.core.params import load_params
 from realfill.core.progress import ProgressUpdate
-from realfill.flows.complete_album import TimeoutSettings, _lock_album, _upload_checkpoints, stage_timeout
+from realfill.flows.complete_album import (
+    TimeoutSettings,
+    _lock_album,
+    _upload_checkpoints,
+    complete_album,
+    stage_timeout,
+)
 from realfill.pipeline import STAGES
-from support.fleets import Fleet, start_fleet
-from support.libraries import call, parse_stages
+from support.fleets import FINAL_STATES, Fleet, start_fleet
+from support.libraries import parse_stages
+from support.nights import flows_of_this_process
 
 NAMES = [stage.name for stage in STAGES]
 
@@ -29,19 +40,27 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield fleet
 
 
-def complete(prefect: Fleet, album: str) -> dict[str, Any]:
-    return prefect.wait(prefect.run("complete-album/album", f"album={album}"), 300)
+def complete(prefect: Fleet, album: str) -> State[Any]:
+    """Run the flow in this process; the state in which it ended."""
+    with flows_of_this_process(prefect, prefect.library):
+        state: State[Any] = complete_album(album, return_state=True)
+    return state
 
 
-def tasks(prefect: Fleet, run: dict[str, Any]) -> list[dict[str, Any]]:
-    runs = prefect.query("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
-    return sorted(runs, key=lambda task: str(task["start_time"]))
+def tasks(prefect: Fleet, run: Any, count: int) -> list[dict[str, Any]]:
+    """The tasks of a flow run, of which there are so many as soon as the server has recorded them all."""
+    deadline = time.monotonic() + 60
+    while True:
+        runs = prefect.query("task_runs", flow_runs={"id": {"any_": [str(run)]}})
+        if len([task for task in runs if task["state_type"] in FINAL_STATES]) >= count or time.monotonic() > deadline:
+            return sorted(runs, key=lambda task: str(task["start_time"]))
+        time.sleep(0.1)
 
 
 def test_a_deployment_run_completes_an_album_for_dvc_too(prefect: Fleet) -> None:
-    run = complete(prefect, "first")
+    run = prefect.wait(prefect.run("complete-album/album", "album=first"))
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert [(task["name"], task["state_name"]) for task in tasks(prefect, run)] == [
+    assert [(task["name"], task["state_name"]) for task in tasks(prefect, run["id"], len(NAMES))] == [
         (name, "Completed") for name in NAMES
     ]
     assert list((prefect.library / "data" / "albums" / "first" / "completed").glob("*.png"))
@@ -60,9 +79,13 @@ def test_a_deployment_run_completes_an_album_for_dvc_too(prefect: Fleet) -> None
 
 def test_after_dvc_repro_every_task_is_cached(prefect: Fleet) -> None:
     prefect.call("dvc", "repro")
-    run = complete(prefect, "second")
-    assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    cached = tasks(prefect, run)
+    state = complete(prefect, "second")
+    assert state.is_completed(), state.message
+    summary = state.result()
+    assert summary["album"] == "second"
+    assert (prefect.library / summary["photo"]).is_file()
+    assert [(stage["stage"], stage["cached"]) for stage in summary["stages"]] == [(name, True) for name in NAMES]
+    cached = tasks(prefect, state.state_details.flow_run_id, len(NAMES))
     assert [(task["name"], task["state_name"]) for task in cached] == [(name, "Cached") for name in NAMES]
     assert all("DVC" in task["state"]["message"] for task in cached)
     assert "up to date" in prefect.call("dvc", "status")
@@ -73,32 +96,20 @@ def test_a_failing_album_says_what_to_do_and_is_not_tried_again(prefect: Fleet) 
     intact = target.read_bytes()
     target.write_bytes(intact[: len(intact) // 2])
     try:
-        run = complete(prefect, "first")
+        state = complete(prefect, "first")
     finally:
         target.write_bytes(intact)
-    assert run["state_type"] == "FAILED"
-    assert "PhotoError" in run["state"]["message"]
-    assert "target/target.png" in run["state"]["message"]
-    assert [(task["name"], task["run_count"]) for task in tasks(prefect, run)] == [("validate", 1)]
+    assert state.is_failed()
+    assert "PhotoError" in str(state.message)
+    assert "target/target.png" in str(state.message)
+    failed = tasks(prefect, state.state_details.flow_run_id, 1)
+    assert [(task["name"], task["run_count"]) for task in failed] == [("validate", 1)]
 
 
 def test_an_unknown_album_is_named_with_those_that_there_are(prefect: Fleet) -> None:
-    run = complete(prefect, "third")
-    assert run["state_type"] == "FAILED"
-    assert "Known: first, second" in run["state"]["message"]
-
-
-def test_the_flow_runs_without_server_and_worker(prefect: Fleet, tmp_path: Path) -> None:
-    prefect.call("dvc", "repro")
-    code = (
-        "import json; from realfill.flows.complete_album import complete_album; "
-        "print(json.dumps(complete_album('second')))"
-    )
-    home = str(tmp_path / "home")
-    summary = json.loads(call(prefect.library, sys.executable, "-c", code, PREFECT_HOME=home).splitlines()[-1])
-    assert summary["album"] == "second"
-    assert (prefect.library / summary["photo"]).is_file()
-    assert [(stage["stage"], stage["cached"]) for stage in summary["stages"]] == [(name, True) for name in NAMES]
+    state = complete(prefect, "third")
+    assert state.is_failed()
+    assert "Known: first, second" in str(state.message)
 
 
 def test_an_album_that_another_run_works_on_is_tried_again_later(album_folder: Path) -> None:

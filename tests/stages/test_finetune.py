@@ -93,7 +93,7 @@ def test_kill_9_does_not_change_the_adapter(prepared: Album, quick_params: Param
     assignments = [
         f"base.model={quick_params.base.model}",
         "base.device=cpu",
-        "finetune.steps=60",
+        "finetune.steps=15",
         "finetune.bank=4",
         "finetune.rank=2",
         "finetune.batch_size=1",

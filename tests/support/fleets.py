@@ -51,18 +51,20 @@ class Fleet:
         """Environment variables of a process that works in a clone."""
         home = self.root / "home" / clone.name
         home.mkdir(parents=True, exist_ok=True)
-        return environment(clone, PREFECT_API_URL=self.api, PREFECT_HOME=str(home))
+        settings = {"PREFECT_API_URL": self.api, "PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        return environment(clone, **settings)
 
     def start_server(self) -> None:
         """Start the server and return as soon as it answers."""
         command = ["prefect", "server", "start", "--port", str(self.port)]
         self.start("server", self.library, *command)
-        for _ in range(240):
+        deadline = time.monotonic() + 600  # a busy machine has taken more than 120 s
+        while time.monotonic() < deadline:
             try:
                 if httpx.get(f"{self.api}/health").is_success:
                     return
             except httpx.TransportError:
-                time.sleep(0.5)
+                time.sleep(0.1)
         raise TimeoutError(self.api)
 
     def start_worker(self, name: str, clone: Path, pool: str = "realfill", limit: int = 1) -> None:
@@ -114,7 +116,7 @@ class Fleet:
                 flow_run = httpx.get(f"{self.api}/flow_runs/{run}", timeout=60).raise_for_status().json()
                 if flow_run["state_type"] in FINAL_STATES:
                     return dict(flow_run)
-            time.sleep(1)
+            time.sleep(0.2)
         raise TimeoutError(run)
 
     def query(self, kind: str, **query: Any) -> list[dict[str, Any]]:
@@ -136,8 +138,8 @@ class Fleet:
 
 
 @contextmanager
-def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
-    """Make a library with these albums and a server that `realfill fleet up` has set up; there are no workers yet."""
+def start_server(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
+    """Make a library with these albums, and start a server in it that is not set up."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -147,10 +149,17 @@ def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
     commit(fleet.library)
     try:
         fleet.start_server()
-        fleet.call("realfill", "fleet", "up")
         yield fleet
     finally:
         fleet.stop()
+
+
+@contextmanager
+def start_fleet(root: Path, *albums: str, remote: str = "") -> Iterator[Fleet]:
+    """Make a library with these albums and a server that `realfill fleet up` has set up; there are no workers yet."""
+    with start_server(root, *albums, remote=remote) as fleet:
+        fleet.call("realfill", "fleet", "up")
+        yield fleet
 
 
 def use_remote(clone: Path, address: str) -> None:

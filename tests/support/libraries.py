@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import skimage.data
 import yaml
@@ -43,14 +45,22 @@ def write_tiny_album(folder: Path) -> Path:
 
 def make_library(root: Path, *albums: str) -> Path:
     """Make a library with albums of these names and the same photos, none of them completed."""
-    init_library(root)
+    shutil.copytree(Path(_empty_library().name) / "library", root, symlinks=True)
     _use_own_site_cache(root)
-    write_tiny_model(root / "models" / "pocket")
-    for section, values in QUICK.items():
-        change_yaml(root / "params.yaml", section, **values)
     for name in albums:
         add_album(write_tiny_album(root.parent / f"{root.name}-sources" / name), root)
     return root
+
+
+@cache
+def _empty_library() -> TemporaryDirectory[str]:
+    """A folder with a library without albums, made once for all tests of a process."""
+    folder = TemporaryDirectory()
+    root = init_library(Path(folder.name) / "library").root
+    write_tiny_model(root / "models" / "pocket")
+    for section, values in QUICK.items():
+        change_yaml(root / "params.yaml", section, **values)
+    return folder
 
 
 def copy_library(library: Path, root: Path) -> Path:

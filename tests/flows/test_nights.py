@@ -1,0 +1,169 @@
+"""Nights of a library by one machine: in this process on a real server, and in another one without any."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from realfill.core.hashing import digest
+from realfill.library import quarantine, run_history
+from realfill.library.engine import ENGINE, read_engine
+from realfill.library.pipeline_files import PIPELINE_FILES, template_path
+from realfill.library.repository import PIPELINE, Library
+from realfill.library.run_history import HistoryRow
+from realfill.review.collection import Collection
+from realfill.review.journal import Journal
+from support.fleets import Fleet, commit, start_server, use_remote
+from support.libraries import call, copy_library, environment, make_library, pretend_completed
+from support.nights import run_night
+from support.reviews import log_in, review
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A server for which nobody works."""
+    with start_server(tmp_path_factory.mktemp("server")) as fleet:
+        yield fleet
+
+
+def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library", "first", "second"))
+    use_remote(library.root, str(tmp_path / "remote"))
+    for name in library.album_names:
+        pretend_completed(library, name)
+    known = HistoryRow("second", "completed", digest=run_history.read_photo_digest(library, "second"))
+    run_history.write_rows(library, "2026-05-01", "010000-a", [HistoryRow("first", "completed", digest="old"), known])
+    call(library.root, "realfill", "fleet", "night", PREFECT_HOME=str(tmp_path / "home"))
+    assert {name: row.outcome for name, row in run_history.latest_rows(library).items()} == {
+        "first": "completed",
+        "second": "unchanged",
+    }
+    output = call(library.root, "realfill", "history", "first")
+    assert f"photo: old -> {run_history.read_photo_digest(library, 'first')[:12]}" in output
+
+
+def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(
+    server: Fleet, tmp_path: Path
+) -> None:
+    origin = Library.open(make_library(tmp_path / "library", "roof"))
+    use_remote(origin.root, str(tmp_path / "remote"))
+    pretend_completed(origin, "roof")
+    with origin.album_state("roof") as state:
+        state.push()
+    commit(origin.root)
+    subprocess.run(["git", "clone", "--quiet", str(origin.root), str(tmp_path / "fresh")], check=True)
+    fresh = Library.open(tmp_path / "fresh")
+    strange = fresh.albums_folder / os.fsdecode(b"M\xf6bel")
+    strange.mkdir()
+    shutil.copy(fresh.pipeline_file("roof"), strange / "dvc.yaml")
+
+    assert "0 quarantined, 1 failed, 0 completed" in run_night(server, fresh.root, status=1)
+    row = run_history.latest_rows(fresh)["roof"]
+    assert (row.outcome, row.error) == ("failed", "LibraryError")
+    assert "dvc pull data/albums/roof/ref.dvc data/albums/roof/target.dvc" in row.reason
+    assert not (fresh.folder("roof") / "quarantine.json").exists()
+
+    use_remote(fresh.root, str(tmp_path / "remote"))
+    said = run_night(server, fresh.root)
+    assert "M\\xf6bel is left out" in said
+    assert "gallery is not recorded" not in said
+    assert run_history.latest_rows(fresh)["roof"].outcome == "completed"
+    assert (fresh.folder("roof") / "target" / "target.png").is_file()
+
+
+def test_an_album_in_quarantine_is_tried_again_by_hand(server: Fleet, tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library", "first", "second"))
+    pretend_completed(library, "first")
+    (library.folder("second") / "target" / "mask.png").unlink()
+    assert "1 quarantined, 0 failed" in run_night(server, library.root, status=1)
+    assert quarantine.is_quarantined(library, "second")
+    assert "0 quarantined, 0 failed, 0 completed, 1 unchanged, 1 skipped" in run_night(server, library.root)
+    run_night(server, library.root, "second", "--again", status=1)
+    note = quarantine.read_note(library, "second")
+    assert note is not None
+    assert note.attempts == 2
+    assert run_history.latest_rows(library)["second"].outcome == "quarantined"
+
+
+def test_a_night_renews_the_engine_and_says_which_stages_changed(server: Fleet, tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library", "roof"))
+    pretend_completed(library, "roof")
+    current = read_engine(library)
+    (library.root / ENGINE).write_text(yaml.safe_dump(current | {"align": "0" * 16, "rank": "f" * 16}))
+    commit(library.root)
+
+    said = f"{ENGINE} is renewed: the code changed of align, rank."
+    assert said in run_night(server, library.root)
+    assert read_engine(library) == current
+    assert call(library.root, "git", "log", "-1", "--format=%b").strip() == said
+    assert ENGINE in call(library.root, "git", "show", "--name-only", "--format=").split()
+    assert run_history.latest_rows(library)["roof"].outcome == "completed"
+
+    assert ENGINE not in run_night(server, library.root)
+    assert call(library.root, "git", "log", "-1", "--format=%b").strip() == ""
+    assert ENGINE not in call(library.root, "git", "show", "--name-only", "--format=").split()
+
+
+def test_a_night_renews_the_pipelines_that_nobody_edited(server: Fleet, tmp_path: Path) -> None:
+    library = Library.open(make_library(tmp_path / "library"))
+    digests = {}
+    for name in PIPELINE_FILES:
+        text = (library.root / name).read_text().replace("desc: ", "desc: formerly, ")
+        (library.root / name).write_text(f"{text}# an older version\n")
+        digests[name] = digest(library.root / name)[:16]
+    (library.root / ENGINE).write_text(yaml.safe_dump(read_engine(library) | digests))
+    commit(library.root)
+    (library.root / "dvc.yaml").write_text((library.root / "dvc.yaml").read_text() + "# mine\n")
+
+    said = run_night(server, library.root)
+    assert "dvc.yaml was edited and stays as it is." in said
+    assert "# mine" in (library.root / "dvc.yaml").read_text()
+    assert (library.root / PIPELINE).read_bytes() == template_path(PIPELINE.as_posix()).read_bytes()
+    assert f"{PIPELINE} is renewed" in call(library.root, "git", "log", "-1", "--format=%b")
+    committed = call(library.root, "git", "show", "--name-only", "--format=").split()
+    assert PIPELINE.as_posix() in committed
+    assert "dvc.yaml" not in committed
+
+
+def test_a_night_applies_what_was_decided_once_and_whatever_is_killed(
+    server: Fleet, finished_library: Path, tmp_path: Path
+) -> None:
+    library = Library.open(copy_library(finished_library, tmp_path / "library"))
+    finished = Collection(library.root).albums()["roof"]
+    other = 1 - finished.provenance["candidate"]
+    with review(library.root) as (address, app), log_in(address) as client:
+        entry = {"id": uuid.uuid4().hex, "album": "roof", "photo": finished.provenance["digest"]}
+        entry |= {"subject": "pick", "value": {"candidate": other}}
+        assert client.post("/api/decisions", json=entry).status_code == 200
+        app.kill()
+    journal = library.albums_folder.parent / ".review" / "journal.jsonl"
+    decided = journal.read_bytes()
+
+    command = [sys.executable, "-m", "realfill", "fleet", "night"]
+    variables = environment(library.root, PREFECT_API_URL=server.api, PREFECT_HOME=str(tmp_path / "home"))
+    with subprocess.Popen(command, cwd=library.root, env=variables, stderr=subprocess.DEVNULL) as killed:
+        while journal.read_bytes() == decided and killed.poll() is None:
+            time.sleep(0.01)
+        killed.kill()
+    assert [entry.subject for entry in Journal(library.root).read()] == ["pick", "applied"]
+    assert Collection(library.root).albums()["roof"].provenance["candidate"] == 1 - other
+
+    assert "0 failed, 1 completed" in run_night(server, library.root)
+    photo = Collection(library.root).albums()["roof"]
+    assert photo.provenance["candidate"] == other
+    assert set(run_history.latest_rows(library)["roof"].seconds) == {"blend", "export"}
+    assert "up to date" in call(library.root, "dvc", "status", "data/albums/roof/dvc.yaml", "dvc.yaml")
+    assert call(library.root, "git", "status", "--porcelain", "data", "dvc.lock") == ""
+    assert journal.relative_to(library.root).as_posix() in call(library.root, "git", "ls-files").split()
+
+    applied = journal.read_bytes()
+    assert "0 failed, 0 completed, 1 unchanged" in run_night(server, library.root)
+    assert journal.read_bytes() == applied
+    assert Collection(library.root).albums()["roof"].provenance == photo.provenance
