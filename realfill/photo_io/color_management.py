@@ -8,6 +8,7 @@ can be delivered unchanged.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +25,20 @@ _INTENT = int(ImageCms.Intent.RELATIVE_COLORIMETRIC)
 _BLACK_POINT_COMPENSATION = int(ImageCms.Flags.BLACKPOINTCOMPENSATION)
 _NO_OPTIMIZATION = int(ImageCms.Flags.NOOPTIMIZE)  # full precision, for 16 bits
 _REC_709_LUMA = np.array([[0.2126], [0.7152], [0.0722]], np.float32)  # ITU-R BT.709
+
+
+@dataclass(frozen=True)
+class SrgbSettings:
+    """When a profile counts as that of sRGB.
+
+    Attributes:
+        grid: Values of each channel that are tried; set by hand.
+        tolerance: How far they may be off, 8-bit levels; set by hand, above what versions
+            of sRGB's profile differ by.
+    """
+
+    grid: int = 6
+    tolerance: int = 4
 
 
 def to_srgb(photo: Photo) -> Pixels:
@@ -143,6 +158,16 @@ def profile_name(photo: Photo) -> str:
 def profile_problem(photo: Photo) -> str:
     """Why the embedded ICC profile cannot be used, a sentence; empty if it can, or if there is none."""
     return "" if photo.icc is None else _profile_problem(photo.icc, photo.pixels.shape[2])
+
+
+def is_srgb_profile(icc: bytes, settings: SrgbSettings = SrgbSettings()) -> bool:
+    """Whether a usable ICC profile means the colors of sRGB."""
+    if ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip() != "RGB":
+        return False
+    steps = np.linspace(0, 255, settings.grid).round().astype(np.uint8)
+    colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    shown = _transform(colors, icc, _srgb_profile(), "rgb", "rgb", "uint8", _NO_OPTIMIZATION)
+    return int(np.abs(shown.astype(int) - colors).max()) <= settings.tolerance
 
 
 @lru_cache(maxsize=64)

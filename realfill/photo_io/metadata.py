@@ -23,6 +23,7 @@ from realfill.photo_io.decode_tiff import TIFF_MAGIC
 from realfill.photo_io.exif_copy import ExifSettings, extract_from_tiff
 from realfill.photo_io.iptc import decode_text
 from realfill.photo_io.png_chunks import SIGNATURE, BrokenChunkError, read_chunks, read_raw_profile, read_text
+from realfill.photo_io.png_colors import COLOR_CHUNKS, Chunk
 from realfill.photo_io.tiff_block import BYTE_ORDERS
 from realfill.photo_io.xmp_xml import BrokenXmpError
 
@@ -34,7 +35,6 @@ XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"  # XMP part 3, 1.
 COMMENT = "Comment"  # keyword of the text that a JPEG has
 _PNG_XMP = "XML:com.adobe.xmp"
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_PNG_COLORS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _KEPT_RESOURCES = (photoshop.COPYRIGHT_FLAG, photoshop.COPYRIGHT_URL)
 _MAX_DPI = 65_535  # JFIF has 16 bits for it
 _METERS_PER_INCH = 0.0254
@@ -66,7 +66,7 @@ class Metadata:
         iptc: IPTC-IIM records.
         resources: Photoshop's copyright flag and URL, as image resources.
         texts: Texts of a PNG by keyword, and the comment of a JPEG.
-        colors: What a PNG tells of its colors besides a profile: names and data of chunks.
+        colors: What a PNG tells of its colors besides a profile.
         dpi: Pixels per inch, horizontally and vertically, if the file has them outside of EXIF.
     """
 
@@ -76,7 +76,7 @@ class Metadata:
     iptc: bytes | None = None
     resources: tuple[photoshop.Resource, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
-    colors: tuple[tuple[bytes, bytes], ...] = ()
+    colors: tuple[Chunk, ...] = ()
     dpi: tuple[float, float] | None = None
 
 
@@ -122,7 +122,7 @@ def _read_png(path: Path, settings: MetadataSettings) -> Metadata:
             parts.setdefault("exif", data.removeprefix(EXIF_PREFIX))
         elif name == b"pHYs" and len(data) == 9 and data[8] == 1:  # pixels per meter
             dpi = _check_dpi(*(int.from_bytes(side) * _METERS_PER_INCH for side in (data[:4], data[4:8])))
-        elif name in _PNG_COLORS:
+        elif name in COLOR_CHUNKS:
             colors.append((name, data))
         elif name in _PNG_TEXTS:
             entry = attempt("text", path, lambda name=name, data=data: _read_png_text(name, data, settings))  # type: ignore[misc]

@@ -41,6 +41,7 @@ class Delivery:
         privacy: What of the original's metadata is delivered.
         authenticity: Shares that are written into XMP, as for `xmp.update_for_export`.
         source_type: The digital source type.
+        is_srgb: Whether the finished photo's ICC profile is that of sRGB; None without one.
     """
 
     reframing: Reframing
@@ -48,6 +49,7 @@ class Delivery:
     privacy: Privacy = Privacy()
     authenticity: Mapping[str, float] = field(default_factory=dict)
     source_type: str = xmp.PARTLY_GENERATED
+    is_srgb: bool | None = None
 
 
 def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Metadata:
@@ -65,7 +67,11 @@ def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Met
     """
     privacy = delivery.privacy
     update_exif = partial(
-        exif.update_for_export, reframing=delivery.reframing, thumbnail=delivery.thumbnail, privacy=privacy
+        exif.update_for_export,
+        reframing=delivery.reframing,
+        thumbnail=delivery.thumbnail,
+        privacy=privacy,
+        is_srgb=delivery.is_srgb,
     )
     records, block = metadata.iptc, metadata.exif
     records = attempt("IPTC", path, partial(iptc.update_for_export, records, privacy)) if records else None
@@ -78,6 +84,7 @@ def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Met
         captions=_collect_captions(texts, metadata.resources, records),
         authenticity=delivery.authenticity,
         source_type=delivery.source_type,
+        is_srgb=delivery.is_srgb,
     )
     packet = metadata.xmp
     packet = attempt("XMP", path, partial(update_xmp, packet, metadata.xmp_extension)) if packet else None
