@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.icc_profile import to_xyz, write_gray_profile, write_rgb_profile
+from realfill.photo_io.photo import to_16_bits
 
 _UNSPECIFIED, BT_709 = 2, 1  # color primaries
 _PQ, _HLG = 16, 18  # transfer characteristics
@@ -111,7 +112,7 @@ class CodePoints:
 
     def _map_tones(self, samples: Pixels, settings: ToneMapSettings) -> Pixels:
         """Map the colors of samples [H, W, C] to standard range with the curve of sRGB, uint16; alpha stays."""
-        deep = samples if samples.dtype == np.uint16 else samples.astype(np.uint16) * np.uint16(257)
+        deep = to_16_bits(samples)
         mapped = np.empty_like(deep)
         mapped[..., 3:] = deep[..., 3:]
         step = settings.sample_step

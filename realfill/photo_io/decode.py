@@ -29,6 +29,7 @@ from realfill.photo_io.decode_tiff import (
     is_supported_page,
 )
 from realfill.photo_io.exif_colors import read_exif_colors
+from realfill.photo_io.one_way_profile import replace_one_way_profile
 from realfill.photo_io.orientation import unapplied_orientation
 from realfill.photo_io.photo import Photo, valid_orientation
 from realfill.photo_io.png_colors import read_png_code_points, read_png_colors
@@ -74,7 +75,7 @@ def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: Decode
     """
     try:
         with path.open("rb") as file:
-            return _decode_file(file, max_megapixels, settings)
+            return replace_one_way_profile(_decode_file(file, max_megapixels, settings))
     except PhotoError as error:
         raise PhotoError(error.problem, error.remedy, path) from None
     except Exception as error:  # on damaged files decoders raise errors of any type

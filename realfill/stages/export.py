@@ -22,9 +22,10 @@ from realfill.core.errors import ExportError, OutputError, StageError
 from realfill.core.fingerprint import library_versions
 from realfill.core.hashing import digest
 from realfill.photo_io import metadata, xmp
-from realfill.photo_io.color_management import from_srgb, is_srgb_profile, profile_problem, to_srgb
+from realfill.photo_io.color_management import from_srgb, is_srgb_profile, to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
 from realfill.photo_io.encode import SUFFIXES, encode
+from realfill.photo_io.icc_transform import profile_problem
 from realfill.photo_io.metadata import Metadata
 from realfill.photo_io.metadata_update import Delivery, update_for_export
 from realfill.photo_io.photo import Photo
