@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,12 @@ def choose_page(tiff: tifffile.TiffFile, settings: TiffDecodeSettings = TiffDeco
         is_raw=any(int(page.photometric) in _SENSOR_DATA for _, page in pages),
         warning=" ".join(filter(None, warnings)),
     )
+
+
+def find_photo(path: Path, settings: TiffDecodeSettings = TiffDecodeSettings()) -> int:
+    """Offset of the directory of the page of a TIFF file that is the photo, see `choose_page`."""
+    with tifffile.TiffFile(path) as tiff:
+        return int(choose_page(tiff, settings).page.offset)
 
 
 def is_supported_page(page: tifffile.TiffPage, settings: TiffDecodeSettings = TiffDecodeSettings()) -> bool:

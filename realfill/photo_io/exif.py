@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from PIL import ExifTags
 
-from realfill.photo_io.exif_copy import CONTAINER_TAGS, STORAGE_TAGS, ExifSettings, append_thumbnail, copy_block
+from realfill.photo_io.exif_copy import (
+    COLOR_TAGS,
+    CONTAINER_TAGS,
+    STORAGE_TAGS,
+    ExifSettings,
+    append_thumbnail,
+    copy_block,
+)
 from realfill.photo_io.privacy import GEOTIFF_TAGS, Privacy
 from realfill.photo_io.reframing import Box, Reframing
 from realfill.photo_io.tiff_block import DataType, TagEntry, TiffBlock
@@ -15,7 +22,6 @@ _WIDTH, _HEIGHT = _TAG.ImageWidth, _TAG.ImageLength
 _THUMBNAIL_START, _THUMBNAIL_SIZE = _TAG.JpegIFOffset, _TAG.JpegIFByteCount
 _SUBJECT_AREA = 0x9214
 _GENERAL_COMPOSITE = 2  # tag CompositeImage: composed of several pictures, not by the camera while shooting
-_COLOR_TAGS = frozenset({_TAG.TransferFunction, _TAG.WhitePoint, _TAG.PrimaryChromaticities, _TAG.Gamma})
 _SRGB, _UNCALIBRATED = 1, 0xFFFF  # tag ColorSpace
 _CAPTURES_OF_COMPOSITE = frozenset({_TAG.CompositeImageCount, _TAG.CompositeImageExposureTimes})
 
@@ -63,7 +69,7 @@ def update_for_export(
         _update_details(block, block.number(pointer), reframing, is_srgb)
     outdated: frozenset[int] = (STORAGE_TAGS | CONTAINER_TAGS) - {_WIDTH, _HEIGHT}
     outdated |= frozenset() if reframing.is_identity else GEOTIFF_TAGS
-    outdated |= frozenset() if is_srgb is None else _COLOR_TAGS
+    outdated |= frozenset() if is_srgb is None else COLOR_TAGS
     block.remove_tags(main, outdated)
     return bytes(block.data)
 
@@ -76,7 +82,7 @@ def _update_details(block: TiffBlock, details: int, reframing: Reframing, is_srg
         block.pack("HIHH", entry.offset + 2, DataType.SHORT, 1, _GENERAL_COMPOSITE, 0)
     outdated: set[int] = set(_CAPTURES_OF_COMPOSITE)
     if is_srgb is not None:
-        outdated |= _COLOR_TAGS
+        outdated |= COLOR_TAGS
         if not is_srgb and any(block.number(entry) == _SRGB for entry in block.find(details, _TAG.ColorSpace)):
             block.set_number(details, _TAG.ColorSpace, _UNCALIBRATED)
     if not reframing.is_identity:

@@ -9,23 +9,25 @@ from __future__ import annotations
 import logging
 import math
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
 
+from realfill.photo_io import iptc, xmp
 from realfill.photo_io import photoshop_resources as photoshop
-from realfill.photo_io import xmp
 from realfill.photo_io.decode import FORMATS
-from realfill.photo_io.decode_tiff import TIFF_MAGIC
+from realfill.photo_io.decode_tiff import TIFF_MAGIC, find_photo
 from realfill.photo_io.exif_copy import ExifSettings, extract_from_tiff
 from realfill.photo_io.iptc import decode_text
 from realfill.photo_io.png_chunks import SIGNATURE, BrokenChunkError, read_chunks, read_raw_profile, read_text
 from realfill.photo_io.png_colors import COLOR_CHUNKS, Chunk
 from realfill.photo_io.tiff_block import BYTE_ORDERS
 from realfill.photo_io.xmp_xml import BrokenXmpError
+from realfill.photo_io.xmp_xml import merge as merge_packets
 
 logger = logging.getLogger(__name__)
 Part = TypeVar("Part")
@@ -103,14 +105,24 @@ def attempt(part: str, path: Path, action: Callable[[], Part]) -> Part | None:
 
 def _read_tiff(path: Path, settings: MetadataSettings) -> Metadata:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        about = extract_from_tiff(mapped, settings.exif)
-    resources = tuple(photoshop.read_resources(about.resources))
+        about = extract_from_tiff(mapped, attempt("list of pages", path, lambda: find_photo(path)), settings.exif)
+    pages = [tuple(photoshop.read_resources(resources)) for resources in about.resources]
     return Metadata(
         exif=about.exif,
-        xmp=about.xmp or _join(resources, photoshop.XMP),
-        iptc=about.iptc or _join(resources, photoshop.IPTC),
-        resources=_keep(resources),
+        xmp=_merge(merge_packets, about.xmp or _join_each(pages, photoshop.XMP)),
+        iptc=_merge(iptc.merge, about.iptc or _join_each(pages, photoshop.IPTC)),
+        resources=_keep(_merge(photoshop.merge, pages) or ()),
     )
+
+
+def _merge(merge: Callable[[Part, Part], Part], parts: Sequence[Part]) -> Part | None:
+    """Metadata of a page, completed by that of the file's first page; None without any."""
+    return reduce(merge, parts) if parts else None
+
+
+def _join_each(pages: Sequence[tuple[photoshop.Resource, ...]], number: int) -> tuple[bytes, ...]:
+    """The data of the resources of a number, of each page that has it."""
+    return tuple(data for data in (_join(resources, number) for resources in pages) if data)
 
 
 def _read_png(path: Path, settings: MetadataSettings) -> Metadata:

@@ -15,6 +15,7 @@ from realfill.photo_io.privacy import Privacy
 from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.xmp_captions import add_captions
 from realfill.photo_io.xmp_colors import update_colors
+from realfill.photo_io.xmp_keywords import read_place_names, remove_places
 from realfill.photo_io.xmp_regions import move_regions
 from realfill.photo_io.xmp_xml import (
     EMPTY_PACKET,
@@ -145,6 +146,8 @@ def update_for_export(
             inherit_namespaces(description)
             rdf_root(document).appendChild(document.importNode(description, True))
     add_captions(document, captions or {})
+    if not privacy.keep_position:
+        remove_places(document, privacy.place_names | read_place_names(document))
     _update_numbers(document, reframing)
     if is_srgb is not None:
         update_colors(document, is_srgb=is_srgb)
