@@ -150,7 +150,9 @@ def _find_one(root: Path, stem: str) -> Path | None:
     photos = [path for path in _find_photos(root, folder) if path.stem.lower() == stem]
     if len(photos) > 1:
         names = ", ".join(path.name for path in photos)
-        raise AlbumError(f"There are several files called {stem}: {names}.", "Keep one of them.", folder)
+        newest = max(photos, key=lambda path: path.stat().st_mtime_ns).name
+        remedy = f"Keep one of them; {newest} is the newest."
+        raise AlbumError(f"There are several files called {stem}: {names}.", remedy, folder)
     return photos[0] if photos else None
 
 

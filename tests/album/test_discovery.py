@@ -172,6 +172,15 @@ def test_the_mask_is_known_in_letters_of_any_case(album_folder: Path, name: str)
     assert mask is not None and mask.name == name
 
 
+def test_of_two_masks_the_newest_is_told(album_folder: Path) -> None:
+    folder = album_folder / "target"
+    for time, name in enumerate(("mask.png", "mask.jpg", "Mask.tif")):
+        (folder / name).touch()
+        os.utime(folder / name, (time, time if name != "mask.jpg" else 9))
+    with pytest.raises(AlbumError, match=r"called mask: .*Keep one of them; mask\.jpg is the newest"):
+        open_album(album_folder)
+
+
 @pytest.mark.parametrize("name", ["mask.bmp", "Mask.gif", "mask.psd", "masks.bmp"])
 def test_a_mask_that_cannot_be_read_is_not_passed_over(album_folder: Path, name: str) -> None:
     (album_folder / "target" / name).write_bytes(b"")
