@@ -36,6 +36,7 @@ from realfill.photo_io.png_colors import read_png_code_points, read_png_colors
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
 _PILLOW_CHANNELS = {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}  # color channels by Pillow's mode
+_JPEG_MAGIC = b"\xff\xd8\xff"
 _HEADER_SIZE = 64  # bytes that tell the format
 _DAMAGED = "Export it again from the original, or leave it out."
 _CONVERT = "Open it in an image editor and save it as a JPEG or as an RGB TIFF of 8 or 16 bits."
@@ -119,7 +120,7 @@ def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings
         return decode_raw(file, check_size)
     if header[:4] in TIFF_MAGIC:
         return _decode_tiff(file, check_size, settings)
-    with Image.open(file, formats=("AVIF",) if is_avif(header) else FORMATS) as image:
+    with _open_image(file, header) as image:
         check_size(*image.size)
         if image.format == "AVIF":
             return decode_avif(image, file)
@@ -127,6 +128,21 @@ def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings
             file.seek(0)
             return decode_heic(file)
         return _decode_image(image, file)
+
+
+def _open_image(file: BinaryIO, header: bytes) -> Image.Image:
+    """Open a file by Pillow.
+
+    Raises:
+        PhotoError: It is a JPEG of a kind that is not supported, such as of 12 bits or without loss.
+        UnidentifiedImageError: It is of another format.
+    """
+    try:
+        return Image.open(file, formats=("AVIF",) if is_avif(header) else FORMATS)
+    except UnidentifiedImageError:
+        if header.startswith(_JPEG_MAGIC):
+            raise PhotoError("This kind of JPEG is not supported, or its header is damaged.", _CONVERT) from None
+        raise
 
 
 def _check_size(max_megapixels: float, width: int, height: int) -> None:
@@ -150,7 +166,7 @@ def _decode_tiff(file: BinaryIO, check_size: Callable[[int, int], None], setting
     file.seek(0)
     if chosen.is_raw:
         return decode_raw(file, check_size)
-    if chosen.index is None:
+    if chosen.index is None or chosen.page.dtype is None or chosen.page.dtype.kind == "i":
         raise PhotoError("The kind of its pixels is not supported.", _CONVERT)
     with Image.open(file, formats=("TIFF",)) as image:
         image.seek(chosen.index)
