@@ -49,15 +49,19 @@ def _items(document: minidom.Document) -> Iterator[minidom.Element]:
 def _mwg_places(document: minidom.Document) -> Iterator[minidom.Element]:
     """The entries of the Metadata Working Group's hierarchies whose root tells that they are of places."""
     for item in document.getElementsByTagNameNS(RDF, "li"):
-        inner = next((child for child in item.childNodes if qualified_name(child) == (RDF, "Description")), item)
-        own = [child for child in inner.childNodes if qualified_name(child) == (_MWG, "Keyword")]
+        inner = next((child for child in _elements(item) if qualified_name(child) == (RDF, "Description")), item)
+        own = [child for child in _elements(inner) if qualified_name(child) == (_MWG, "Keyword")]
         told = text_of(own[0]) if own else inner.getAttributeNS(_MWG, "Keyword")
         if is_root(told):
             yield item
 
 
+def _elements(node: minidom.Element) -> list[minidom.Element]:
+    return [child for child in node.childNodes if isinstance(child, minidom.Element)]
+
+
 def _is_plain(node: Node) -> bool:
-    return isinstance(node, minidom.Attr) or not any(isinstance(child, minidom.Element) for child in node.childNodes)
+    return isinstance(node, minidom.Attr) or not _elements(node)
 
 
 def _words(text: str) -> list[str]:
