@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from realfill.photo_io.cicp import BT_709, PRIMARIES, CodePoints
 from realfill.photo_io.icc_profile import write_gray_profile, write_rgb_profile
@@ -101,8 +102,7 @@ def _says_srgb(name: bytes, data: bytes, settings: PngColorSettings) -> bool:
         case b"gAMA":
             return len(numbers) == 1 and _is_srgb_exponent(float(numbers[0]), settings)
         case b"cHRM":
-            white, *colors = numbers.reshape(-1, 2).tolist() if len(numbers) == 8 else [(0, 0)] * 4
-            return _are_srgb_colors([*colors, white], settings)
+            return len(numbers) == 8 and _are_srgb_colors(numbers.reshape(-1, 2)[[1, 2, 3, 0]], settings)
     return name == b"sRGB"
 
 
@@ -118,6 +118,6 @@ def _is_srgb_exponent(exponent: float, settings: PngColorSettings) -> bool:
     return abs(exponent * 2.2 - 1) < settings.exponent_tolerance
 
 
-def _are_srgb_colors(colors: list[tuple[float, float]], settings: PngColorSettings) -> bool:
+def _are_srgb_colors(colors: npt.ArrayLike, settings: PngColorSettings) -> bool:
     """Whether red, green, blue and white are those of sRGB."""
     return bool(np.abs(np.subtract(colors, _SRGB_COLORS)).max() < settings.color_tolerance)
