@@ -44,7 +44,7 @@ def as_photo(pixels: Pixels, icc: bytes | None) -> Photo:
 @pytest.mark.parametrize("name", CURVES)
 def test_every_curve_is_followed_there_and_back(picture: Pixels, name: str, dtype: type) -> None:
     curve, formula = CURVES[name]
-    pixels = picture.astype(dtype) * np.iinfo(dtype).max // 255
+    pixels: Pixels = picture.astype(dtype) * np.iinfo(dtype).max // 255
     photo = as_photo(pixels, curve_profile(curve))
     assert (profile_problem(photo), is_one_way(photo)) == ("", False)
     meant = 255 * encode_srgb(formula(pixels / np.iinfo(dtype).max))
