@@ -79,7 +79,7 @@ def _read_album(root: Path, around: Path | None, out: Path | None) -> Album:
         _check_results(around, out)
     return Album(
         root=root,
-        out=root if results is None else results.resolve(),
+        out=root if results is None else Path(os.path.realpath(results)),
         target=_find_target(root),
         mask=_find_one(root, "mask"),
         ground_truth=_find_one(root, "gt"),
@@ -121,7 +121,7 @@ def _check_results(root: Path, out: Path | None) -> None:
     """
     remedy = "Replace it by a folder, or choose another place for the results with --out."
     folder = root if out is None else Path(os.path.normpath(out.absolute()))
-    if folder.is_relative_to(root) and not folder.resolve().is_relative_to(root):
+    if folder.is_relative_to(root) and not Path(os.path.realpath(folder)).is_relative_to(root):
         raise OutputError("This leads out of the album by a symbolic link.", remedy, folder)
     if printable(str(folder)) != str(folder):
         problem = "The path of the results has control characters, or is not UTF-8."
@@ -150,7 +150,9 @@ def _find_one(root: Path, stem: str) -> Path | None:
     photos = [path for path in _find_photos(root, folder) if path.stem.lower() == stem]
     if len(photos) > 1:
         names = ", ".join(path.name for path in photos)
-        raise AlbumError(f"There are several files called {stem}: {names}.", "Keep one of them.", folder)
+        newest = max(photos, key=lambda path: path.stat().st_mtime_ns).name
+        remedy = f"Keep one of them; {newest} is the newest."
+        raise AlbumError(f"There are several files called {stem}: {names}.", remedy, folder)
     return photos[0] if photos else None
 
 
@@ -188,7 +190,7 @@ def _find_photos(root: Path, folder: Path) -> list[Path]:
         path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES and path.name[0] != "."
     )
     for path in photos:
-        is_inside = path.resolve().is_relative_to(root) or is_cache_link(path, root)
+        is_inside = Path(os.path.realpath(path)).is_relative_to(root) or is_cache_link(path, root)
         if not is_inside or not path.is_file():
             raise AlbumError(
                 "This is not a regular file inside the album.",

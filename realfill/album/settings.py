@@ -129,7 +129,7 @@ def read_target_settings(root: Path, around: Path) -> AlbumSettings:
 
 def _check_file(path: Path) -> None:
     """Check what is opened: the album is untrusted, and a device or a pipe would be read for ever."""
-    if not path.resolve().is_relative_to(path.parent.resolve()) or not path.is_file():
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent)) or not path.is_file():
         raise ParamsError("This is not a regular file inside the album.", "Replace it by a text file.", path)
     if path.stat().st_size > _MAX_BYTES:
         raise ParamsError(f"The file is larger than {_MAX_BYTES / 1e6:.0f} MB.", "Write a few settings only.", path)

@@ -15,7 +15,8 @@ _LOOKALIKES = {
     "ref": ("ref", "refs", "reference", "references", "reference photos", "references photos"),
 }
 _ROLES = ("target", "mask", "gt")  # names without suffix in target/
-_SETTINGS = ("album.txt", "album.json", "album.toml", "album.ini", "params.yaml", "params.yml")
+_SETTINGS = ("album.txt", "album.json", "album.toml", "album.ini")
+_READ_YAML = ("album.yaml", "dvc.yaml")
 _ONLY_THREE = "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask."
 _PICTURES = (*PHOTO_SUFFIXES, ".bmp", ".gif", ".jp2", ".jxl", ".psd", ".xcf", ".svg", ".pdf")
 
@@ -63,7 +64,7 @@ def _find_in_root(root: Path) -> Iterator[tuple[Path, str]]:
             folder = next((key for key, names in _LOOKALIKES.items() if name in names and path.name != key), None)
             if folder is not None and not (path.name == FOLDER and target_folders(root)):
                 yield path, f"This folder is not read. Move its photos into {folder}/ if they belong there."
-        elif name in _SETTINGS:
+        elif name in _SETTINGS or (path.suffix.lower() in (".yaml", ".yml") and name not in _READ_YAML):
             yield path, "It is not read. The settings of an album are in album.yaml."
         elif path.suffix.lower() in _PICTURES:
             yield path, "It is not read. Move it into ref/ if it is a reference, or into target/ as target or mask."

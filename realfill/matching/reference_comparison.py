@@ -86,12 +86,17 @@ class ReferenceComparison:
         return next((file for file, used in self._used.items() if is_near_duplicate(used, thumbnail)), "")
 
     def repeats_damage(self, thumbnail: Thumbnail, read: Callable[[], Pixels]) -> bool:
-        """Whether a reference is a copy of the damaged target.
+        """Whether a reference is a copy of the damaged target, also a mirrored one.
 
         Args:
             thumbnail: The reference.
             read: Decodes it at full size, [H, W, 3] uint8 sRGB; called only for copies with a hole too fine to see.
         """
+        if self._repeats_upright(thumbnail, read):
+            return True
+        return self.is_mirrored(thumbnail) and self._repeats_upright(thumbnail.mirror(), lambda: read()[:, ::-1])
+
+    def _repeats_upright(self, thumbnail: Thumbnail, read: Callable[[], Pixels]) -> bool:
         if self.target is None or self._small is None or not repeats_damage(self._small, thumbnail):
             return False
         hole = self._small.hole

@@ -8,22 +8,33 @@ can be delivered unchanged.
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from PIL import ImageCms
 
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.icc_transform import NO_OPTIMIZATION, profile_problem, srgb_profile, transform
 from realfill.photo_io.photo import COLOR_MODES, Photo, to_8_bits
 
-_INTENT = int(ImageCms.Intent.RELATIVE_COLORIMETRIC)
-_BLACK_POINT_COMPENSATION = int(ImageCms.Flags.BLACKPOINTCOMPENSATION)
-_NO_OPTIMIZATION = int(ImageCms.Flags.NOOPTIMIZE)  # full precision, for 16 bits
 _REC_709_LUMA = np.array([[0.2126], [0.7152], [0.0722]], np.float32)  # ITU-R BT.709
+
+
+@dataclass(frozen=True)
+class SrgbSettings:
+    """When a profile counts as that of sRGB.
+
+    Attributes:
+        grid: Values of each channel that are tried; set by hand.
+        tolerance: How far they may be off, 8-bit levels; set by hand, above what versions
+            of sRGB's profile differ by.
+    """
+
+    grid: int = 6
+    tolerance: int = 4
 
 
 def to_srgb(photo: Photo) -> Pixels:
@@ -46,9 +57,9 @@ def to_rgb(photo: Photo, profile: bytes | None, dtype: npt.DTypeLike = np.uint8)
     """
     icc = None if profile_problem(photo) else photo.icc
     if icc is not None:
-        flags = _NO_OPTIMIZATION if photo.bits == 16 or dtype == np.uint16 else 0
+        flags = NO_OPTIMIZATION if photo.bits == 16 or dtype == np.uint16 else 0
         mode = COLOR_MODES[photo.pixels.shape[2]]
-        return _transform(photo.pixels, icc, profile or _srgb_profile(), mode, "rgb", dtype, flags)
+        return transform(photo.pixels, icc, profile or srgb_profile(), mode, "rgb", dtype, flags)
     return convert_rgb(_assume_srgb(to_8_bits(photo.pixels)), None, profile, dtype)
 
 
@@ -79,9 +90,9 @@ def convert_rgb(
     if source == destination or not pixels.size:
         return pixels
     rows = pixels.reshape(-1, *pixels.shape[-2:])
-    source, destination = source or _srgb_profile(), destination or _srgb_profile()
-    flags = _NO_OPTIMIZATION if dtype == np.uint16 else 0
-    return _transform(rows, source, destination, "rgb", "rgb", dtype, flags).reshape(pixels.shape)
+    source, destination = source or srgb_profile(), destination or srgb_profile()
+    flags = NO_OPTIMIZATION if dtype == np.uint16 else 0
+    return transform(rows, source, destination, "rgb", "rgb", dtype, flags).reshape(pixels.shape)
 
 
 def from_srgb(rgb: Pixels, like: Photo) -> Pixels:
@@ -104,8 +115,8 @@ def from_rgb(rgb: Pixels, profile: bytes | None, like: Photo) -> Pixels:
     icc = None if profile_problem(like) else like.icc
     if icc is not None:
         deep = _quantize(rgb, np.uint16)
-        dtype, source = like.pixels.dtype, profile or _srgb_profile()
-        return _transform(deep, source, icc, "rgb", COLOR_MODES[channels], dtype, _NO_OPTIMIZATION)
+        dtype, source = like.pixels.dtype, profile or srgb_profile()
+        return transform(deep, source, icc, "rgb", COLOR_MODES[channels], dtype, NO_OPTIMIZATION)
     if channels == 1:
         rgb = rgb @ _REC_709_LUMA  # [h, w, 1]
     if channels == 4:
@@ -140,46 +151,14 @@ def profile_name(photo: Photo) -> str:
     return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(photo.icc))).strip()
 
 
-def profile_problem(photo: Photo) -> str:
-    """Why the embedded ICC profile cannot be used, a sentence; empty if it can, or if there is none."""
-    return "" if photo.icc is None else _profile_problem(photo.icc, photo.pixels.shape[2])
-
-
-@lru_cache(maxsize=64)
-def _profile_problem(icc: bytes, channels: int) -> str:
-    mode = COLOR_MODES[channels]
-    try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip().lower()
-        if space != mode:
-            return f"The embedded color profile is for {space}, not {mode}; sRGB is assumed."
-        pixel = np.zeros((1, 1, channels), np.uint8)
-        _transform(pixel, icc, _srgb_profile(), mode, "rgb", "uint8", 0)
-        _transform(np.zeros((1, 1, 3), np.uint16), _srgb_profile(), icc, "rgb", mode, "uint8", 0)
-    except (OSError, ValueError, RuntimeError, ImageCms.PyCMSError) as error:
-        return f"The embedded color profile is broken ({str(error)[:100]}); sRGB is assumed."
-    return ""
-
-
-@lru_cache(maxsize=1)
-def _srgb_profile() -> bytes:
-    return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-
-
-def _transform(
-    samples: Pixels, source: bytes, destination: bytes, mode: str, out_mode: str, dtype: npt.DTypeLike, flags: int
-) -> Pixels:
-    """Transform samples [H, W, C] of the profile `source` to the profile `destination`, by Little CMS."""
-    transformed: Pixels = imagecodecs.cms_transform(
-        samples,
-        source,
-        destination,
-        colorspace=mode,
-        outcolorspace=out_mode,
-        outdtype=np.dtype(dtype).name,
-        intent=_INTENT,
-        flags=_BLACK_POINT_COMPENSATION | flags,
-    )
-    return transformed.reshape(*samples.shape[:2], -1)
+def is_srgb_profile(icc: bytes, settings: SrgbSettings = SrgbSettings()) -> bool:
+    """Whether a usable ICC profile means the colors of sRGB."""
+    if ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip() != "RGB":
+        return False
+    steps = np.linspace(0, 255, settings.grid).round().astype(np.uint8)
+    colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    shown = transform(colors, icc, srgb_profile(), "rgb", "rgb", "uint8", NO_OPTIMIZATION)
+    return int(np.abs(shown.astype(int) - colors).max()) <= settings.tolerance
 
 
 def _quantize(values: Pixels, dtype: npt.DTypeLike) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import tifffile
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from realfill.core.errors import PhotoError
-from realfill.photo_io.cicp import read_png_code_points, read_png_colors
+from realfill.imaging.ops import Pixels
 from realfill.photo_io.decode_heif import decode_avif, decode_heic, is_avif
 from realfill.photo_io.decode_raw import decode_raw, is_raw
 from realfill.photo_io.decode_tiff import (
@@ -27,11 +28,15 @@ from realfill.photo_io.decode_tiff import (
     decode_tiff_page,
     is_supported_page,
 )
+from realfill.photo_io.exif_colors import read_exif_colors
+from realfill.photo_io.one_way_profile import replace_one_way_profile
 from realfill.photo_io.orientation import unapplied_orientation
 from realfill.photo_io.photo import Photo, valid_orientation
+from realfill.photo_io.png_colors import read_png_code_points, read_png_colors
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
 _PILLOW_CHANNELS = {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3, "CMYK": 4}  # color channels by Pillow's mode
+_JPEG_MAGIC = b"\xff\xd8\xff"
 _HEADER_SIZE = 64  # bytes that tell the format
 _DAMAGED = "Export it again from the original, or leave it out."
 _CONVERT = "Open it in an image editor and save it as a JPEG or as an RGB TIFF of 8 or 16 bits."
@@ -71,7 +76,7 @@ def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: Decode
     """
     try:
         with path.open("rb") as file:
-            return _decode_file(file, max_megapixels, settings)
+            return replace_one_way_profile(_decode_file(file, max_megapixels, settings))
     except PhotoError as error:
         raise PhotoError(error.problem, error.remedy, path) from None
     except Exception as error:  # on damaged files decoders raise errors of any type
@@ -115,7 +120,7 @@ def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings
         return decode_raw(file, check_size)
     if header[:4] in TIFF_MAGIC:
         return _decode_tiff(file, check_size, settings)
-    with Image.open(file, formats=("AVIF",) if is_avif(header) else FORMATS) as image:
+    with _open_image(file, header) as image:
         check_size(*image.size)
         if image.format == "AVIF":
             return decode_avif(image, file)
@@ -123,6 +128,21 @@ def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings
             file.seek(0)
             return decode_heic(file)
         return _decode_image(image, file)
+
+
+def _open_image(file: BinaryIO, header: bytes) -> Image.Image:
+    """Open a file by Pillow.
+
+    Raises:
+        PhotoError: It is a JPEG of a kind that is not supported, such as of 12 bits or without loss.
+        UnidentifiedImageError: It is of another format.
+    """
+    try:
+        return Image.open(file, formats=("AVIF",) if is_avif(header) else FORMATS)
+    except UnidentifiedImageError:
+        if header.startswith(_JPEG_MAGIC):
+            raise PhotoError("This kind of JPEG is not supported, or its header is damaged.", _CONVERT) from None
+        raise
 
 
 def _check_size(max_megapixels: float, width: int, height: int) -> None:
@@ -146,7 +166,7 @@ def _decode_tiff(file: BinaryIO, check_size: Callable[[int, int], None], setting
     file.seek(0)
     if chosen.is_raw:
         return decode_raw(file, check_size)
-    if chosen.index is None:
+    if chosen.index is None or chosen.page.dtype is None or chosen.page.dtype.kind == "i":
         raise PhotoError("The kind of its pixels is not supported.", _CONVERT)
     with Image.open(file, formats=("TIFF",)) as image:
         image.seek(chosen.index)
@@ -167,11 +187,8 @@ def _decode_tiff(file: BinaryIO, check_size: Callable[[int, int], None], setting
 def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
     """Decode what Pillow has opened; 16-bit PNGs, which Pillow reduces to 8 bits, by another decoder."""
     file_format = "JPEG" if image.format == "MPO" else str(image.format)
-    icc, codes, warning = image.info.get("icc_profile"), None, ""
-    if file_format == "PNG":
-        codes = read_png_code_points(file)
-        if "exif" not in image.info:
-            image.load()  # EXIF metadata may lie behind the pixels
+    if file_format == "PNG" and "exif" not in image.info:
+        image.load()  # EXIF metadata may lie behind the pixels
     orientation, remark = _read_orientation(image)
     if file_format == "PNG" and _is_16_bit_png(file):
         file.seek(0)
@@ -181,10 +198,8 @@ def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
         plain = _to_plain_mode(image)
         samples = np.asarray(plain)
         channels = _PILLOW_CHANNELS[plain.mode]
-    if codes is not None:
-        samples, icc, warning = codes.interpret(samples)
-    elif file_format == "PNG" and icc is None and channels == 3 and "srgb" not in image.info:
-        icc, warning = read_png_colors({str(key): value for key, value in image.info.items()})
+    read_colors = _read_png_colors if file_format == "PNG" else _read_exif_colors
+    samples, icc, warning = read_colors(image, file, samples, channels)
     return Photo.from_samples(
         samples,
         channels,
@@ -194,6 +209,33 @@ def _decode_image(image: Image.Image, file: BinaryIO) -> Photo:
         exif="exif" in image.info,
         warning=f"{remark} {warning}".strip(),
     )
+
+
+def _read_png_colors(
+    image: Image.Image, file: BinaryIO, samples: Pixels, channels: int
+) -> tuple[Pixels, bytes | None, str]:
+    """Samples of standard range, the ICC profile of their colors, and a warning; of a PNG."""
+    codes = read_png_code_points(file)
+    if codes is not None:
+        return codes.interpret(samples)
+    icc = image.info.get("icc_profile")
+    if icc is not None or "srgb" in image.info:
+        return samples, icc, ""
+    told = {str(key): value for key, value in image.info.items()}
+    return samples, *read_png_colors(told, gray=channels == 1)
+
+
+def _read_exif_colors(
+    image: Image.Image, file: BinaryIO, samples: Pixels, channels: int
+) -> tuple[Pixels, bytes | None, str]:
+    """As `_read_png_colors`, of other files, where EXIF tells if there is no profile."""
+    icc = image.info.get("icc_profile")
+    if not icc and channels == 3 and "exif" in image.info:
+        with suppress(Exception):  # damaged metadata is no reason to refuse the pixels
+            exif = Image.Exif()
+            exif.load(image.info["exif"])
+            icc = read_exif_colors(exif)
+    return samples, icc, ""
 
 
 def _to_plain_mode(image: Image.Image) -> Image.Image:

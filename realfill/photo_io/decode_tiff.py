@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ _SENSOR_DATA = (32803, 34892)  # photometric interpretation of camera raw files 
 _PREMULTIPLIED, _UNASSOCIATED = 1, 2  # kinds of alpha (TIFF 6.0, tag 338, ExtraSamples)
 _ORIENTATION, _ICC, _XMP = ExifTags.Base.Orientation, ExifTags.Base.InterColorProfile, ExifTags.Base.XMLPacket
 _PAGE_OF_SEVERAL = 2  # bit of NewSubfileType; the others are of reduced images, masks and depth maps
+_INTACT = "Export it again from the original, or leave it out."
 _RESCALE = "Scale the values to 0 to 1, or save it as a TIFF of 16 bits."
 
 
@@ -35,10 +37,16 @@ class TiffDecodeSettings:
     Attributes:
         max_channels: Pages with more channels, alpha and unknown ones included, are left to Pillow; set by hand.
         max_pages: Pages that are looked at; set by hand.
+        max_thumbnail: A first page of a smaller share of the pixels of the largest is its thumbnail, though nothing
+            tells, if it has about the same shape; set by hand.
+        shape_tolerance: How far the ratios of width to height of a page and its thumbnail differ, relative; set by
+            hand.
     """
 
     max_channels: int = 8
     max_pages: int = 64
+    max_thumbnail: float = 0.25
+    shape_tolerance: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class ChosenPage:
 
 
 def choose_page(tiff: tifffile.TiffFile, settings: TiffDecodeSettings = TiffDecodeSettings()) -> ChosenPage:
-    """Choose the first page of full resolution; without one, the largest page.
+    """Choose the first page of full resolution; the largest without one, or where the first looks like its thumbnail.
 
     Thumbnails, masks and depth maps are passed over, as NewSubfileType or SubfileType tells them (TIFF 6.0, tags 254
     and 255).
@@ -74,12 +82,15 @@ def choose_page(tiff: tifffile.TiffFile, settings: TiffDecodeSettings = TiffDeco
     with suppress(Exception):  # further pages may be damaged in any way
         pages.extend(islice(_iterate_further_pages(tiff), settings.max_pages))
     full = [(index, page) for index, page in pages if not int(page.subfiletype) & ~_PAGE_OF_SEVERAL]
-    index, page = full[0] if full else max(pages, key=lambda item: item[1].imagewidth * item[1].imagelength)
+    index, page = full[0] if full else max(pages, key=lambda item: _count_pixels(item[1]))
+    largest = max(full, key=lambda item: _count_pixels(item[1]), default=(index, page))
+    is_thumbnail = _is_thumbnail(page, largest[1], settings)
+    index, page = largest if is_thumbnail else (index, page)
     tags = {tag.code: tag for source in (tiff.pages[0], page) for tag in source.tags}
     orientation, icc = (tags[code].value if code in tags else None for code in (_ORIENTATION, _ICC))
     packet = tags[_XMP].value if _XMP in tags and _ORIENTATION not in tags else None
     warnings = (
-        f"It has {len(full)} pages; the first is read." if len(full) > 1 else "",
+        _describe_choice(len(full), is_thumbnail),
         unapplied_orientation(packet if isinstance(packet, bytes) else None),
     )
     return ChosenPage(
@@ -91,6 +102,32 @@ def choose_page(tiff: tifffile.TiffFile, settings: TiffDecodeSettings = TiffDeco
         is_raw=any(int(page.photometric) in _SENSOR_DATA for _, page in pages),
         warning=" ".join(filter(None, warnings)),
     )
+
+
+def _count_pixels(page: tifffile.TiffPage) -> int:
+    return int(page.imagewidth * page.imagelength)
+
+
+def _is_thumbnail(page: tifffile.TiffPage, largest: tifffile.TiffPage, settings: TiffDecodeSettings) -> bool:
+    """Whether a page that claims full resolution is a thumbnail of another one."""
+    if _count_pixels(page) >= settings.max_thumbnail * _count_pixels(largest):
+        return False
+    shape, other = page.imagewidth / page.imagelength, largest.imagewidth / largest.imagelength
+    return abs(shape / other - 1) < settings.shape_tolerance
+
+
+def _describe_choice(count: int, is_thumbnail: bool) -> str:
+    """What is told of the choice among pages of full resolution; nothing if there is one."""
+    if count < 2:
+        return ""
+    which = "the largest is read, since the first looks like its thumbnail" if is_thumbnail else "the first is read"
+    return f"It has {count} pages; {which}."
+
+
+def find_photo(path: Path, settings: TiffDecodeSettings = TiffDecodeSettings()) -> int:
+    """Offset of the directory of the page of a TIFF file that is the photo, see `choose_page`."""
+    with tifffile.TiffFile(path) as tiff:
+        return int(choose_page(tiff, settings).page.offset)
 
 
 def is_supported_page(page: tifffile.TiffPage, settings: TiffDecodeSettings = TiffDecodeSettings()) -> bool:
@@ -112,9 +149,11 @@ def decode_tiff_page(chosen: ChosenPage) -> Photo:
     Samples of more than 8 bits and of floating point become 16 bits. 0 to 1 of floating point is black to white.
 
     Raises:
-        PhotoError: Values of floating point are outside of 0 to 1, or no numbers.
+        PhotoError: Parts of it are missing, or values of floating point are outside of 0 to 1, or no numbers.
     """
     page = chosen.page
+    if not all(page.dataoffsets) or not all(page.databytecounts):
+        raise PhotoError("The photo is damaged: the file lacks parts of it.", _INTACT)
     channels = _COLOR_CHANNELS[int(page.photometric)]
     samples = page.asarray()
     if page.axes == "SYX":

@@ -24,6 +24,7 @@ from realfill.photo_io.encode_tiff import TiffEncodeSettings, encode_tiff
 from realfill.photo_io.metadata import COMMENT, EXIF_PREFIX, XMP_EXTENSION_PREFIX, Metadata
 from realfill.photo_io.photo import Photo, to_8_bits
 from realfill.photo_io.png_chunks import pack_chunk, pack_text
+from realfill.photo_io.png_colors import keep_true_chunks
 from realfill.photo_io.xmp import XmpSettings
 from realfill.photo_io.xmp_xml import BrokenXmpError
 
@@ -176,7 +177,8 @@ def _encode_png(photo: Photo, metadata: Metadata, settings: EncodeSettings) -> b
     data = bytes(
         imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], level=settings.png_level)
     )
-    chunks = b"".join(pack_chunk(*chunk) for chunk in metadata.colors)
+    colors = keep_true_chunks(metadata.colors, has_profile=bool(photo.icc))
+    chunks = b"".join(pack_chunk(*chunk) for chunk in colors)
     if photo.icc:
         profile = zlib.compress(photo.icc, settings.png_profile_level)
         chunks += pack_chunk(b"iCCP", b"ICC profile\0\0" + profile)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from PIL import ExifTags
 
-from realfill.photo_io.exif_copy import CONTAINER_TAGS, STORAGE_TAGS, ExifSettings, append_thumbnail, copy_block
+from realfill.photo_io.exif_copy import (
+    COLOR_TAGS,
+    CONTAINER_TAGS,
+    STORAGE_TAGS,
+    ExifSettings,
+    append_thumbnail,
+    copy_block,
+)
 from realfill.photo_io.privacy import GEOTIFF_TAGS, Privacy
 from realfill.photo_io.reframing import Box, Reframing
 from realfill.photo_io.tiff_block import DataType, TagEntry, TiffBlock
@@ -15,10 +22,18 @@ _WIDTH, _HEIGHT = _TAG.ImageWidth, _TAG.ImageLength
 _THUMBNAIL_START, _THUMBNAIL_SIZE = _TAG.JpegIFOffset, _TAG.JpegIFByteCount
 _SUBJECT_AREA = 0x9214
 _GENERAL_COMPOSITE = 2  # tag CompositeImage: composed of several pictures, not by the camera while shooting
+_SRGB, _UNCALIBRATED = 1, 0xFFFF  # tag ColorSpace
 _CAPTURES_OF_COMPOSITE = frozenset({_TAG.CompositeImageCount, _TAG.CompositeImageExposureTimes})
 
 
-def update_for_export(data: bytes, reframing: Reframing, thumbnail: bytes, privacy: Privacy = Privacy()) -> bytes:
+def update_for_export(
+    data: bytes,
+    reframing: Reframing,
+    thumbnail: bytes,
+    privacy: Privacy = Privacy(),
+    *,
+    is_srgb: bool | None = None,
+) -> bytes:
     """Make a block describe a photo whose hole was filled and which was turned upright.
 
     The orientation becomes 1, the dimensions become those of the finished photo, an embedded thumbnail is replaced,
@@ -31,6 +46,7 @@ def update_for_export(data: bytes, reframing: Reframing, thumbnail: bytes, priva
         reframing: How the stored picture became the finished one.
         thumbnail: A small JPEG of the finished photo.
         privacy: What is delivered.
+        is_srgb: Whether the photo's ICC profile, which tells its colors alone, is that of sRGB; None without one.
 
     Raises:
         BrokenTiffError: The block cannot be followed.
@@ -50,19 +66,25 @@ def update_for_export(data: bytes, reframing: Reframing, thumbnail: bytes, priva
     block.set_number(main, _WIDTH, reframing.width)
     block.set_number(main, _HEIGHT, reframing.height)
     for pointer in block.find(main, _IFD.Exif):
-        _update_details(block, block.number(pointer), reframing)
-    outdated = (STORAGE_TAGS | CONTAINER_TAGS) - {_WIDTH, _HEIGHT}
-    block.remove_tags(main, outdated if reframing.is_identity else outdated | GEOTIFF_TAGS)
+        _update_details(block, block.number(pointer), reframing, is_srgb)
+    outdated: frozenset[int] = (STORAGE_TAGS | CONTAINER_TAGS) - {_WIDTH, _HEIGHT}
+    outdated |= frozenset() if reframing.is_identity else GEOTIFF_TAGS
+    outdated |= frozenset() if is_srgb is None else COLOR_TAGS
+    block.remove_tags(main, outdated)
     return bytes(block.data)
 
 
-def _update_details(block: TiffBlock, details: int, reframing: Reframing) -> None:
+def _update_details(block: TiffBlock, details: int, reframing: Reframing, is_srgb: bool | None) -> None:
     """Update the EXIF directory."""
     block.set_number(details, _TAG.ExifImageWidth, reframing.width)
     block.set_number(details, _TAG.ExifImageHeight, reframing.height)
     for entry in block.find(details, _TAG.CompositeImage):
         block.pack("HIHH", entry.offset + 2, DataType.SHORT, 1, _GENERAL_COMPOSITE, 0)
     outdated: set[int] = set(_CAPTURES_OF_COMPOSITE)
+    if is_srgb is not None:
+        outdated |= COLOR_TAGS
+        if not is_srgb and any(block.number(entry) == _SRGB for entry in block.find(details, _TAG.ColorSpace)):
+            block.set_number(details, _TAG.ColorSpace, _UNCALIBRATED)
     if not reframing.is_identity:
         for tag in (_SUBJECT_AREA, _TAG.SubjectLocation):
             for entry in block.find(details, tag):

@@ -8,13 +8,14 @@ from mmap import mmap
 
 from PIL import ExifTags
 
-from realfill.photo_io.privacy import Privacy
+from realfill.photo_io.privacy import GEOTIFF_TAGS, Privacy
 from realfill.photo_io.tiff_block import (
     BYTE_ORDERS,
     ENTRY_SIZE,
     HEADER_SIZE,
     BrokenTiffError,
     DataType,
+    TagEntry,
     TiffBlock,
     open_tiff,
 )
@@ -28,6 +29,10 @@ STORAGE_TAGS = frozenset(  # for how and where a TIFF file stores its pixels, an
 _PHOTOSHOP_LAYERS = 0x935C
 CONTAINER_TAGS = frozenset(  # with data of another kind, which is not part of an EXIF block
     {_TAG.XMLPacket, _TAG.IPTCNAA, _TAG.InterColorProfile, _TAG.ImageResources, _PHOTOSHOP_LAYERS}
+)
+COLOR_TAGS = frozenset({_TAG.TransferFunction, _TAG.WhitePoint, _TAG.PrimaryChromaticities, _TAG.Gamma})
+_PAGE_TAGS = frozenset(  # true of the page that has them alone: resolution, colors, places of pixels
+    {_TAG.XResolution, _TAG.YResolution, _TAG.ResolutionUnit, *GEOTIFF_TAGS, *COLOR_TAGS}
 )
 _POINTERS = (_IFD.Exif, _IFD.GPSInfo, _IFD.Interop)
 _TEXT_TYPES = (DataType.BYTE, DataType.ASCII, DataType.UNDEFINED)
@@ -55,35 +60,52 @@ class TiffMetadata:
     """The metadata of a TIFF file.
 
     Attributes:
-        exif: A new EXIF block with the tags of the first directory, of the EXIF and of the GPS directory, without
-            those for the storage of pixels.
-        xmp: The XMP packet, or None.
-        iptc: The IPTC records, or None.
-        resources: Photoshop's image resources; empty without.
+        exif: A new EXIF block with the tags of the page, of its EXIF and of its GPS directory, without those for the
+            storage of pixels; and with what of these the first page alone has.
+        xmp: The XMP packets: of the page, then of the first page.
+        iptc: The IPTC records, likewise.
+        resources: Photoshop's image resources, likewise.
     """
 
     exif: bytes
-    xmp: bytes | None
-    iptc: bytes | None
-    resources: bytes
+    xmp: tuple[bytes, ...]
+    iptc: tuple[bytes, ...]
+    resources: tuple[bytes, ...]
 
 
-def extract_from_tiff(file: mmap, settings: ExifSettings = ExifSettings()) -> TiffMetadata:
-    """Extract the metadata of a whole TIFF or BigTIFF file.
+def extract_from_tiff(file: mmap, page: int | None = None, settings: ExifSettings = ExifSettings()) -> TiffMetadata:
+    """Extract the metadata of a page of a TIFF or BigTIFF file.
+
+    Captions and the like are often kept with the first page only, which may be a thumbnail.
+
+    Args:
+        file: The whole file.
+        page: Offset of the page's directory; None for the first page.
+        settings: Limits.
 
     Raises:
-        BrokenTiffError: The first directory cannot be followed.
+        BrokenTiffError: A directory cannot be followed.
     """
     block = open_tiff(file)
-    packet, records, resources = (
-        next((block.value(entry) for entry in block.find(block.first_directory, tag)), None)
+    first = block.first_directory
+    directories = (first,) if page in (None, first) else (page or first, first)
+    packets, records, resources = (
+        tuple(block.value(entry) for directory in directories for entry in block.find(directory, tag)[:1])
         for tag in (_TAG.XMLPacket, _TAG.IPTCNAA, _TAG.ImageResources)
     )
-    return TiffMetadata(copy_block(block, Privacy(), settings), packet, records, resources or b"")
+    return TiffMetadata(copy_block(block, Privacy(), settings, directories), packets, records, resources)
 
 
-def copy_block(block: TiffBlock, privacy: Privacy, settings: ExifSettings) -> bytes:
-    """A new block with the tags of the first directory and of those that it points to, as far as they are delivered.
+def copy_block(
+    block: TiffBlock, privacy: Privacy, settings: ExifSettings, directories: tuple[int, ...] | None = None
+) -> bytes:
+    """A new block with the tags of a directory and of those that it points to, as far as they are delivered.
+
+    Args:
+        block: Where they are copied from.
+        privacy: What is delivered.
+        settings: Limits.
+        directories: Offsets of the directory, and of others that complete it; None for the first one alone.
 
     Raises:
         BrokenTiffError: The block cannot be followed, or its metadata is too large.
@@ -91,7 +113,7 @@ def copy_block(block: TiffBlock, privacy: Privacy, settings: ExifSettings) -> by
     magic = next(magic for magic, order in BYTE_ORDERS.items() if order == block.byte_order)
     header = magic + struct.pack(block.byte_order + "I", HEADER_SIZE)
     copy = _DirectoryCopy(block, privacy, settings)
-    return header + copy.copy(block.first_directory, HEADER_SIZE, (_IFD.Exif, _IFD.GPSInfo))
+    return header + copy.copy(directories or (block.first_directory,), HEADER_SIZE, (_IFD.Exif, _IFD.GPSInfo))
 
 
 def append_thumbnail(block: TiffBlock, main: int, thumbnail: bytes) -> None:
@@ -121,11 +143,13 @@ class _DirectoryCopy:
     privacy: Privacy
     settings: ExifSettings
 
-    def copy(self, directory: int, start: int, pointers: tuple[int, ...], *, is_gps: bool = False) -> bytes:
+    def copy(
+        self, directories: tuple[int, ...], start: int, pointers: tuple[int, ...], *, is_gps: bool = False
+    ) -> bytes:
         """Copy a directory, its values and the directories inside it to another place.
 
         Args:
-            directory: Its offset.
+            directories: Its offset, and those of others that complete it.
             start: Its offset in the copy.
             pointers: Tags that may point to directories inside this one.
             is_gps: Whether it is the GPS directory, whose tags have numbers of their own.
@@ -134,7 +158,7 @@ class _DirectoryCopy:
         limit = settings.max_value_bytes if self.privacy.keep_position else settings.max_searched_bytes
         entries = [
             entry
-            for entry in block.entries(directory)
+            for entry in self._merge(directories)
             if entry.tag not in STORAGE_TAGS | CONTAINER_TAGS
             and entry.size <= limit
             and (entry.data_type not in _BIG_TYPES or entry.tag in _POINTERS)
@@ -149,8 +173,16 @@ class _DirectoryCopy:
                 if entry.tag not in pointers:
                     raise BrokenTiffError("a directory lies inside one where it cannot be")
                 inner = (_IFD.Interop,) if entry.tag == _IFD.Exif else ()
-                values += self.copy(block.number(entry), place, inner, is_gps=entry.tag == _IFD.GPSInfo)
+                places = tuple(
+                    block.number(each) for place in directories for each in block.find(place, entry.tag)[:1]
+                )
+                is_position = entry.tag == _IFD.GPSInfo
+                places = places[:1] if is_position else places  # two positions are not mixed
+                values += self.copy(places, place, inner, is_gps=is_position)
                 value, data_type, count = struct.pack(block.byte_order + "I", place), DataType.LONG, 1
+            elif entry.tag == _TAG.XPKeywords and len(value) % 2 == 0:
+                value = self.privacy.redact_keywords(value.decode("utf-16-le", "replace")).encode("utf-16-le")
+                value = value[: entry.size].ljust(entry.size, b"\0")
             elif data_type in _TEXT_TYPES:
                 value = self.privacy.redact_bytes(value)
             if len(value) > 4:
@@ -160,3 +192,11 @@ class _DirectoryCopy:
                 raise BrokenTiffError("the metadata is too large")
             table += struct.pack(block.byte_order + "HHI", entry.tag, data_type, count) + value.ljust(4, b"\0")
         return table + bytes(4) + values
+
+    def _merge(self, directories: tuple[int, ...]) -> list[TagEntry]:
+        """The tags of the first directory, and what it lacks of the others that is not of their page alone."""
+        entries = self.block.entries(directories[0])
+        for directory in directories[1:]:
+            present = {entry.tag for entry in entries} | _PAGE_TAGS
+            entries += [entry for entry in self.block.entries(directory) if entry.tag not in present]
+        return sorted(entries, key=lambda entry: entry.tag) if directories[1:] else entries

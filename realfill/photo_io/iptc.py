@@ -11,6 +11,7 @@ from realfill.photo_io.privacy import Privacy
 _MARKER = 0x1C
 _EXTENDED = 0x8000  # set where the size itself has several bytes
 _PREVIEW = ((2, 200), (2, 201), (2, 202))  # of the photo as it was
+_KEYWORDS = ((2, 20), (2, 25))  # supplemental categories, keywords
 _CHARACTER_SET, _UTF_8 = (1, 90), b"\x1b%G"
 _NAMES = {  # of application records, by the names of `xmp_captions`
     5: "title",
@@ -75,7 +76,15 @@ def update_for_export(records: bytes, privacy: Privacy) -> bytes:
         dataset.raw[: len(dataset.raw) - len(dataset.value)] + privacy.redact_bytes(dataset.value)
         for dataset in kept
         if privacy.allows_dataset(dataset.record, dataset.number)
+        and ((dataset.record, dataset.number) not in _KEYWORDS or privacy.allows_keyword(decode_text(dataset.value)))
     )
+
+
+def merge(records: bytes, others: bytes) -> bytes:
+    """Complete records by the datasets of others that they lack."""
+    present = {(each.record, each.number) for each in read_datasets(records)}
+    lacking = (each.raw for each in read_datasets(others) if (each.record, each.number) not in present)
+    return b"".join((records, *lacking))
 
 
 def read_captions(records: bytes) -> dict[str, tuple[str, ...]]:

@@ -9,22 +9,25 @@ from __future__ import annotations
 import logging
 import math
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
 
+from realfill.photo_io import iptc, xmp
 from realfill.photo_io import photoshop_resources as photoshop
-from realfill.photo_io import xmp
 from realfill.photo_io.decode import FORMATS
-from realfill.photo_io.decode_tiff import TIFF_MAGIC
+from realfill.photo_io.decode_tiff import TIFF_MAGIC, find_photo
 from realfill.photo_io.exif_copy import ExifSettings, extract_from_tiff
 from realfill.photo_io.iptc import decode_text
 from realfill.photo_io.png_chunks import SIGNATURE, BrokenChunkError, read_chunks, read_raw_profile, read_text
+from realfill.photo_io.png_colors import COLOR_CHUNKS, Chunk
 from realfill.photo_io.tiff_block import BYTE_ORDERS
 from realfill.photo_io.xmp_xml import BrokenXmpError
+from realfill.photo_io.xmp_xml import merge as merge_packets
 
 logger = logging.getLogger(__name__)
 Part = TypeVar("Part")
@@ -34,7 +37,6 @@ XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"  # XMP part 3, 1.
 COMMENT = "Comment"  # keyword of the text that a JPEG has
 _PNG_XMP = "XML:com.adobe.xmp"
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_PNG_COLORS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _KEPT_RESOURCES = (photoshop.COPYRIGHT_FLAG, photoshop.COPYRIGHT_URL)
 _MAX_DPI = 65_535  # JFIF has 16 bits for it
 _METERS_PER_INCH = 0.0254
@@ -66,7 +68,7 @@ class Metadata:
         iptc: IPTC-IIM records.
         resources: Photoshop's copyright flag and URL, as image resources.
         texts: Texts of a PNG by keyword, and the comment of a JPEG.
-        colors: What a PNG tells of its colors besides a profile: names and data of chunks.
+        colors: What a PNG tells of its colors besides a profile.
         dpi: Pixels per inch, horizontally and vertically, if the file has them outside of EXIF.
     """
 
@@ -76,7 +78,7 @@ class Metadata:
     iptc: bytes | None = None
     resources: tuple[photoshop.Resource, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
-    colors: tuple[tuple[bytes, bytes], ...] = ()
+    colors: tuple[Chunk, ...] = ()
     dpi: tuple[float, float] | None = None
 
 
@@ -103,14 +105,24 @@ def attempt(part: str, path: Path, action: Callable[[], Part]) -> Part | None:
 
 def _read_tiff(path: Path, settings: MetadataSettings) -> Metadata:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        about = extract_from_tiff(mapped, settings.exif)
-    resources = tuple(photoshop.read_resources(about.resources))
+        about = extract_from_tiff(mapped, attempt("list of pages", path, lambda: find_photo(path)), settings.exif)
+    pages = [tuple(photoshop.read_resources(resources)) for resources in about.resources]
     return Metadata(
         exif=about.exif,
-        xmp=about.xmp or _join(resources, photoshop.XMP),
-        iptc=about.iptc or _join(resources, photoshop.IPTC),
-        resources=_keep(resources),
+        xmp=_merge(merge_packets, about.xmp or _join_each(pages, photoshop.XMP)),
+        iptc=_merge(iptc.merge, about.iptc or _join_each(pages, photoshop.IPTC)),
+        resources=_keep(_merge(photoshop.merge, pages) or ()),
     )
+
+
+def _merge(merge: Callable[[Part, Part], Part], parts: Sequence[Part]) -> Part | None:
+    """Metadata of a page, completed by that of the file's first page; None without any."""
+    return reduce(merge, parts) if parts else None
+
+
+def _join_each(pages: Sequence[tuple[photoshop.Resource, ...]], number: int) -> tuple[bytes, ...]:
+    """The data of the resources of a number, of each page that has it."""
+    return tuple(data for data in (_join(resources, number) for resources in pages) if data)
 
 
 def _read_png(path: Path, settings: MetadataSettings) -> Metadata:
@@ -122,7 +134,7 @@ def _read_png(path: Path, settings: MetadataSettings) -> Metadata:
             parts.setdefault("exif", data.removeprefix(EXIF_PREFIX))
         elif name == b"pHYs" and len(data) == 9 and data[8] == 1:  # pixels per meter
             dpi = _check_dpi(*(int.from_bytes(side) * _METERS_PER_INCH for side in (data[:4], data[4:8])))
-        elif name in _PNG_COLORS:
+        elif name in COLOR_CHUNKS:
             colors.append((name, data))
         elif name in _PNG_TEXTS:
             entry = attempt("text", path, lambda name=name, data=data: _read_png_text(name, data, settings))  # type: ignore[misc]

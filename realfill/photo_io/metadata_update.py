@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from realfill.photo_io import exif, iptc, xmp
 from realfill.photo_io import photoshop_resources as photoshop
 from realfill.photo_io.metadata import Metadata, attempt
+from realfill.photo_io.place_keywords import find_place_names
 from realfill.photo_io.privacy import Privacy
 from realfill.photo_io.reframing import Reframing
+from realfill.photo_io.xmp_keywords import read_place_names
+from realfill.photo_io.xmp_xml import BrokenXmpError, parse
 
 _CAPTION_OF_TEXT = {  # names of `xmp_captions` by the keywords that the PNG specification registers
     "title": "title",
@@ -25,6 +29,7 @@ _CAPTION_OF_TEXT = {  # names of `xmp_captions` by the keywords that the PNG spe
     "comment": "comment",
     "keywords": "keywords",
 }
+_KEYWORDS = "keywords"
 _OUTDATED_TEXT = re.compile(  # of the file as it was: thumbnails, and EXIF tags that ImageMagick repeats as texts
     r"^thumb::|^png:|^exif:(thumbnail:|.*(orientation|width|length|dimension|offset|subjectarea|subjectlocation))",
     re.IGNORECASE,
@@ -41,6 +46,7 @@ class Delivery:
         privacy: What of the original's metadata is delivered.
         authenticity: Shares that are written into XMP, as for `xmp.update_for_export`.
         source_type: The digital source type.
+        is_srgb: Whether the finished photo's ICC profile is that of sRGB; None without one.
     """
 
     reframing: Reframing
@@ -48,6 +54,7 @@ class Delivery:
     privacy: Privacy = Privacy()
     authenticity: Mapping[str, float] = field(default_factory=dict)
     source_type: str = xmp.PARTLY_GENERATED
+    is_srgb: bool | None = None
 
 
 def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Metadata:
@@ -63,9 +70,13 @@ def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Met
         delivery: What it is to say.
         path: The original, to be named in warnings.
     """
-    privacy = delivery.privacy
+    privacy = replace(delivery.privacy, place_names=_find_place_names(metadata))
     update_exif = partial(
-        exif.update_for_export, reframing=delivery.reframing, thumbnail=delivery.thumbnail, privacy=privacy
+        exif.update_for_export,
+        reframing=delivery.reframing,
+        thumbnail=delivery.thumbnail,
+        privacy=privacy,
+        is_srgb=delivery.is_srgb,
     )
     records, block = metadata.iptc, metadata.exif
     records = attempt("IPTC", path, partial(iptc.update_for_export, records, privacy)) if records else None
@@ -78,6 +89,7 @@ def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Met
         captions=_collect_captions(texts, metadata.resources, records),
         authenticity=delivery.authenticity,
         source_type=delivery.source_type,
+        is_srgb=delivery.is_srgb,
     )
     packet = metadata.xmp
     packet = attempt("XMP", path, partial(update_xmp, packet, metadata.xmp_extension)) if packet else None
@@ -95,10 +107,19 @@ def update_for_export(metadata: Metadata, delivery: Delivery, path: Path) -> Met
 def _update_texts(texts: tuple[tuple[str, str], ...], privacy: Privacy) -> tuple[tuple[str, str], ...]:
     """Texts without those that are outdated or private."""
     return tuple(
-        (keyword, privacy.redact(text))
+        (keyword, privacy.redact_keywords(text) if keyword.lower() == _KEYWORDS else privacy.redact(text))
         for keyword, text in texts
         if not _OUTDATED_TEXT.search(keyword) and privacy.allows_property("", keyword.rpartition(":")[2])
     )
+
+
+def _find_place_names(metadata: Metadata) -> frozenset[str]:
+    """Names of places by hierarchical keywords, which the file repeats elsewhere as keywords of their own."""
+    names = find_place_names(iptc.read_captions(metadata.iptc or b"").get(_KEYWORDS, ()))
+    for packet in filter(None, (metadata.xmp, metadata.xmp_extension)):
+        with suppress(BrokenXmpError):  # told where it is updated
+            names |= read_place_names(parse(packet))
+    return names
 
 
 def _collect_captions(

@@ -106,6 +106,11 @@ def to_8_bits(samples: Pixels) -> Pixels:
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 257 * 255
 
 
+def to_16_bits(samples: Pixels) -> Pixels:
+    """Scale uint8 samples to uint16; uint16 samples are returned as they are."""
+    return samples if samples.dtype == np.uint16 else samples.astype(np.uint16) * np.uint16(257)
+
+
 def scale_bits(samples: Pixels, bits: int) -> Pixels:
     """Scale unsigned integers of 2 to 32 bits to the whole range of uint8, or of uint16 if they have more than 8."""
     dtype = np.uint8 if bits <= 8 else np.uint16

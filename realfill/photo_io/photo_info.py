@@ -13,8 +13,9 @@ import numpy as np
 
 from realfill.core.errors import PhotoError
 from realfill.imaging.ops import Pixels, shrink_to
-from realfill.photo_io.color_management import profile_name, profile_problem, to_srgb
+from realfill.photo_io.color_management import profile_name, to_srgb
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.icc_transform import profile_problem
 from realfill.photo_io.jpeg_damage import find_jpeg_damage
 from realfill.photo_io.photo import Photo
 

@@ -26,6 +26,12 @@ def read_resources(data: bytes) -> Iterator[Resource]:
         start = begin + 4 + size + size % 2
 
 
+def merge(resources: tuple[Resource, ...], others: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """Complete resources by those of others whose number they lack."""
+    present = {number for number, _ in resources}
+    return (*resources, *(resource for resource in others if resource[0] not in present))
+
+
 def write_resources(resources: Iterable[Resource]) -> bytes:
     """The bytes of resources, without names."""
     return b"".join(

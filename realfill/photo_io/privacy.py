@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from PIL import ExifTags
 
+from realfill.photo_io.place_keywords import redact_list, tells_place
 from realfill.photo_io.xmp_xml import RDF
 
 _TAG, _IFD = ExifTags.Base, ExifTags.IFD
@@ -33,7 +34,7 @@ _PLACE = re.compile(  # local names of XMP properties, in lower case
     r"|^(sublocation|worldregion|continent|county|municipality|island|islandgroup|waterbody|habitat|place|venue)$"
     r"|^(placename|placeofinterest|poi|landmark|town|village|neighbou?rhood|regionname|geonames?|plus_?code)$"
     r"|^((street|postal)?address|postalcode|zip(code)?|latl(on|ng)|coords?|easting|northing|utm|mgrs|gridref)$"
-    r"|^(what3words|mcc|mnc|lac|cellid|b?ssid|mapdatum)$"
+    r"|^(what3words|mcc|mnc|lac|cellid|b?ssid|mapdatum|coverage|spatial)$"
 )
 _PLACE_ENDING = re.compile(r"[a-z](Lat|Lon|Long|Lng|Alt)$")
 _NO_PLACE = frozenset({"subjectlocation", "markerslocation"})  # places in the picture, or in time
@@ -82,10 +83,12 @@ class Privacy:
     Attributes:
         keep_position: Whether it stays where the photo was taken.
         keep_identity: Whether serial numbers, the camera owner's name and unique identifiers stay.
+        place_names: Keywords, in lower case, that are names of places; see `place_keywords`.
     """
 
     keep_position: bool = True
     keep_identity: bool = True
+    place_names: frozenset[str] = frozenset()
 
     @property
     def keeps_all(self) -> bool:
@@ -122,6 +125,14 @@ class Privacy:
         return (self.keep_position or not _tells_place(namespace, name)) and (
             self.keep_identity or not (namespace == _IDENTITY_NAMESPACE or _IDENTITY.search(name.lower()))
         )
+
+    def allows_keyword(self, keyword: str) -> bool:
+        """Whether a keyword is delivered."""
+        return self.keep_position or not tells_place(keyword, self.place_names)
+
+    def redact_keywords(self, text: str) -> str:
+        """Overwrite those keywords of a list in one text that tell a place, and coordinates, by spaces."""
+        return text if self.keep_position else self.redact(redact_list(text, self.place_names))
 
     def redact(self, text: str) -> str:
         """Overwrite coordinates in a text by spaces."""

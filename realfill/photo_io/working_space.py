@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 from PIL import ImageCms
 
-from realfill.photo_io.color_management import profile_problem
+from realfill.photo_io.icc_transform import profile_problem
 from realfill.photo_io.photo import COLOR_MODES, Photo
 
 _Chromaticity = tuple[float, float]  # CIE 1931 x, y

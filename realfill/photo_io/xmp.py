@@ -14,6 +14,8 @@ from xml.dom import minidom
 from realfill.photo_io.privacy import Privacy
 from realfill.photo_io.reframing import Reframing
 from realfill.photo_io.xmp_captions import add_captions
+from realfill.photo_io.xmp_colors import update_colors
+from realfill.photo_io.xmp_keywords import read_place_names, remove_places
 from realfill.photo_io.xmp_regions import move_regions
 from realfill.photo_io.xmp_xml import (
     EMPTY_PACKET,
@@ -112,6 +114,7 @@ def update_for_export(
     captions: Mapping[str, tuple[str, ...]] | None = None,
     authenticity: Mapping[str, float] | None = None,
     source_type: str = PARTLY_GENERATED,
+    is_srgb: bool | None = None,
 ) -> bytes:
     """Make a packet describe a photo whose hole was filled and which was turned upright.
 
@@ -129,6 +132,7 @@ def update_for_export(
         authenticity: Shares of the filled pixels, 0 to 1, by names in snake case, "score" among them. They replace
             all that the packet says of it.
         source_type: The digital source type.
+        is_srgb: Whether the photo's ICC profile, which tells its colors alone, is that of sRGB; None without one.
 
     Returns:
         The packet, UTF-8.
@@ -142,7 +146,11 @@ def update_for_export(
             inherit_namespaces(description)
             rdf_root(document).appendChild(document.importNode(description, True))
     add_captions(document, captions or {})
+    if not privacy.keep_position:
+        remove_places(document, privacy.place_names | read_place_names(document))
     _update_numbers(document, reframing)
+    if is_srgb is not None:
+        update_colors(document, is_srgb=is_srgb)
     move_regions(document, reframing)
     for node in iterate_nodes(document):
         if _is_outdated(node, reframing) or not privacy.allows_property(*qualified_name(node)):

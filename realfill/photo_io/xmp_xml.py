@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
@@ -167,3 +168,22 @@ def inherit_namespaces(node: minidom.Element) -> None:
             if name.startswith("xmlns") and not node.hasAttribute(name):
                 node.setAttribute(name, value)
         ancestor = ancestor.parentNode
+
+
+def merge(packet: bytes, other: bytes) -> bytes:
+    """Complete a packet by the properties of another one that it lacks; one that is no XMP counts as none."""
+    try:
+        document = parse(packet)
+    except BrokenXmpError:
+        return other
+    with suppress(BrokenXmpError):
+        lacking = parse(other)
+        present = {qualified_name(node) for node in iterate_nodes(document)}
+        for description in descriptions(lacking):
+            attributes_to_elements(lacking, description)
+            for node in [child for child in description.childNodes if isinstance(child, minidom.Element)]:
+                if qualified_name(node) in present:
+                    remove(node)
+            inherit_namespaces(description)
+            rdf_root(document).appendChild(document.importNode(description, True))
+    return serialize(document)

@@ -29,6 +29,7 @@ from realfill.core.errors import MaskError, RealFillError, StageError
 from realfill.core.hashing import digest
 from realfill.core.parameter_sources import merge_values
 from realfill.core.params import BlendParams, Params
+from realfill.imaging.ops import Pixels
 from realfill.library.gallery import update_gallery
 from realfill.review.collection import Collection, FinishedAlbum
 from realfill.review.decisions import Decision
@@ -152,11 +153,19 @@ def _write_mask(album: Album, decision: Decision, folder: Path) -> None:
             copy = folder / "replaced" / album.name / f"{digest(path)[:16]}-{path.name}"
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
-    path = album.root / "target" / "mask.png"
-    atomic_write(path, bytes(imagecodecs.png_encode(wanted)))
-    if album.mask and album.mask != path:
-        album.mask.unlink()
+    _replace_mask(album, wanted)
     override_hole(album, keep_transparency=bool((transparent & ~wanted).any()))
+
+
+def _replace_mask(album: Album, mask: Pixels) -> None:
+    """Write a mask in the place of the album's: at any moment there is one of the two, and not both.
+
+    A mask of another format is first replaced under its own name, then renamed; photos are read by their content.
+    """
+    path = album.root / "target" / "mask.png"
+    before = album.mask or path
+    atomic_write(before, bytes(imagecodecs.png_encode(mask)))
+    before.rename(path)
 
 
 def _make_again(collection: Collection, finished: FinishedAlbum) -> None:

@@ -22,9 +22,10 @@ from realfill.core.errors import ExportError, OutputError, StageError
 from realfill.core.fingerprint import library_versions
 from realfill.core.hashing import digest
 from realfill.photo_io import metadata, xmp
-from realfill.photo_io.color_management import from_srgb, to_srgb
+from realfill.photo_io.color_management import from_srgb, is_srgb_profile, to_srgb
 from realfill.photo_io.decode import is_lossless_webp, read_photo
 from realfill.photo_io.encode import SUFFIXES, encode
+from realfill.photo_io.icc_transform import profile_problem
 from realfill.photo_io.metadata import Metadata
 from realfill.photo_io.metadata_update import Delivery, update_for_export
 from realfill.photo_io.photo import Photo
@@ -71,7 +72,7 @@ def run(album: Album, params: Params) -> ExportResult:
     """
     _require_unchanged(album)
     blended = read_document(album.work("blend") / "blend.json")
-    photo = read_photo(album.work("blend") / "composite.tif")
+    photo = _drop_unusable_profile(read_photo(album.work("blend") / "composite.tif"))
     target_format = next(row.format for row in read_inputs(album) if row.role == "target")
     file_format = target_format if params.export.format == "same" else _FORMATS[params.export.format]
     opaque = _blacken_left(album, photo)
@@ -83,6 +84,7 @@ def run(album: Album, params: Params) -> ExportResult:
         Privacy(params.export.privacy.position == "keep", params.export.privacy.identity == "keep"),
         blended["authenticity"],
         source_type,
+        is_srgb_profile(photo.icc) if photo.icc else None,
     )
     updated = update_for_export(about, delivery, album.target)
     delivered = opaque if file_format == "JPEG" else photo
@@ -144,6 +146,11 @@ def _read_reframing(album: Album, photo: Photo) -> Reframing:
     bottom = (window.photo_top + window.photo_height) / window.canvas_height
     orientation = next(row.orientation for row in read_inputs(album) if row.role == "target")
     return Reframing(photo.width, photo.height, orientation, (left, top, right, bottom))
+
+
+def _drop_unusable_profile(photo: Photo) -> Photo:
+    """The photo without an ICC profile that cannot be used: it was computed, and is delivered, as sRGB."""
+    return replace(photo, icc=None) if profile_problem(photo) else photo
 
 
 def _blacken_left(album: Album, photo: Photo) -> Photo:

@@ -172,6 +172,31 @@ def test_the_mask_is_known_in_letters_of_any_case(album_folder: Path, name: str)
     assert mask is not None and mask.name == name
 
 
+@pytest.mark.parametrize("name", ["ref/loop.jpg", "target/mask.jpg", "album.yaml"])
+def test_a_link_to_itself_is_refused(album_folder: Path, name: str) -> None:
+    (album_folder / "target" / "mask.png").unlink()
+    (album_folder / name).unlink(missing_ok=True)
+    (album_folder / name).symlink_to(Path(name).name)
+    with pytest.raises(RealFillError, match="not a regular file"):
+        open_album(album_folder)
+
+
+@pytest.mark.parametrize("name", ["album (1).yaml", "settings.yml", "params.yaml"])
+def test_settings_under_another_name_are_told(album_folder: Path, name: str) -> None:
+    (album_folder / name).write_text("export: {gps: strip}\n")
+    ((path, reason),) = open_album(album_folder).stray_files
+    assert path.name == name and "in album.yaml" in reason
+
+
+def test_of_two_masks_the_newest_is_told(album_folder: Path) -> None:
+    folder = album_folder / "target"
+    for time, name in enumerate(("mask.png", "mask.jpg", "Mask.tif")):
+        (folder / name).touch()
+        os.utime(folder / name, (time, time if name != "mask.jpg" else 9))
+    with pytest.raises(AlbumError, match=r"called mask: .*Keep one of them; mask\.jpg is the newest"):
+        open_album(album_folder)
+
+
 @pytest.mark.parametrize("name", ["mask.bmp", "Mask.gif", "mask.psd", "masks.bmp"])
 def test_a_mask_that_cannot_be_read_is_not_passed_over(album_folder: Path, name: str) -> None:
     (album_folder / "target" / name).write_bytes(b"")

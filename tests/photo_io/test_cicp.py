@@ -1,16 +1,11 @@
-import struct
-from pathlib import Path
-
-import imagecodecs
 import numpy as np
 import pytest
 
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.cicp import CodePoints, make_profile
-from realfill.photo_io.color_management import profile_name, profile_problem, to_srgb
-from realfill.photo_io.decode import read_photo
+from realfill.photo_io.color_management import profile_name, to_srgb
+from realfill.photo_io.icc_transform import profile_problem
 from realfill.photo_io.photo import Photo
-from realfill.photo_io.png_chunks import pack_chunk
 
 BT_709_TO_P3 = np.array([[0.8225, 0.1774, 0], [0.0332, 0.9669, 0], [0.0171, 0.0724, 0.9108]])
 BT_709_TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -90,63 +85,18 @@ def test_unknown_code_points_are_told(picture: Pixels) -> None:
         assert np.array_equal(pixels, picture) and "sRGB is assumed" in warning
 
 
-def test_gray_and_alpha_stay(picture: Pixels) -> None:
-    gray, clear = picture[..., 0], np.dstack([picture, picture[..., 0]])
-    assert CodePoints(9, 16).interpret(gray) == (gray, None, "")
-    mapped, _, _ = CodePoints(9, 16).interpret(clear)
-    assert np.array_equal(mapped[..., 3], picture[..., 0].astype(np.uint16) * 257)
+def test_alpha_stays(picture: Pixels) -> None:
+    for samples in (np.dstack([picture, picture[..., 0]]), picture[..., :2]):
+        mapped, _, _ = CodePoints(9, 16).interpret(samples)
+        assert mapped.shape == samples.shape
+        assert np.array_equal(mapped[..., -1], samples[..., -1].astype(np.uint16) * 257)
 
 
-def read_png_with(tmp_path: Path, *chunks: tuple[bytes, bytes], value: tuple[int, int, int]) -> Photo:
-    """A PNG of one color whose chunks tell what it means; read as photos are."""
-    data = bytes(imagecodecs.png_encode(np.full((8, 8, 3), value, np.uint8)))
-    told = b"".join(pack_chunk(*chunk) for chunk in chunks)
-    path = tmp_path / "photo.png"
-    path.write_bytes(data[:33] + told + data[33:])
-    return read_photo(path)
-
-
-def numbers(*values: int) -> bytes:
-    return struct.pack(f">{len(values)}I", *values)
-
-
-P3 = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)  # white, red, green, blue; of Display P3
-SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
-
-
-def test_gamma_and_primaries_of_a_png_are_heeded(tmp_path: Path) -> None:
-    linear = read_png_with(tmp_path, (b"gAMA", numbers(100_000)), value=(55, 55, 55))
-    assert np.abs(to_srgb(linear).astype(int) - 128).max() <= 1
-    told = read_png_with(tmp_path, (b"gAMA", numbers(45455)), (b"cHRM", numbers(*P3)), value=(200, 60, 40))
-    named = Photo(told.pixels, None, make_profile(12), "PNG", 1)
-    assert np.abs(to_srgb(told).astype(int) - to_srgb(named)).max() <= 1
-    assert np.abs(to_srgb(told).astype(int) - told.pixels).max() > 10
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        [(b"gAMA", numbers(45455))],
-        [(b"gAMA", numbers(45455)), (b"cHRM", numbers(*SRGB))],
-        [(b"gAMA", numbers(100_000)), (b"sRGB", b"\0")],
-    ],
-)
-def test_what_a_png_tells_of_srgb_is_srgb(tmp_path: Path, chunks: list[tuple[bytes, bytes]]) -> None:
-    photo = read_png_with(tmp_path, *chunks, value=(200, 60, 40))
-    assert (photo.icc, photo.warning) == (None, "")
-
-
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        (b"gAMA", numbers(1)),
-        (b"gAMA", numbers(2**31)),
-        (b"cHRM", numbers(*[0] * 8)),
-        (b"cHRM", numbers(31270, 0, *P3[2:])),
-        (b"cHRM", numbers(*[30000] * 8)),
-    ],
-)
-def test_colors_of_a_png_that_make_no_sense_are_told(tmp_path: Path, chunk: tuple[bytes, bytes]) -> None:
-    photo = read_png_with(tmp_path, chunk, value=(200, 60, 40))
-    assert photo.icc is None
-    assert "sRGB is assumed" in photo.warning
+@pytest.mark.parametrize("transfer", [8, 16, 18])
+def test_gray_is_shown_as_the_same_gray_in_color(picture: Pixels, transfer: int) -> None:
+    gray = picture[..., :1]
+    shown_gray, warning = shown(gray, CodePoints(9, transfer))
+    shown_color, same_warning = shown(np.repeat(gray, 3, axis=2), CodePoints(9, transfer))
+    assert warning == same_warning
+    assert np.abs(shown_gray.astype(int) - shown_color).mean() < 0.5
+    assert np.abs(shown_gray.astype(int) - gray).max() > 20

@@ -9,10 +9,18 @@ from PIL import Image
 
 from realfill.core.errors import PhotoError
 from realfill.imaging.ops import Pixels
-from realfill.photo_io.color_management import from_srgb, profile_name, profile_problem, read_srgb, to_srgb
+from realfill.photo_io.cicp import make_profile
+from realfill.photo_io.color_management import (
+    from_srgb,
+    is_srgb_profile,
+    profile_name,
+    read_srgb,
+    to_srgb,
+)
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.icc_transform import profile_problem
 from realfill.photo_io.photo import Photo
-from support.camera_photos import ADOBE_RGB, save_image
+from support.camera_photos import ADOBE_RGB, SRGB, save_image
 
 
 def test_converts_through_the_embedded_profile(tmp_path: Path) -> None:
@@ -81,3 +89,8 @@ def test_a_broken_profile_is_named_and_not_used(tmp_path: Path, picture: Pixels)
         assert "sRGB is assumed" in profile_problem(photo)
         assert profile_name(photo) == ""
         assert np.array_equal(to_srgb(photo)[..., 0], pixels.reshape(120, 160, -1)[..., 0])
+
+
+@pytest.mark.parametrize(("icc", "expected"), [(SRGB, True), (ADOBE_RGB, False), (make_profile(12), False)])
+def test_profiles_of_srgb_are_recognized(icc: bytes, expected: bool) -> None:
+    assert is_srgb_profile(icc) == expected

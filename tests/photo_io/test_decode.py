@@ -210,3 +210,10 @@ def test_a_png_tells_its_colors_by_code_points(tmp_path: Path, picture: Pixels, 
     png = save_image(tmp_path / "a.png", picture, icc_profile=ADOBE_RGB).read_bytes()
     (tmp_path / "a.png").write_bytes(insert_chunk(png, b"cICP", bytes([primaries, 13, 0, 1])))
     assert profile_name(read_photo(tmp_path / "a.png")) == {1: "", 12: "Display P3"}[primaries]
+
+
+def test_a_kind_of_jpeg_that_is_not_supported_is_not_called_no_jpeg(tmp_path: Path, picture: Pixels) -> None:
+    deep = imagecodecs.jpeg_encode(picture.astype(np.uint16) << 4, bitspersample=12)
+    (tmp_path / "a.jpg").write_bytes(deep)
+    with pytest.raises(PhotoError, match="This kind of JPEG is not supported"):
+        read_photo(tmp_path / "a.jpg")

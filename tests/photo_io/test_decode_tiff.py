@@ -158,3 +158,44 @@ def test_several_pages_are_told(tmp_path: Path, picture: Pixels) -> None:
     photo = read_photo(tmp_path / "a.tif")
     assert np.array_equal(photo.pixels, picture)
     assert photo.warning == "It has 3 pages; the first is read."
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_thumbnail_before_the_photo_is_told_by_its_size_alone(
+    tmp_path: Path, picture: Pixels, inside: bool
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(picture[::3, ::3].copy(), photometric="rgb", subifds=int(inside))
+        tiff.write(picture, photometric="rgb")
+    photo = read_photo(tmp_path / "a.tif")
+    assert np.array_equal(photo.pixels, picture)
+    assert "the largest is read, since the first looks like its thumbnail" in photo.warning
+
+
+def test_a_smaller_page_of_another_shape_is_no_thumbnail(tmp_path: Path, picture: Pixels) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(picture[:40, :40].copy(), photometric="rgb")
+        tiff.write(picture, photometric="rgb")
+    photo = read_photo(tmp_path / "a.tif")
+    assert (photo.width, photo.warning) == (40, "It has 2 pages; the first is read.")
+
+
+@pytest.mark.parametrize("tag", [273, 279], ids=["StripOffsets", "StripByteCounts"])
+def test_a_tiff_without_some_of_its_strips_is_damaged(tmp_path: Path, picture: Pixels, tag: int) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture, photometric="rgb", rowsperstrip=30)
+    with tifffile.TiffFile(path) as tiff:
+        entry = tiff.pages[0].tags[tag]
+        size = 2 if int(entry.dtype) == 3 else 4
+        place = entry.valueoffset + 2 * size  # of the third strip
+    data = bytearray(path.read_bytes())
+    data[place : place + size] = bytes(size)
+    path.write_bytes(data)
+    with pytest.raises(PhotoError, match="lacks parts"):
+        read_photo(path)
+
+
+def test_signed_colors_are_told_to_be_unsupported(tmp_path: Path, picture: Pixels) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", picture.astype(np.int16), photometric="rgb")
+    with pytest.raises(PhotoError, match="The kind of its pixels is not supported"):
+        read_photo(tmp_path / "a.tif")

@@ -1,5 +1,6 @@
 import io
 import logging
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from realfill.core.errors import ExportError
 from realfill.photo_io import metadata
+from realfill.photo_io.cicp import make_profile
 from realfill.photo_io.decode import read_photo
 from realfill.photo_io.encode import SUFFIXES, EncodeSettings, encode
 from realfill.photo_io.exif import JPEG_LIMIT
@@ -137,3 +139,16 @@ def test_a_png_is_as_small_as_the_settings_say() -> None:
         encode(photo, "PNG", Metadata(), 96, settings=EncodeSettings(png_level=level)) for level in (1, 9)
     )
     assert len(small) < len(quick)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "AVIF", "HEIF"])
+@pytest.mark.parametrize("icc", [None, make_profile(12)])
+def test_colors_are_told_once(file_format: str, icc: bytes | None) -> None:
+    told = Metadata(colors=((b"gAMA", struct.pack(">I", 45455)), (b"cICP", bytes([1, 13, 0, 1]))))
+    data = encode(make_photo(COFFEE, icc=icc), file_format, told, 96)
+    if file_format == "PNG":
+        assert (b"gAMA" in data, b"cICP" in data, b"iCCP" in data) == (icc is None, icc is None, icc is not None)
+        return
+    codes = [data[place + 8 : place + 12] for place in range(len(data)) if data[place : place + 8] == b"colrnclx"]
+    unspecified, srgb = bytes([0, 2, 0, 2]), bytes([0, 1, 0, 13])
+    assert all(code == (srgb if icc is None else unspecified) for code in codes)

@@ -112,3 +112,29 @@ def test_a_block_without_what_is_private_has_a_thumbnail_of_the_finished_photo()
     assert THUMBNAIL[200:300] not in block.data
     assert SECRET not in block.data
     assert POSITION in block.data
+
+
+WHITE_POINT, TRANSFER_FUNCTION, GAMMA, COLOR_SPACE = 318, 301, 0xA500, 0xA001
+
+
+def colors_block(color_space: int) -> bytes:
+    main = [Tag(WHITE_POINT, 5, 2, bytes(16)), Tag(TRANSFER_FUNCTION, 3, 4, bytes(8)), long(0x8769, 200)]
+    details = [Tag(GAMMA, 5, 1, bytes(8)), short(COLOR_SPACE, color_space)]
+    head = b"II*\0" + struct.pack("<I", MAIN) + directory(MAIN, main)
+    return head.ljust(200, b"\0") + directory(200, details)
+
+
+@pytest.mark.parametrize(("is_srgb", "told", "delivered"), [(True, 1, 1), (False, 1, 0xFFFF), (False, 2, 2)])
+def test_tags_do_not_contradict_a_profile(is_srgb: bool, told: int, delivered: int) -> None:
+    block = TiffBlock(bytearray(update_for_export(colors_block(told), FRAME, b"", is_srgb=is_srgb)))
+    details = number(block, MAIN, 0x8769)
+    assert number(block, details, COLOR_SPACE) == delivered
+    assert not any(block.find(MAIN, tag) for tag in (WHITE_POINT, TRANSFER_FUNCTION))
+    assert not block.find(details, GAMMA)
+
+
+def test_without_a_profile_tags_tell_the_colors_as_before() -> None:
+    block = updated(colors_block(1))
+    details = number(block, MAIN, 0x8769)
+    assert block.find(MAIN, WHITE_POINT) and block.find(MAIN, TRANSFER_FUNCTION) and block.find(details, GAMMA)
+    assert number(block, details, COLOR_SPACE) == 1

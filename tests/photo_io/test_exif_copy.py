@@ -20,8 +20,8 @@ def number(block: TiffBlock, directory: int, tag: int) -> int:
 def extracted(path: Path, data: bytes, settings: ExifSettings = ExifSettings()) -> TiffBlock:
     path.write_bytes(data)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        about = extract_from_tiff(mapped, settings)
-    assert about.xmp is about.iptc is None
+        about = extract_from_tiff(mapped, settings=settings)
+    assert about.xmp == about.iptc == ()
     return TiffBlock(bytearray(about.exif))
 
 

@@ -56,3 +56,8 @@ def test_damaged_records_never_stop_the_export(records: bytes) -> None:
     for data in (records, b"\x1c\x02\x78" + records, CAPTION + b"\x1c" + records):
         iptc.read_captions(data)
         iptc.update_for_export(data, Privacy(keep_position=False, keep_identity=False))
+
+
+def test_records_are_completed_by_what_they_lack() -> None:
+    caption, other, city = b"\x1c\x02\x78\0\1a", b"\x1c\x02\x78\0\1b", b"\x1c\x02\x5a\0\1c"
+    assert iptc.merge(caption, other + city) == caption + city

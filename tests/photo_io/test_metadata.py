@@ -213,7 +213,7 @@ def test_what_a_png_holds_is_read_wherever_it_stands(
 
 def test_words_of_people_and_colors_arrive_in_a_png_and_in_other_formats(tmp_path: Path) -> None:
     texts = {"Title": "屋根", "Author": "Ann", "Copyright": "© Ann", "Comment": "1931", "Mine": "too"}
-    chunks = pack_chunk(b"gAMA", struct.pack(">I", 100_000)) + b"".join(pack_text(*each) for each in texts.items())
+    chunks = pack_chunk(b"gAMA", struct.pack(">I", 45_455)) + b"".join(pack_text(*each) for each in texts.items())
     about = updated(metadata.read(png_with(tmp_path, chunks)))
     for file_format in ("PNG", "JPEG", "TIFF", "WEBP", "HEIF"):
         path = tmp_path / "delivered"
@@ -269,3 +269,43 @@ def test_a_second_exif_block_is_left_out_with_a_warning(tmp_path: Path, caplog: 
     path.write_bytes(data[:start] + segment + data[start:])
     assert metadata.read(path).exif == WHOLE
     assert "a second EXIF block, which was left out" in caplog.text
+
+
+def describe(name: str) -> bytes:
+    """An XMP packet with a property of its own beside others."""
+    start, end = PACKET.index(b"<dc:creator>"), PACKET.index(b"</r:Description>")
+    return PACKET[:start] + f"<my:{name}>{name}</my:{name}>".encode() + PACKET[end:]
+
+
+@pytest.mark.parametrize("as_big", [False, True])
+@pytest.mark.parametrize("inside", [False, True])
+def test_metadata_is_that_of_the_page_that_is_the_photo(tmp_path: Path, inside: bool, as_big: bool) -> None:
+    """The first page is a thumbnail that holds captions, an orientation and a resolution of its own."""
+    path = tmp_path / "a.tif"
+    thumbnail_tags = [
+        (274, "H", 1, 6, True),
+        (270, "s", 0, "caption", True),
+        (33432, "s", 0, "copyright", True),
+        (33550, "d", 3, (1.0, 1.0, 0.0), True),
+        (700, "B", len(describe("thumb")), describe("thumb"), True),
+        (33723, "B", len(KEYWORD), KEYWORD, True),
+    ]
+    photo_tags = [
+        (274, "H", 1, 3, True),
+        (270, "s", 0, "own caption", True),
+        (700, "B", len(describe("photo")), describe("photo"), True),
+    ]
+    with tifffile.TiffWriter(path, bigtiff=as_big) as tiff:
+        tiff.write(
+            COFFEE[::4, ::4], photometric="rgb", subfiletype=1, subifds=int(inside), extratags=thumbnail_tags,
+            resolution=(72, 72), metadata=None, software=False,
+        )  # fmt: skip
+        tiff.write(COFFEE, photometric="rgb", extratags=photo_tags, metadata=None, software=False, subfiletype=0)
+    about = metadata.read(path)
+    tags = Image.Exif()
+    tags.load(about.exif or b"")
+    assert (tags[274], tags[270], tags[33432]) == (3, "own caption", "copyright")
+    assert tags.get(282) != 72 and 33550 not in tags
+    assert about.iptc == KEYWORD
+    assert about.xmp is not None and b"my:photo" in about.xmp and b"my:thumb" in about.xmp
+    assert about.xmp.count(b'xmp:Rating="4"') + about.xmp.count(b"<xmp:Rating>") == 1

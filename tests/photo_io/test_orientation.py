@@ -40,10 +40,20 @@ def save(path: Path, picture: Pixels, packet: bytes, orientation: int | None) ->
     return path
 
 
-@pytest.mark.parametrize("packet", [ATTRIBUTE, ELEMENT, ATTRIBUTE.replace(b'"6"', b"'6'")])
+@pytest.mark.parametrize(
+    "packet",
+    [
+        ATTRIBUTE,
+        ELEMENT,
+        ATTRIBUTE.replace(b'"6"', b"'6'"),
+        ATTRIBUTE.replace(b"tiff:", b"ns1:").replace(b":tiff", b":ns1"),
+        ATTRIBUTE.decode().encode("utf-16"),
+    ],
+    ids=["attribute", "element", "quotes", "prefix", "UTF-16"],
+)
 def test_xmp_that_asks_for_turning_is_told(packet: bytes) -> None:
     assert "(6)" in unapplied_orientation(packet)
-    assert unapplied_orientation(UPRIGHT) == unapplied_orientation(None) == ""
+    assert unapplied_orientation(UPRIGHT) == unapplied_orientation(None) == unapplied_orientation(b"<") == ""
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif", "b.tif"])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realfill.photo_io.photoshop_resources import read_resources, write_resources
+from realfill.photo_io.photoshop_resources import merge, read_resources, write_resources
 
 RESOURCES = [(0x0404, b"odd"), (0x040A, b"\x01"), (0x040B, b"http://ann.example")]
 
@@ -21,3 +21,7 @@ def test_damaged_resources_end_where_they_are_damaged(data: bytes, cut: int) -> 
     whole = write_resources(RESOURCES)
     read = list(read_resources(whole[: len(whole) - cut]))
     assert read == RESOURCES[: len(read)]
+
+
+def test_resources_are_completed_by_those_that_they_lack() -> None:
+    assert merge(((1, b"a"),), ((1, b"b"), (2, b"c"))) == ((1, b"a"), (2, b"c"))

@@ -221,3 +221,40 @@ def test_codes_of_places_are_overwritten(text: str) -> None:
 )
 def test_properties_that_tell_a_place_are_not_delivered(name: str) -> None:
     assert not Privacy(keep_position=False).allows_property("http://example.com/any/", name)
+
+
+KEYWORDS = {  # as Lightroom, digiKam, Windows, Media Pro, the Metadata Working Group and ACDSee write them
+    "XMP-lr:HierarchicalSubject": "Places|Bavaria|Munich",
+    "XMP-digiKam:TagsList": "Orte/Bavaria/Munich",
+    "XMP-microsoft:LastKeywordXMP": "Places/Bavaria/Munich",
+    "XMP-mediapro:CatalogSets": "Locations|Bavaria|Munich",
+    "XMP-mwg-kw:KeywordInfo": "{Hierarchy=[{Keyword=Places,Children=[{Keyword=Munich}]}]}",
+    "XMP-acdsee:Categories": '<Categories><Category Assigned="0">Places<Category Assigned="1">Munich'
+    "</Category></Category></Categories>",
+    "XMP-dc:Subject": "geo:lat=48.1372",
+    "XMP-dc:Coverage": "Munich",
+    "XMP-pdf:Keywords": "roof; Places|Munich",
+    "IPTC:Keywords": "Places|Munich",
+    "EXIF:XPKeywords": "roof;Places/Munich",
+}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_keywords_of_places_are_removed_and_others_stay(tmp_path: Path, flat: bool) -> None:
+    source = tmp_path / "a.jpg"
+    Image.fromarray(PIXELS).save(source)
+    told = {"XMP-lr:HierarchicalSubject": KEYWORDS["XMP-lr:HierarchicalSubject"]} if flat else KEYWORDS
+    names = ("XMP-dc:Subject", "IPTC:Keywords")
+    repeated = [f"-{name}+={word}" for name in names for word in ("roof", *(("Munich", "Bavaria") if flat else ()))]
+    written = [f"-{name}{'+' if name in names else ''}={value}" for name, value in told.items()]
+    run_exiftool("-q", "-overwrite_original", *written, *repeated, source)
+    assert "Munich" in run_exiftool("-a", source)
+    privacy = Privacy(keep_position=False)
+    about = update_for_export(metadata.read(source), Delivery(Reframing(60, 40), privacy=privacy), source)
+    for file_format in ("JPEG", "TIFF", "PNG"):
+        path = tmp_path / f"delivered{SUFFIXES[file_format]}"
+        path.write_bytes(encode(read_photo(source), file_format, about, 90))
+        left = run_exiftool("-a", "-G1", path)
+        assert not re.search("Munich|Bavaria|48.1", left)
+        assert "roof" in left
+        assert not re.search(rb"Munich|Bavaria|M\0u\0n\0i", path.read_bytes())

@@ -168,3 +168,11 @@ def test_regions_move_with_a_photo_that_is_extended() -> None:
 def test_regions_that_cannot_be_understood_are_removed() -> None:
     packet = updated(with_properties(face(160, 640, "nan", "left")), reframing=Reframing(640, 160, 6))
     assert "a:x" not in packet
+
+
+@pytest.mark.parametrize(("is_srgb", "delivered"), [(None, "1"), (True, "1"), (False, "65535")])
+def test_colors_do_not_contradict_a_profile(is_srgb: bool | None, delivered: str) -> None:
+    packet = PACKET.replace(b'xmp:Rating="4"', b'exif:ColorSpace="1" exif:Gamma="22/10" tiff:WhitePoint="1/3"')
+    updated_packet = xmp.update_for_export(packet, None, FRAME, is_srgb=is_srgb).decode()
+    assert f'exif:ColorSpace="{delivered}"' in updated_packet
+    assert all((name in updated_packet) == (is_srgb is None) for name in ("exif:Gamma", "tiff:WhitePoint"))

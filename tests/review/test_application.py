@@ -175,6 +175,25 @@ def test_a_mask_that_was_written_half_is_written_the_next_time(
     assert not read_described_hole(open_album(folder))[:90].any()
 
 
+def test_a_mask_of_another_format_is_replaced_without_two_at_any_moment(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = collection.albums_folder / "roof" / "target"
+    with Image.open(folder / "mask.png") as mask:
+        mask.save(folder / "mask.tif")
+    (folder / "mask.png").unlink()
+    before = read_described_hole(open_album(folder.parent))
+    stroke(collection)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", Mock(side_effect=KeyboardInterrupt))
+        write_choice(collection, "roof")
+    hole = read_described_hole(open_album(folder.parent))
+    assert hole[0, 30] == 255 and (hole[40:] == before[40:]).all()
+    write_choice(collection, "roof")
+    assert [path.name for path in folder.glob("mask.*")] in (["mask.tif"], ["mask.png"])
+    assert (read_described_hole(open_album(folder.parent)) == hole).all()
+
+
 def test_git_keeps_the_journal_and_no_masks(collection: Collection) -> None:
     root = collection.albums_folder
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)

@@ -21,6 +21,7 @@ from realfill.core.params import load_params
 from realfill.photo_io import metadata, xmp
 from realfill.photo_io.color_management import to_srgb
 from realfill.photo_io.decode import read_photo
+from realfill.photo_io.icc_profile import write_gray_profile
 from realfill.photo_io.working_files import read_png, write_lossless_tiff, write_png
 from realfill.photo_io.xmp_xml import BrokenXmpError
 from realfill.stages import export
@@ -312,3 +313,11 @@ def test_a_finished_photo_that_somebody_changed_is_not_replaced(album_folder: Pa
     assert photo.read_bytes() == b"retouched"
     photo.rename(album.root / "retouched.png")
     assert export.run(album, load_params()).photo.is_file()
+
+
+def test_a_profile_that_cannot_be_used_is_not_delivered(tmp_path: Path) -> None:
+    gray = write_gray_profile("Gray", 2.2)
+    album = finished(tmp_path / "album", ".png", lambda path: Image.fromarray(COFFEE).save(path, icc_profile=gray))
+    result = export.run(album, load_params())
+    assert read_photo(album.target).icc == gray
+    assert read_photo(result.photo).icc is None

@@ -245,3 +245,10 @@ def test_what_is_doubtful_about_the_hole_is_told_with_its_file(damaged: Path) ->
     told = {line.partition(": ")[0]: line for line in read_warnings(album)}
     assert "invert it" in told["target/mask.png"]
     assert "not used" in told["target/mask copy.png"] and "not used" in told["other.jpg"]
+
+
+def test_a_mirrored_copy_of_the_damaged_target_is_left_out(damaged: Path) -> None:
+    with Image.open(damaged / "target" / "target.jpg") as photo:
+        pixels = np.asarray(photo)
+    Image.fromarray(pixels[:, ::-1]).save(damaged / "ref" / "slide.jpg", quality=85)
+    assert "is a copy of target/target.jpg" in refused(damaged)["ref/slide.jpg"]
