@@ -136,7 +136,7 @@ def _decode_file(file: BinaryIO, max_megapixels: float, reduction: int, settings
 
 
 def _reduce(image: Image.Image, reduction: int) -> None:
-    """Have a JPEG decoded at a fraction of its size, unless it would not lie in its place when it is turned upright."""
+    """Have a JPEG decoded at a fraction of its size, unless it would be out of place when it is turned upright."""
     is_whole = image.width % reduction == 0 and image.height % reduction == 0
     if is_whole or image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
         image.draft(None, (max(1, image.width // reduction), max(1, image.height // reduction)))

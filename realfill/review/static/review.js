@@ -474,6 +474,7 @@ const ACTIONS = {
   list: () => toggleList(),
   help: () => byId("help").showModal(),
   close: () => byId("help").close(),
+  dismiss: () => explain(""),
   approve: () => judge("approved"),
   reject: () => judge("rejected"),
   pick,
