@@ -11,7 +11,7 @@ import typer
 
 from realfill.cli.console import print_error, print_line, print_message
 from realfill.cli.options import Assignments, FinishedFolder, ParamsFile, Profile
-from realfill.core.errors import CredentialsError
+from realfill.core.errors import CredentialsError, printable
 from realfill.core.params import load_params
 from realfill.delivery.passphrase import PASSPHRASE, read_passphrase
 
@@ -51,6 +51,8 @@ def deliver(
     )
     for error in delivery.problems.values():
         print_error(error)
+    if delivery.warning:
+        print_message(f"Warning: {printable(delivery.warning)}")
     print_line(delivery.path)
     count = len(delivery.files)
     print_message(f"{count} of {count + len(delivery.problems)} photos are delivered.")

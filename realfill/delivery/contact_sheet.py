@@ -6,20 +6,20 @@ import io
 import unicodedata
 from base64 import b64encode
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from fpdf import FPDF
+from PIL import Image
 
 from realfill.album.verdict import is_to_be_looked_at
 from realfill.delivery.finished_photos import FinishedPhoto
 from realfill.delivery.table import Row
-from realfill.imaging.ops import Pixels, shrink_to
+from realfill.delivery.text_fonts import TextFonts, find_fonts
+from realfill.imaging.ops import shrink_to
 from realfill.photo_io.color_management import read_srgb
 from realfill.report.rendering import render
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_NAMED_LETTERS = 12  # that a warning names
 
 
 @dataclass(frozen=True)
@@ -28,26 +28,21 @@ class ContactSheetSettings:
 
     Attributes:
         side: Longer side of its pictures, pixels. Set by hand: enough for 6 cm at 200 dpi.
-        jpeg_quality: Of its pictures, and of the PDF's pages. Set by hand.
-        resolution: Of the PDF's pages, dots per inch. Set by hand.
+        jpeg_quality: Of its pictures. Set by hand.
         page: Width and height of a page, inches: A4.
         columns: Pictures beside each other. Set by hand.
         rows: Pictures below each other. Set by hand.
         margin: Around the page and between pictures, inches. Set by hand.
         text_height: Of a line below a picture, inches. Set by hand.
-        fonts: Files of fonts with many scripts, as systems have them; the first that there is is used, else Pillow's
-            own, which has the letters of ASCII alone.
     """
 
     side: int = 480
     jpeg_quality: int = 85
-    resolution: int = 200
     page: tuple[float, float] = (8.27, 11.69)
     columns: int = 3
     rows: int = 4
     margin: float = 0.3
     text_height: float = 0.15
-    fonts: tuple[str, ...] = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")
 
 
 @dataclass(frozen=True)
@@ -92,72 +87,80 @@ def write_page(thumbnails: Sequence[Thumbnail], title: str) -> bytes:
 
 def write_pdf(
     thumbnails: Sequence[Thumbnail], title: str, settings: ContactSheetSettings = ContactSheetSettings()
-) -> bytes:
-    """The contact sheet as a PDF of A4 pages."""
+) -> tuple[bytes, str]:
+    """The contact sheet as a PDF of A4 pages, its text in fonts of the machine.
+
+    Returns:
+        The file, and a warning that names the letters that no font has, for which there are boxes; empty if all are
+        there.
+    """
+    texts = [title, *(text for thumbnail in thumbnails for text in _captions(thumbnail))]
+    fonts = find_fonts(texts)
+    pdf = _open_pdf(fonts, title, settings)
     count = settings.columns * settings.rows
     starts = range(0, len(thumbnails), count)
-    pages = [
-        _draw_page(thumbnails[start : start + count], f"{title}, page {number} of {len(starts)}", settings)
-        for number, start in enumerate(starts, 1)
-    ]
-    data = io.BytesIO()
-    pages[0].save(
-        data,
-        "PDF",
-        save_all=True,
-        append_images=pages[1:],
-        resolution=settings.resolution,
-        quality=settings.jpeg_quality,
-        title=title,
+    for number, start in enumerate(starts, 1):
+        heading = f"{title}, page {number} of {len(starts)}"
+        _draw_page(pdf, thumbnails[start : start + count], heading, fonts, settings)
+    return bytes(pdf.output()), _describe_missing(fonts)
+
+
+def _captions(thumbnail: Thumbnail) -> tuple[str, str]:
+    return thumbnail.row.file, thumbnail.row.verdict
+
+
+def _describe_missing(fonts: TextFonts) -> str:
+    if not fonts.missing:
+        return ""
+    letters = sorted(fonts.missing)
+    named = ", ".join(f"{letter} ({unicodedata.name(letter, 'no name')})" for letter in letters[:_NAMED_LETTERS])
+    more = f" and {len(letters) - _NAMED_LETTERS} more" if len(letters) > _NAMED_LETTERS else ""
+    return (
+        f"The contact sheet's PDF shows boxes for letters that no font of this machine has: {named}{more}. Install a "
+        "font that has them, e.g. fonts-noto, fonts-noto-cjk or fonts-noto-color-emoji of Debian, and deliver again."
     )
-    return data.getvalue()
 
 
-def _draw_page(thumbnails: Sequence[Thumbnail], heading: str, settings: ContactSheetSettings) -> Image.Image:
-    dots = settings.resolution
-    width, height = (round(side * dots) for side in settings.page)
-    margin, line = round(settings.margin * dots), round(settings.text_height * dots)
-    page = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(page)
-    font = _load_font(settings.fonts, round(0.75 * line))
-    draw.text((margin, margin // 2), _fit(heading, width - 2 * margin, font), "black", font)
-    cell_width = (width - margin) // settings.columns
-    cell_height = (height - 2 * margin) // settings.rows
+def _open_pdf(fonts: TextFonts, title: str, settings: ContactSheetSettings) -> FPDF:
+    pdf = FPDF(unit="in", format=settings.page)
+    pdf.set_auto_page_break(False)
+    pdf.c_margin = 0
+    pdf.set_title(title)
+    for number, path in enumerate(fonts.paths):
+        pdf.add_font(f"font{number}", fname=path)
+    pdf.set_fallback_fonts([f"font{number}" for number in range(1, len(fonts.paths))], exact_match=False)
+    pdf.set_text_shaping(True, direction="ltr")  # of file names; runs of other directions are turned
+    pdf.set_font("font0", size=72 * settings.text_height * 0.75)
+    return pdf
+
+
+def _draw_page(
+    pdf: FPDF, thumbnails: Sequence[Thumbnail], heading: str, fonts: TextFonts, settings: ContactSheetSettings
+) -> None:
+    width, height = settings.page
+    margin, line = settings.margin, settings.text_height
+    pdf.add_page()
+    _write_line(pdf, margin, margin / 2, width - 2 * margin, heading, fonts, line)
+    cell_width = (width - margin) / settings.columns
+    cell_height = (height - 2 * margin) / settings.rows
     box = (cell_width - margin, cell_height - 3 * line)
     for place, thumbnail in enumerate(thumbnails):
         row, column = divmod(place, settings.columns)
-        left, top = margin + column * cell_width, 3 * margin // 2 + row * cell_height
-        picture = Image.fromarray(_fit_picture(thumbnail.jpeg, box))
-        page.paste(picture, (left, top + box[1] - picture.height))
-        for number, text in enumerate((thumbnail.row.file, thumbnail.row.verdict)):
-            draw.text((left, top + box[1] + number * line), _fit(text, box[0], font), "black", font)
-    return page
+        left, top = margin + column * cell_width, 1.5 * margin + row * cell_height
+        with Image.open(io.BytesIO(thumbnail.jpeg)) as picture:
+            scale = min(box[0] / picture.width, box[1] / picture.height)
+            size = picture.width * scale, picture.height * scale
+        pdf.image(io.BytesIO(thumbnail.jpeg), left, top + box[1] - size[1], *size)
+        for number, text in enumerate(_captions(thumbnail)):
+            _write_line(pdf, left, top + box[1] + number * line, box[0], text, fonts, line)
 
 
-def _fit_picture(jpeg: bytes, box: tuple[int, int]) -> Pixels:
-    """A picture at the largest size that a box has room for, [H, W, 3]."""
-    with Image.open(io.BytesIO(jpeg)) as image:
-        scale = min(box[0] / image.width, box[1] / image.height)
-        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
-
-
-def _load_font(names: Sequence[str], size: int) -> Font:
-    for name in names:
-        with suppress(OSError):
-            return ImageFont.truetype(name, size)
-    return ImageFont.load_default(size)
-
-
-def _fit(text: str, width: int, font: Font) -> str:
-    """As much of a text as a line has room for, in letters that the font has."""
-    text = text.encode("utf-8", errors="replace").decode()
-    if not isinstance(font, ImageFont.FreeTypeFont) or font.getname()[0] == "Aileron":  # Pillow's own
-        plain = unicodedata.normalize("NFKD", text)
-        text = "".join(char for char in plain if not unicodedata.combining(char))
-        text = text.encode("ascii", errors="replace").decode()
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"{text}…") > width:
-        text = text[:-1]
-    return f"{text}…"
+def _write_line(pdf: FPDF, left: float, top: float, width: float, text: str, fonts: TextFonts, height: float) -> None:
+    """Write as much of a text as a line has room for."""
+    text = fonts.replace_missing(text.encode("utf-8", errors="replace").decode())
+    if pdf.get_string_width(text) > width:
+        while text and pdf.get_string_width(f"{text}…") > width:
+            text = text[:-1]
+        text += "…"
+    pdf.set_xy(left, top)
+    pdf.cell(width, height, text, align="L")

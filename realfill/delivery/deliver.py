@@ -40,11 +40,13 @@ class Delivery:
         path: The folder or the archive.
         files: The names of the photos in it.
         problems: Why others are not in it, by name of the album.
+        warning: What is not as it should be in it, a text; may be empty.
     """
 
     path: Path
     files: tuple[str, ...]
     problems: Mapping[str, RealFillError]
+    warning: str
 
 
 def deliver(
@@ -87,9 +89,10 @@ def deliver(
             raise next(iter(problems.values()))
         title = printable(out.stem)
         output.write("contact-sheet.html", write_page(thumbnails, title))
-        output.write("contact-sheet.pdf", write_pdf(thumbnails, title))
+        pdf, warning = write_pdf(thumbnails, title)
+        output.write("contact-sheet.pdf", pdf)
         output.write("delivery.csv", write_table([thumbnail.row for thumbnail in thumbnails]))
-    return Delivery(out, tuple(thumbnail.row.file for thumbnail in thumbnails), problems)
+    return Delivery(out, tuple(thumbnail.row.file for thumbnail in thumbnails), problems, warning)
 
 
 def _require_outside(out: Path, wishes: Sequence[Wish]) -> None:

@@ -126,13 +126,17 @@ def from_rgb(rgb: Pixels, profile: bytes | None, like: Photo) -> Pixels:
     return _quantize(rgb, like.pixels.dtype)
 
 
-def read_srgb(path: Path) -> Pixels:
+def read_srgb(path: Path, reduction: int = 1) -> Pixels:
     """Read a photo, or a working file of any color space, as [H, W, 3] uint8 sRGB, upright.
+
+    Args:
+        path: The file.
+        reduction: As for `read_photo`.
 
     Raises:
         PhotoError: As for `read_photo`.
     """
-    return read_rgb(path, None)
+    return to_rgb(read_photo(path, reduction=reduction), None)
 
 
 def read_rgb(path: Path, profile: bytes | None, dtype: npt.DTypeLike = np.uint8) -> Pixels:

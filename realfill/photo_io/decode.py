@@ -58,7 +58,13 @@ class DecodeSettings:
     tiff: TiffDecodeSettings = field(default_factory=TiffDecodeSettings)
 
 
-def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: DecodeSettings = DecodeSettings()) -> Photo:
+def read_photo(
+    path: Path,
+    *,
+    max_megapixels: float = math.inf,
+    reduction: int = 1,
+    settings: DecodeSettings = DecodeSettings(),
+) -> Photo:
     """Decode the first image of full resolution of a JPEG (MPO too), PNG, WebP, TIFF, HEIC, AVIF or camera raw file.
 
     The content decides the format, not the name. Palette, 1-bit and YCbCr images become RGB or gray; samples of more
@@ -68,6 +74,8 @@ def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: Decode
         path: The file.
         max_megapixels: Larger photos are refused, in 10^6 pixels. `validate` sets the limit; what it accepted is read
             without one.
+        reduction: 2, 4 or 8 reads JPEGs at that fraction of their size, sides rounded up, which is faster; other
+            formats, and turned JPEGs that cannot be divided by it, are read whole.
         settings: How it is decoded.
 
     Raises:
@@ -76,7 +84,7 @@ def read_photo(path: Path, *, max_megapixels: float = math.inf, settings: Decode
     """
     try:
         with path.open("rb") as file:
-            return replace_one_way_profile(_decode_file(file, max_megapixels, settings))
+            return replace_one_way_profile(_decode_file(file, max_megapixels, reduction, settings))
     except PhotoError as error:
         raise PhotoError(error.problem, error.remedy, path) from None
     except Exception as error:  # on damaged files decoders raise errors of any type
@@ -112,7 +120,7 @@ def is_lossless_webp(path: Path) -> bool:
     return False
 
 
-def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings) -> Photo:
+def _decode_file(file: BinaryIO, max_megapixels: float, reduction: int, settings: DecodeSettings) -> Photo:
     header = file.read(_HEADER_SIZE)
     file.seek(0)
     check_size = partial(_check_size, max_megapixels)
@@ -122,6 +130,8 @@ def _decode_file(file: BinaryIO, max_megapixels: float, settings: DecodeSettings
         return _decode_tiff(file, check_size, settings)
     with _open_image(file, header) as image:
         check_size(*image.size)
+        if image.format == "JPEG" and reduction > 1:
+            _reduce(image, reduction)
         if image.format == "AVIF":
             return decode_avif(image, file)
         if image.format == "HEIF":
@@ -143,6 +153,13 @@ def _open_image(file: BinaryIO, header: bytes) -> Image.Image:
         if header.startswith(_JPEG_MAGIC):
             raise PhotoError("This kind of JPEG is not supported, or its header is damaged.", _CONVERT) from None
         raise
+
+
+def _reduce(image: Image.Image, reduction: int) -> None:
+    """Have a JPEG decoded at a fraction of its size, unless it would be out of place when it is turned upright."""
+    is_whole = image.width % reduction == 0 and image.height % reduction == 0
+    if is_whole or image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+        image.draft(None, (max(1, image.width // reduction), max(1, image.height // reduction)))
 
 
 def _check_size(max_megapixels: float, width: int, height: int) -> None:

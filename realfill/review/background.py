@@ -119,7 +119,8 @@ class Background:
         settings = load_params(find_params_file(folder)).delivery
         delivery = deliver_approved(folder, out, settings, read_passphrase, on_album=on_album)
         problems = {name: str(error) for name, error in delivery.problems.items()}
-        return f"{len(delivery.files)} delivered to {printable(str(out))}", problems
+        report = f"{len(delivery.files)} delivered to {printable(str(out))}"
+        return f"{report}. {delivery.warning}".removesuffix(". "), problems
 
     def _blend_ahead(self) -> None:
         while True:

@@ -63,9 +63,16 @@ def find_doubtful_places(
     return [tuple(box.tolist()) for box in boxes[: settings.max_places]]
 
 
-def read_before(album: FinishedAlbum) -> Pixels:
-    """The target on the canvas, [H, W, 3] uint8 sRGB."""
+def read_before(album: FinishedAlbum, reduction: int = 1) -> Pixels:
+    """The target on the canvas, [H, W, 3] uint8 sRGB.
+
+    Args:
+        album: The album.
+        reduction: As for `read_srgb`; an extended canvas is not reduced.
+    """
     window = read_window(album.album)
+    if (window.photo_width, window.photo_height) == (window.canvas_width, window.canvas_height):
+        return read_srgb(album.album.target, reduction=reduction)
     canvas = np.zeros((window.canvas_height, window.canvas_width, 3), np.uint8)
     target = read_srgb(album.album.target)
     canvas[window.photo_top :, window.photo_left :][: target.shape[0], : target.shape[1]] = target

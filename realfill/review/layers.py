@@ -6,6 +6,7 @@ import shutil
 import threading
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from realfill.review.layer_pixels import (
     read_before,
 )
 from realfill.review.mask_edits import read_described_hole, read_repainted
-from realfill.review.pyramid import PatchedPyramid, Pyramid, PyramidCache
+from realfill.review.pyramid import LazyPyramid, PatchedPyramid, Pyramid, PyramidCache
 
 
 class Kind(StrEnum):
@@ -129,13 +130,14 @@ class Layers:
     def _build(self, album: FinishedAlbum, decision: Decision, layer: Layer) -> Pyramid:
         match layer.kind:
             case Kind.AFTER:
-                return Pyramid.build(read_srgb(album.photo))
+                return LazyPyramid(layer.width, layer.height, partial(read_srgb, album.photo))
             case Kind.BEFORE:
-                return Pyramid.build(read_before(album))
+                return LazyPyramid(layer.width, layer.height, partial(read_before, album))
             case Kind.MASK:
                 return Pyramid.build(draw_mask(album, self._read_hole(album, decision)))
             case Kind.REFERENCE:
-                return Pyramid.build(read_srgb(album.album.base / _references(album)[layer.number].file))
+                path = album.album.base / _references(album)[layer.number].file
+                return LazyPyramid(layer.width, layer.height, partial(read_srgb, path))
             case Kind.CANDIDATE:
                 patch, left, top = self._preview(album, layer)
             case Kind.CHOICE:

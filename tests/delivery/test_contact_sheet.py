@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pypdf import PdfReader
 
 from realfill.delivery.contact_sheet import ContactSheetSettings, Thumbnail, write_page, write_pdf
 from realfill.delivery.table import Row
@@ -30,13 +31,34 @@ def test_the_page_holds_its_pictures_and_fetches_nothing() -> None:
 
 @pytest.mark.parametrize(("count", "pages"), [(1, 1), (12, 1), (13, 2), (25, 3)])
 def test_the_pdf_has_as_many_pages_as_it_needs(count: int, pages: int) -> None:
-    data = write_pdf([thumbnail(f"{number} 写真.jpg") for number in range(count)], "Photos")
-    assert data.startswith(b"%PDF-")
-    assert len(re.findall(rb"/Type /Page\b", data)) == pages
-    settings = ContactSheetSettings()
-    boxes = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", data)
-    for box in boxes:
-        assert [float(side) / 72 for side in box] == pytest.approx(settings.page, abs=0.01)
+    data, warning = write_pdf([thumbnail(f"{number}.jpg") for number in range(count)], "Photos")
+    assert warning == ""
+    document = PdfReader(io.BytesIO(data))
+    assert len(document.pages) == pages
+    assert [float(side) / 72 for side in document.pages[0].mediabox[2:]] == pytest.approx(ContactSheetSettings.page)
+    assert sum(len(page.images) for page in document.pages) == pages  # the same picture is embedded once
+    assert f"{count - 1}.jpg" in document.pages[-1].extract_text()
+    assert f"page {pages} of {pages}" in document.pages[-1].extract_text()
+
+
+def test_the_pdf_has_names_in_many_scripts() -> None:
+    names = ["Дом.jpg", "Ελλάδα.jpg", "שלום.jpg", "مرحبا.jpg", "Łódź é.jpg"]
+    data, warning = write_pdf([thumbnail(name) for name in names], "Свадьба")
+    assert warning == ""
+    text = PdfReader(io.BytesIO(data)).pages[0].extract_text()
+    assert [name for name in ("Свадьба", *(name[:-4] for name in names)) if name not in text] == []
+
+
+def test_letters_that_no_font_has_are_boxes_and_named_in_a_warning() -> None:
+    data, warning = write_pdf([thumbnail("roof \U000f1234.jpg")], "Photos")
+    assert "roof □.jpg" in PdfReader(io.BytesIO(data)).pages[0].extract_text()
+    assert "\U000f1234 (no name)" in warning
+    assert "Install" in warning
+
+
+def test_a_long_name_ends_where_its_picture_does() -> None:
+    data, _ = write_pdf([thumbnail("a very long name " * 9 + ".jpg")], "Photos")
+    assert re.search("very long.*…", PdfReader(io.BytesIO(data)).pages[0].extract_text())
 
 
 def test_the_page_is_accessible_and_fetches_nothing_in_a_browser(tmp_path: Path) -> None:

@@ -60,6 +60,24 @@ def test_turns_photos_upright(tmp_path: Path, picture: Pixels, name: str, orient
     assert np.array_equal(to_srgb(photo), np.asarray(expected))
 
 
+@pytest.mark.parametrize(("orientation", "width", "height"), [(1, 65, 47), (6, 64, 48), (6, 65, 47)])
+def test_jpegs_are_read_reduced_and_lie_in_their_place(
+    tmp_path: Path, picture: Pixels, orientation: int, width: int, height: int
+) -> None:
+    cut = np.ascontiguousarray(picture[:height, :width])
+    path = save_image(tmp_path / "a.jpg", cut, quality=95, subsampling=0, exif=turned(orientation))
+    whole, reduced = read_photo(path).pixels, read_photo(path, reduction=4).pixels
+    if (orientation, width) == (6, 65):
+        assert reduced.shape == whole.shape
+        return
+    assert reduced.shape[:2] == tuple(-(-side // 4) for side in whole.shape[:2])
+    inner = whole[: whole.shape[0] // 4 * 4, : whole.shape[1] // 4 * 4].astype(float)
+    means = inner.reshape(inner.shape[0] // 4, 4, inner.shape[1] // 4, 4, 3).mean(axis=(1, 3))
+    assert np.abs(reduced[: means.shape[0], : means.shape[1]] - means).mean() < 2
+    lossless = save_image(tmp_path / "a.png", cut)
+    assert np.array_equal(read_photo(lossless, reduction=4).pixels, cut)
+
+
 def test_turns_heic_once(tmp_path: Path, picture: Pixels) -> None:
     path = save_image(tmp_path / "a.heic", picture, exif=turned(6), quality=95)
     photo = read_photo(path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from realfill.review.pyramid import PatchedPyramid, Pyramid, PyramidCache, TileSettings, cut_tile
+from realfill.review.pyramid import LazyPyramid, PatchedPyramid, Pyramid, PyramidCache, TileSettings, cut_tile
 
 SMALL = TileSettings(side=100, patch_levels=3)
 PHOTO = data.coffee()
@@ -52,10 +52,33 @@ def test_a_patched_picture_is_the_same_as_one_of_its_own(left: int, top: int, wi
     whole = PHOTO.copy()
     whole[top : top + height, left : left + width] = patch
     pyramid, other = PatchedPyramid(Pyramid.build(PHOTO), patch, left, top, SMALL), Pyramid.build(whole)
-    for level in range(pyramid.max_level - SMALL.patch_levels, pyramid.max_level + 1):
-        size = pyramid.size(level)
-        assert (pyramid.crop(level, 0, 0, *size) == other.crop(level, 0, 0, *size)).all()
+    for step in range(SMALL.patch_levels + 1):
+        level, size = pyramid.max_level - step, pyramid.size(pyramid.max_level - step)
+        differs = (pyramid.crop(level, 0, 0, *size) != other.crop(level, 0, 0, *size)).any(axis=2)
+        edge = np.zeros(differs.shape, bool)  # pixels that lie on both sides of the box's edge
+        edge[top >> step : -(-(top + height) >> step), left >> step : -(-(left + width) >> step)] = step > 0
+        edge[-(-top >> step) : (top + height) >> step, -(-left >> step) : (left + width) >> step] = False
+        assert not (differs & ~edge).any()
     assert pyramid.nbytes < other.nbytes
+
+
+def test_a_picture_is_read_at_full_size_only_when_that_is_looked_at() -> None:
+    height, width = PHOTO.shape[:2]
+    asked: list[int] = []
+
+    def read(reduction: int) -> np.ndarray:
+        asked.append(reduction)
+        return np.ascontiguousarray(PHOTO[::reduction, ::reduction])
+
+    lazy, whole = LazyPyramid(width, height, read), Pyramid.build(PHOTO)
+    for level in (0, lazy.max_level - 2, lazy.max_level - 3):
+        assert lazy.size(level) == whole.size(level)
+        assert cut_tile(lazy, level, 0, 0) is not None
+    assert asked == [4]
+    assert lazy.nbytes < whole.nbytes / 10
+    assert (read_level(lazy, lazy.max_level) == PHOTO).all()
+    cut_tile(lazy, lazy.max_level - 1, 0, 0)
+    assert asked == [4, 1]
 
 
 @pytest.mark.parametrize("place", [(-1, 0, 0), (99, 0, 0), (9, 6, 0), (9, 0, 4), (9, -1, 0), (9, 0, 10**30)])

@@ -127,6 +127,23 @@ def test_five_albums_are_reviewed_by_keyboard_alone(chrome: Chrome, albums: Path
     assert "approved" in element(chrome, "#about").text
 
 
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_the_question_for_a_reason_hides_no_button_and_goes_away(
+    chrome: Chrome, albums: Path, size: tuple[int, int]
+) -> None:
+    emulate(chrome, size)
+    start(chrome)
+    press(chrome, "x")
+    wait_for(chrome, NAMES[1])
+    question = element(chrome, "#reasons").rect
+    for button in chrome.find_elements(By.CSS_SELECTOR, "header button, footer button"):
+        rect = button.rect
+        assert rect["height"] == 0 or rect["y"] >= question["y"] + question["height"] or rect["y"] < question["y"]
+    element(chrome, "[data-action=dismiss]").click()
+    assert not element(chrome, "#reasons").is_displayed()
+    assert decided(albums, bool)[NAMES[0]].reason == ""
+
+
 def test_keys_that_come_too_fast_decide_about_no_album_that_was_not_seen(chrome: Chrome, albums: Path) -> None:
     chrome.execute_script(
         "window.seen = []; new MutationObserver(() => window.seen.push(document.body.dataset.shown))"

@@ -3,10 +3,11 @@
 import { albumPath, begin, decide, get } from "./api.js";
 import { Drawing } from "./drawing.js";
 import { KEYS, listen, singleKeys } from "./keys.js";
-import { layerKey, Outdated, Viewer } from "./viewer.js";
+import { layerKey, Outdated, prepareFullSize, Viewer } from "./viewer.js";
 
 const AHEAD = 2; // albums that are loaded ahead
 const BLINK = 500; // milliseconds
+const DWELL = 1500; // milliseconds that an album is looked at before it is made ready to be zoomed
 const STATES = {
   doubtful: "look closely", changed: "made anew", new: "new", looked: "looked at", rejected: "rejected", approved: "approved",
 };
@@ -94,6 +95,10 @@ async function loadAhead() {
   const about = album();
   const best = about.layers.filter((other) => other.kind === "candidate").slice(0, AHEAD);
   for (const other of [find("before"), ...best]) if (about === album()) await photo.load(about, other);
+  clearTimeout(loadAhead.timer);
+  loadAhead.timer = setTimeout(() => {
+    if (about === album()) for (const other of [base(), find("before")]) prepareFullSize(about, other);
+  }, DWELL);
 }
 
 photo.onShown = (key) => {
@@ -469,6 +474,7 @@ const ACTIONS = {
   list: () => toggleList(),
   help: () => byId("help").showModal(),
   close: () => byId("help").close(),
+  dismiss: () => explain(""),
   approve: () => judge("approved"),
   reject: () => judge("rejected"),
   pick,

@@ -8,17 +8,22 @@ OSD.console = { ...OSD.console, error: console.error.bind(console), warn() {} };
 const tileUrl = (album, layer) => (level, column, row) =>
   `/tiles/${encodeURIComponent(album.name)}/${layer.kind}/${layer.number}/${layer.version}/${level}/${column}/${row}`;
 
+const maxLevel = (layer) => Math.ceil(Math.log2(Math.max(layer.width, layer.height)));
+
 const tileSource = (album, layer) => ({
   width: layer.width,
   height: layer.height,
   tileSize: album.tile.side,
   tileOverlap: album.tile.overlap,
   minLevel: 0,
-  maxLevel: Math.ceil(Math.log2(Math.max(layer.width, layer.height))),
+  maxLevel: maxLevel(layer),
   getTileUrl: tileUrl(album, layer),
 });
 
 export const layerKey = (album, layer) => [album.name, layer.kind, layer.number, layer.version].join("/");
+
+// Have the app read a layer at full size, before it is zoomed.
+export const prepareFullSize = (album, layer) => fetch(tileUrl(album, layer)(maxLevel(layer), 0, 0)).catch(() => {});
 
 // The layer changed since it was described; a newer description is on its way.
 export class Outdated extends Error {}
