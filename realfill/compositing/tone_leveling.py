@@ -9,6 +9,7 @@ full size by a guided filter (He et al., ECCV 2010), so that it changes where th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csc_array, diags_array
@@ -17,6 +18,12 @@ from scipy.sparse.linalg import splu
 from realfill.core.failures import require_finite
 from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided, shrink
 from realfill.imaging.ops import distance_transform
+
+SYMMETRIC: dict[str, Any] = {  # of SuperLU; a third faster
+    "permc_spec": "MMD_AT_PLUS_A",
+    "diag_pivot_thresh": 0,
+    "options": {"SymmetricMode": True},
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class ToneLevelingSettings:
     ring_width: float = 20.0
     data_weight: float = 0.5
     robust_scale: float = 0.08
-    iterations: int = 4
+    iterations: int = 3
     min_known: float = 0.7
     guided: GuidedFilterSettings = GuidedFilterSettings()
 
@@ -98,7 +105,8 @@ def _solve(
     smoothness = _laplacian(guide, settings) + diags_array(np.full(len(data), settings.decay**-2))
     weight = data
     for _ in range(settings.iterations):
-        offset = splu(csc_array(smoothness + diags_array(weight))).solve(weight[:, None] * goal)
+        matrix = csc_array(smoothness + diags_array(weight))
+        offset = splu(matrix, **SYMMETRIC).solve(weight[:, None] * goal)
         weight = data / (1 + ((goal - offset) ** 2).sum(axis=1) / settings.robust_scale**2)
     return np.asarray(offset, np.float32).reshape(guide.shape)
 
