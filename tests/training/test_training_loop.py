@@ -1,4 +1,5 @@
 import csv
+import math
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def run(work_dir: Path, steps: int, **options: float) -> TrainingState:
         minutes=options.get("minutes", 10),
         checkpoint_minutes=10,
         on_checkpoint=lambda: None,
+        seconds=options.get("seconds", math.inf),
     )
     return state
 
@@ -41,6 +43,13 @@ def test_the_loss_falls_and_is_logged(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(25, 301, 25))
     assert float(rows[-1]["loss"]) < 0.1 * float(rows[0]["loss"])
+
+
+def test_the_clock_can_end_the_training_with_a_low_learning_rate(tmp_path: Path) -> None:
+    state = run(tmp_path, steps=10**9, seconds=0.3)
+    assert find_last_checkpoint(tmp_path / "line") is not None
+    assert 5 < state.step < 10**6
+    assert state.optimizer.param_groups[0]["lr"] < 0.2 * 0.05
 
 
 def test_only_the_last_checkpoint_is_kept_and_training_resumes_there(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class TrainingState:
         """Resume from the last checkpoint in a folder if there is one, else start."""
         model = model.to(device, memory_format=torch.channels_last).train()
         ema_model = deepcopy(model).requires_grad_(False).eval()
-        state = cls(model, ema_model, torch.optim.AdamW(model.parameters(), weight_decay=0.01), 0)
+        fused = device.type == "cuda"
+        state = cls(model, ema_model, torch.optim.AdamW(model.parameters(), weight_decay=0.01, fused=fused), 0)
         checkpoint = find_last_checkpoint(checkpoints)
         if checkpoint:
             state._load(checkpoint)
@@ -72,7 +73,8 @@ class TrainingState:
         self.ema_model.load_state_dict(_select(tensors, "average."))
         for name, parameter in self.model.named_parameters():
             step, *averages = (tensors[f"{moment}.{name}"] for moment in MOMENTS)
-            values = (step, *(torch.empty_like(parameter).copy_(average) for average in averages))
+            device = parameter.device if self.optimizer.defaults["fused"] else step.device
+            values = (step.to(device), *(torch.empty_like(parameter).copy_(average) for average in averages))
             self.optimizer.state[parameter] = dict(zip(MOMENTS, values, strict=True))
         self.step = int(checkpoint.name.removeprefix("step-"))
 
@@ -86,8 +88,8 @@ class TrainingState:
         self.step += 1
         decay = min(EMA_DECAY, self.step / (self.step + 9))
         with torch.no_grad():
-            for average, weight in zip(self.ema_model.parameters(), self.model.parameters(), strict=True):
-                average.lerp_(weight, 1 - decay)
+            averages, weights = list(self.ema_model.parameters()), list(self.model.parameters())
+            torch._foreach_lerp_(averages, weights, 1 - decay)
 
 
 def train(
@@ -101,8 +103,12 @@ def train(
     minutes: float,
     checkpoint_minutes: float,
     on_checkpoint: Callable[[], None],
+    seconds: float = math.inf,
 ) -> None:
     """Train with a linear warm-up, then a cosine down to 2 % of the learning rate.
+
+    The cosine follows the steps, or the clock where less of its time is left: a run on a machine that is lent for a
+    while ends with a low learning rate, but not in the same bytes as another.
 
     Args:
         state: The model in training.
@@ -114,17 +120,19 @@ def train(
         minutes: Stop with a checkpoint after so many minutes.
         checkpoint_minutes: Minutes between checkpoints.
         on_checkpoint: Called after each checkpoint.
+        seconds: Stop after so many seconds, at the end of the cosine.
     """
-    started = saved = time.monotonic()
+    started = saved = now = time.monotonic()
     logged, losses = state.step, torch.zeros(())
     while state.step < steps:
         step = state.step
         loss = compute_loss(step)
         warmup = min(1.0, (step + 1) / WARMUP_STEPS)
-        state.take_step(loss, learning_rate * warmup * (0.51 + 0.49 * math.cos(math.pi * step / steps)))
+        progress = min(1.0, max(step / steps, (now - started) / seconds))
+        state.take_step(loss, learning_rate * warmup * (0.51 + 0.49 * math.cos(math.pi * progress)))
         losses = losses.to(loss.device) + loss.detach()
         now = time.monotonic()
-        is_over = now - started > 60 * minutes or state.step == steps
+        is_over = now - started > min(60 * minutes, seconds) or state.step == steps
         if state.step % 25 == 0 or is_over:
             mean = losses.item() / (state.step - logged)
             _log(work_dir / f"{name}.csv", state.step, mean, now - started)
@@ -178,7 +186,8 @@ def _select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def select_device() -> torch.device:
-    """The CUDA device if there is one, else the CPU."""
+    """The CUDA device if there is one, else the CPU; cuDNN chooses its algorithms by their speed."""
+    torch.backends.cudnn.benchmark = True
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
