@@ -95,7 +95,11 @@ def test_references_are_mostly_right_and_have_gaps_that_can_be_filled(images: Te
     filled = fill_gaps(references, images, generator)
     assert torch.equal(filled[~gaps], references.images[~gaps])
     assert float((filled[gaps] == 0).float().mean()) < 0.02
-    assert float(references.shift.square().sum(1).sqrt().median()) < 3
+    fits = references.shift.flatten(1).abs().amax(1) == 0
+    assert 2 <= int(fits.sum()) <= 8, "some lie where they belong"
+    assert float(references.shift.square().sum(1).sqrt().mean()) < 3
+    right = ((references.images - images).abs() < 0.1).all(1, keepdim=True)[fits][references.known[fits]]
+    assert float(right.float().mean()) > 0.6
 
 
 def test_values_stay_in_range(images: Tensor) -> None:

@@ -1,3 +1,4 @@
+import copy
 import csv
 import math
 from pathlib import Path
@@ -50,6 +51,29 @@ def test_the_clock_can_end_the_training_with_a_low_learning_rate(tmp_path: Path)
     assert find_last_checkpoint(tmp_path / "line") is not None
     assert 5 < state.step < 10**6
     assert state.optimizer.param_groups[0]["lr"] < 0.2 * 0.05
+
+
+def test_steps_without_a_finite_gradient_are_skipped_and_ten_in_a_row_end_the_training() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 1)
+    state = TrainingState(model, copy.deepcopy(model), torch.optim.AdamW(model.parameters()), 0)
+
+    def step(factor: float) -> None:
+        state.take_step((model(torch.ones(1, 2)) * factor).mean(), 0.1)
+
+    step(1)
+    weights = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    for factor in (math.nan, math.inf):
+        step(factor)
+    assert (state.step, state.skipped, state.skipped_in_row) == (3, 2, 2)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.named_parameters())
+    step(1)
+    assert (state.skipped, state.skipped_in_row) == (2, 0)
+    assert all(bool(tensor.isfinite().all()) for tensor in [*model.parameters(), *state.ema_model.parameters()])
+    assert not torch.equal(model.weight, weights["weight"])
+    with pytest.raises(SystemExit, match="10 steps in a row, up to step 14"):
+        for _ in range(20):
+            step(math.nan)
 
 
 def test_only_the_last_checkpoint_is_kept_and_training_resumes_there(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def denoising_loss(model: Any, data: Tensor, prompt_embeds: Tensor, generator: t
     latents, mask, masked_latents, init_latents = data.split([4, 1, 4, 4], 1)
     count, device = len(data), data.device
     uniform, kind, mixture, started = torch.rand(4, count, generator=generator, device=device)  # [B] each
-    times = (1000 * torch.where(kind < NOISIER_SHARE, uniform.sqrt(), uniform)).long()  # [B]
+    times = (1000 * torch.where(kind < NOISIER_SHARE, uniform.sqrt(), uniform)).long().clamp(max=999)  # [B]
     noise = torch.randn(latents.shape, generator=generator, device=device)
     alpha, sigma = (level[times, None, None, None] for level in _levels(device))
     is_started = (started < START_SHARE) & (times < START_TIMES)

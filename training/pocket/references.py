@@ -18,6 +18,9 @@ from networks import IMAGE_SIZE
 SHIFT = 6.0  # pixels, root mean square of the largest smooth displacement; most are much smaller
 SECOND_SHIFT = 1.5  # pixels, of a second reference against the first
 STEREO_ERROR = (2.0, 12.0)  # pixels by which a patch of wrong depth is off
+FITTING_SHARE = (
+    0.4  # of the references, has the photo's light and place, as where they are shown around the hole, too
+)
 ERROR_SHARE = 0.7  # of the references, have wrong depths, flat patches or something in the way
 EDGE = 0.9  # quantile of the gradient from which a pixel is at an edge
 KNOWN_SAMPLES = 4096  # pixels that a quantile is taken of
@@ -41,7 +44,8 @@ class PlacedReferences:
 def place_references(images: Tensor, generator: torch.Generator) -> PlacedReferences:
     """Draw what references show of photos [B, 3, 256, 256] in [-1, 1]."""
     count = len(images)
-    shift = _draw_shift(count, SHIFT, generator)
+    fits = draw_events(count, FITTING_SHARE, generator)
+    shift = torch.where(fits, 0, _draw_shift(count, SHIFT, generator))
     second = draw_blobs(count, 4, 0.7, 0.4, generator)
     has_errors = draw_events(count, ERROR_SHARE, generator)
     offset = torch.where(second, _draw_shift(count, SECOND_SHIFT, generator), 0)
@@ -49,7 +53,7 @@ def place_references(images: Tensor, generator: torch.Generator) -> PlacedRefere
     shown = warp(images, shift + offset)
     shown = torch.where(has_errors & draw_blobs(count, 6, 0.15, 0.3, generator), shown.roll(1, 0), shown)
     shown = torch.where(second, _change_light(shown, 0.3, generator), shown)
-    shown = _degrade(_change_light(shown, 1.0, generator), generator)
+    shown = _degrade(torch.where(fits, shown, _change_light(shown, 1.0, generator)), generator)
     patches = has_errors & draw_boxes(count, (1, 3), (0.03, 0.2), generator) & draw_events(count, 0.25, generator)
     shown = torch.where(patches, _draw_flat(count, generator), shown)
     missing = draw_blobs(count, 10, 0.3, 0.7, generator) | draw_blobs(count, 4, 0.8, 0.2, generator)
@@ -74,9 +78,9 @@ def fill_gaps(references: PlacedReferences, images: Tensor, generator: torch.Gen
     """
     known = references.known.float()
     weights, colors = F.avg_pool2d(known, 16), F.avg_pool2d(references.images * known, 16)
-    for _ in range(4):  # so that gaps of up to 128 pixels are reached
+    for _ in range(8):  # so that gaps of up to 256 pixels are reached
         weights, colors = (values + 1e-2 * F.avg_pool2d(values, 3, 1, 1) for values in (weights, colors))
-    smooth = F.interpolate(colors / weights.clamp(min=1e-12), scale_factor=16, mode="bilinear").clamp(-1, 1)
+    smooth = F.interpolate(colors / weights.clamp(min=1e-30), scale_factor=16, mode="bilinear").clamp(-1, 1)
     rows, columns = torch.randint(16, 80, (2,), generator=generator, device=generator.device).tolist()
     other = images.roll((rows, columns), (2, 3))
     filled = torch.where(draw_events(len(images), 0.5, generator), smooth, other)

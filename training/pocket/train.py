@@ -217,7 +217,7 @@ def export(
         autoencoder = load_ema_model(checkpoint, "encoder.conv_in.weight", create_autoencoder)
         autoencoder.register_to_config(scaling_factor=1.0)
         crops = load_crops(work_dir / "crops.npy", torch.device("cpu"))[::16]
-        deviation = FrozenAutoencoder(autoencoder, "").encode(to_images(crops)).std()
+        deviation = FrozenAutoencoder(autoencoder).encode(to_images(crops)).std()
         autoencoder.register_to_config(scaling_factor=round(1 / float(deviation), 4))
         write_part(autoencoder.half(), model_dir / "vae")
     checkpoint = find_last_checkpoint(work_dir / "unet")
