@@ -22,7 +22,7 @@ TINY_UNET: dict[str, Any] = {
     "steps": 3,
     "batch": 1,
     "width": 16,
-    "pairs": 4,
+    "pairs": 2,
     "uses": 1,
     "pictures": False,
 }
