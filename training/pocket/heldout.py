@@ -69,10 +69,10 @@ def draw_samples(
     psnrs = {"round trip": float(_psnr(columns["round trip"], photos, torch.ones_like(photos[:, :1])).mean())}
     for skill, repair_share in (("fill", 0.0), ("repair", 1.0)):
         pairs = draw_pairs(photos, torch.Generator().manual_seed(SEED), repair_share)  # the same ones on any device
-        _, *condition, init = encode_pairs(pairs, autoencoder).to(device).split([4, 1, 4, 4], 1)
+        _, mask, masked, init = encode_pairs(pairs, autoencoder).to(device).split([4, 1, 4, 4], 1)
         images = {"before": pairs.init_images if repair_share else pairs.masked_images}
         for strength in (1.0, *STRENGTHS) if repair_share else (1.0,):
-            latents = _sample(model, *condition, init, strength, prompt_embeds[:1], steps)
+            latents = _sample(model, mask, masked, init, strength, prompt_embeds[:1], steps)
             images[f"strength {strength}"] = autoencoder.decode(latents).cpu()
         for label, image in images.items():
             columns[f"{skill}, {label}"] = torch.where(pairs.masks > 0, image, photos)
