@@ -70,6 +70,7 @@ STAGES = (
         "Place the references' own pixels in the hole by the geometry of the scene.",
         ("validate", "masks"),
         ("align",),
+        values=("finetune.composite",),
     ),
     Stage(
         "finetune",

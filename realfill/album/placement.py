@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 
 from realfill.album.layout import Album
-from realfill.album.store import canvas_path, mask_path, read_placement_summary
+from realfill.album.store import accepted_references, canvas_path, mask_path, read_placement_summary
 from realfill.imaging.ops import Pixels, resize
-from realfill.photo_io.working_files import read_png
+from realfill.photo_io.color_management import read_srgb
+from realfill.photo_io.working_files import read_png, write_png
 
 # Least confidence in confidence.png of a certain and of a likely pixel. A certain one is taken for what the scene
 # showed there. Measured on 22 views of nine albums placed by geometry, a third of them for reporting only: 90 % of
 # the certain pixels, 75 % of the likely ones and 55 % of the others lie within 25 levels of the truth, and their
 # errors have this order in 20 of the views.
 CERTAIN, LIKELY = 144, 96
+TURNED = "turned"  # folder of the views of references, in that of `align`
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,39 @@ def read_proposal(album: Album, read: Callable[[Path], Pixels] = read_png) -> Pr
         return None
     folder = album.work("align")
     return Proposal(*summary.box[:2], read(folder / "proposal.png"), read_png(folder / "confidence.png"))
+
+
+def write_turned_view(folder: Path, number: int, colors: Pixels, known: np.ndarray, profile: bytes | None) -> None:
+    """Write what `align` places in the view of a reference.
+
+    Args:
+        folder: Of `align`.
+        number: Of the reference, from 1.
+        colors: [h, w, 3] uint8 in the working space.
+        known: Where another photo shows the scene, bool [h, w].
+        profile: ICC profile of the working space; None for sRGB.
+    """
+    (folder / TURNED).mkdir(exist_ok=True)
+    write_png(folder / TURNED / f"{number:03}.png", colors, profile)
+    write_png(folder / TURNED / f"{number:03}-known.png", np.where(known, np.uint8(255), np.uint8(0)))
+
+
+def read_turned_view(album: Album, path: Path) -> tuple[Pixels, np.ndarray] | None:
+    """Read what `align` placed in the view of a reference.
+
+    Args:
+        album: The album.
+        path: The reference's file.
+
+    Returns:
+        [h, w, 3] uint8 sRGB, the whole reference at a smaller size, and where another photo shows the scene, bool
+        [h, w]; None where nothing was placed.
+
+    Raises:
+        StageError: `validate` has not run.
+    """
+    number = accepted_references(album).index(path) + 1
+    file = album.work("align") / TURNED / f"{number:03}.png"
+    if not file.exists():
+        return None
+    return read_srgb(file), read_png(file.with_name(f"{number:03}-known.png")) > 0

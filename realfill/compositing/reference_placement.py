@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -89,12 +90,14 @@ class Placement:
         completed: [h, w, 3] uint8 sRGB, the region at its working scale: the mosaic, the rest of the hole completed
             by patches.
         errors: Error of each way of filling in the pseudo-holes, 8-bit levels; empty where there are none.
+        scene: What is known of the scene.
     """
 
     model: str
     mosaic: Mosaic | None
     completed: Pixels
     errors: dict[str, float]
+    scene: Scene
 
 
 def place_references(
@@ -139,13 +142,11 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
     placed = {geometry: _WAYS[geometry](scene, settings)}
     mosaic = placed[geometry][1]
     certain = mosaic is not None and mosaic.hole_share(CERTAIN) >= settings.min_certain
-    for way in _rank_ways(errors, certain, settings):
-        if way == "patches":
-            break
+    for way in takewhile(lambda way: way != "patches", _rank_ways(errors, certain, settings)):
         model, mosaic = placed[way] if way in placed else _WAYS[way](scene, settings)
         if mosaic is not None:
-            return Placement(model, mosaic, _complete_by_patches(scene, mosaic, settings), errors)
-    return Placement("none", None, _complete_by_patches(scene, None, settings), errors)
+            return Placement(model, mosaic, _complete_by_patches(scene, mosaic, settings), errors, scene)
+    return Placement("none", None, _complete_by_patches(scene, None, settings), errors, scene)
 
 
 def _rank_ways(errors: Mapping[str, float], certain: bool, settings: PlacementSettings) -> list[str]:
@@ -185,8 +186,8 @@ def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> lis
     """Estimate the references' depth maps, which serve the pseudo-holes and the hole."""
     if scene.reconstruction is None:
         return []
-    max_error, depth = settings.geometry.max_point_error, settings.geometry.reference_depth
-    return estimate_reference_depths(scene.reconstruction, scene.photos, scene.priors, max_error, depth)
+    error, depth = settings.geometry.max_point_error, settings.geometry.reference_depth
+    return estimate_reference_depths(scene.reconstruction, scene.photos, scene.priors, error, depth)
 
 
 def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
@@ -251,10 +252,9 @@ def _complete_by_patches(scene: Scene, mosaic: Mosaic | None, settings: Placemen
     sources = []
     for number in range(1, len(scene.photos)):
         with skip_failing(f"The alignment of {scene.references[number - 1].name} for patches"):
-            source = _patch_source(scene, number, settings)
-            sources += [source] if source else []
+            sources.append(_patch_source(scene, number, settings))
     with skip_failing("The completion by patches"):
-        return complete_by_patches(picture, hole, sources, settings.patches)
+        return complete_by_patches(picture, hole, [*filter(None, sources)], settings.patches)
     return fill_from_nearest(picture, ~hole)
 
 

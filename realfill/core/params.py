@@ -83,6 +83,9 @@ class FinetuneParams(Section):
     weight_decay: float = Field(0.01, ge=0, le=1, description="Weight decay of AdamW.")
     prompt: str = Field("a photo of sks", min_length=1, max_length=200, description="Prompt of the scene.")
     prompt_dropout: float = Field(0.1, ge=0, le=1, description="Share of samples tuned with an empty prompt.")
+    composite: float = Field(
+        0.0, ge=0, le=1, description="Share of the crops tuned with the other photos placed in the hole, not gray."
+    )
     checkpoint_every: int = Field(50, ge=1, le=100_000, description="Steps between checkpoints.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of crops, masks, noise and initial weights.")
 

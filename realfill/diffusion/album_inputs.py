@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from realfill.album.canvas import crop_window, read_model_window
 from realfill.album.layout import Album
-from realfill.album.placement import read_completed_canvas, read_proposal
+from realfill.album.placement import TURNED, read_completed_canvas, read_proposal, read_turned_view
 from realfill.album.schemas import Window
 from realfill.album.store import canvas_path, mask_path, read_inputs, read_window, tuned_references
 from realfill.core.hashing import digest, digest_json
 from realfill.core.seeding import numpy_generator
 from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.composite_corruption import corrupt_composite
 from realfill.diffusion.guide import Guide
 from realfill.diffusion.training_bank import TrainingBank, TrainingBankSettings, encode_crops
 from realfill.diffusion.training_masks import random_mask
@@ -62,24 +64,69 @@ def encode_training_bank(
     targets = [read_model_window(each, resolution) for each in album.targets]  # [R, R, 3] uint8, [R, R] bool
     smallest = min(_smallest_crop(read_window(each), settings) for each in album.targets)
     references = [_shrink(read_srgb(path), resolution, smallest) for path in paths]
-    crops, masks, holes, photos = [], [], [], []
+    views = _read_views(album, params, model, paths, references)
+    crops, masks, holes, photos, composites = [], [], [], [], {}
     for index in range(params.bank):
         generator = numpy_generator("bank", params.seed, index)
         mask = random_mask(generator, resolution, settings.masks)
         photo = index % (len(references) + len(targets))
         if photo >= len(references):
-            target, hole = targets[photo - len(references)]
-            crops.append(target)
-            masks.append(mask | hole)
-            holes.append(hole)
-            photos.append(-1)
-            continue
-        crops.append(_random_crop(generator, references[photo], resolution, smallest))
-        masks.append(mask)
-        holes.append(np.zeros_like(mask))
-        photos.append(photo)
-    shown, folder = read_shown_references(paths, model), album.work("finetune").parent / ".checkpoints"
-    return encode_crops(model, crops, masks, holes, settings, photos=photos, references=shown, folder=folder)
+            crop, hole = targets[photo - len(references)]
+            square = None
+        else:
+            square = _random_square(generator, references[photo], smallest)
+            crop, hole = _cut(references[photo], square, resolution), np.zeros_like(mask)
+        crops.append(crop)
+        masks.append(mask | hole)
+        holes.append(hole)
+        photos.append(-1 if square is None else photo)
+        corruption = numpy_generator("composite", params.seed, index)
+        if photo in views and corruption.random() < params.composite:
+            colors, known = (view if square is None else _cut(view, square, resolution) for view in views[photo])
+            composites[index] = corrupt_composite(colors, known > 0, corruption)
+    return encode_crops(
+        model,
+        crops,
+        masks,
+        holes,
+        settings,
+        photos=photos,
+        references=read_shown_references(paths, model),
+        composites=composites,
+        folder=album.work("finetune").parent / ".checkpoints",
+    )
+
+
+def _read_views(
+    album: Album, params: FinetuneParams, model: BaseModel, paths: Sequence[Path], references: Sequence[np.ndarray]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """What `align` placed in the view of each reference, and after them of each target, by number.
+
+    Args:
+        album: The album.
+        params: Whether they are asked for.
+        model: Takes them if it has mask channels.
+        paths: Of the references.
+        references: [H, W, 3] uint8 each, as crops are cut from them.
+
+    Returns:
+        Colors, [H, W, 3] uint8 sRGB as large as the reference, or [R, R, 3] of a target, and where they are known,
+        uint8 [H, W], 0 = unknown.
+    """
+    if params.composite == 0 or model.blends:
+        return {}
+    views = {}
+    for number, (path, reference) in enumerate(zip(paths, references, strict=True)):
+        placed = next(filter(None, (read_turned_view(each, path) for each in album.targets)), None)
+        if placed is not None:
+            size = reference.shape[1::-1]
+            colors, known = resize(placed[0], *size), placed[1].astype(np.uint8)
+            views[number] = colors, cv2.resize(known, size, interpolation=cv2.INTER_NEAREST)
+    for number, each in enumerate(album.targets, len(paths)):
+        guide = read_guide(each, model.resolution, 1.0)
+        if guide is not None:
+            views[number] = guide.init_image, guide.placed_mask.astype(np.uint8)
+    return views
 
 
 def read_shown_references(
@@ -152,6 +199,8 @@ def checkpoint_folder(album: Album, params: Params, model: BaseModel) -> Path:
     ]
     finetune = params.finetune.model_dump(mode="json", exclude={"checkpoint_every"})
     pictures = [path for target in album.targets for path in (canvas_path(target), mask_path(target))]
+    if params.finetune.composite:
+        pictures += [path for target in album.targets for path in sorted((target.work("align") / TURNED).glob("*"))]
     inputs = [*map(digest, pictures), *references]
     key = digest_json([model.digest, finetune, params.section("base"), inputs])[:32]
     return album.work("finetune").parent / ".checkpoints" / key
@@ -168,14 +217,20 @@ def _shrink(photo: np.ndarray, resolution: int, smallest: float) -> np.ndarray:
     return resize(photo, round(photo.shape[1] * scale), round(photo.shape[0] * scale))
 
 
-def _random_crop(generator: np.random.Generator, photo: np.ndarray, resolution: int, smallest: float) -> np.ndarray:
-    """A random square of a photo, [R, R, 3] uint8; the logarithm of its side is uniform."""
+def _random_square(generator: np.random.Generator, photo: np.ndarray, smallest: float) -> tuple[int, int, int]:
+    """Left, top and side of a random square of a photo, pixels; the logarithm of its side is uniform."""
     height, width = photo.shape[:2]
     share = math.exp(generator.uniform(math.log(smallest), 0.0))
     side = max(1, round(share * min(height, width)))
-    left = generator.integers(0, width - side + 1)
-    top = generator.integers(0, height - side + 1)
-    return resize(photo[top : top + side, left : left + side], resolution, resolution)
+    left = int(generator.integers(0, width - side + 1))
+    top = int(generator.integers(0, height - side + 1))
+    return left, top, side
+
+
+def _cut(picture: np.ndarray, square: tuple[int, int, int], resolution: int) -> np.ndarray:
+    """A square of a picture, [R, R, 3] or [R, R] uint8."""
+    left, top, side = square
+    return resize(picture[top : top + side, left : left + side], resolution, resolution)
 
 
 def _fit(photo: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -33,12 +33,15 @@ class Guide:
         placed_mask: [R, R] bool, True = a reference pixel is placed there.
         keep_weight: [R, R] float32, 0 to 1: how far sampling is held to `init_image`.
         strength: Share of the noise that sampling starts with, 0 to 1, as in diffusers.
+        is_condition: Whether the adapter was tuned with placed pixels in the masked image, so that it shows them
+            whatever the base model accepts.
     """
 
     init_image: np.ndarray
     placed_mask: np.ndarray
     keep_weight: np.ndarray
     strength: float
+    is_condition: bool = False
 
 
 def restore_detail(

@@ -234,10 +234,10 @@ class _Sampler:
         return self._inputs
 
     def _encode_pictures(self) -> tuple[Condition, InitLatents | None]:
-        """Placed pixels are in the masked image only if the model accepts them."""
+        """Placed pixels are in the masked image only if the model, or its adapter, accepts them."""
         model, guide = self._model, self._guide
         masked_image = mask_image(self._image, self._mask)
-        if guide and model.accepts_composite:
+        if guide and (model.accepts_composite or guide.is_condition):
             masked_image = mask_image(guide.init_image, self._mask & ~guide.placed_mask)
         masked_latents, _ = model.encode(masked_image[None])  # [1, C, h, w]
         mask = torch.from_numpy(self._mask).float()[None, None]  # [1, 1, R, R]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +105,7 @@ def encode_crops(
     *,
     photos: Sequence[int] | None = None,
     references: Sequence[np.ndarray] = (),
+    composites: Mapping[int, tuple[np.ndarray, np.ndarray]] | None = None,
     folder: Path | None = None,
 ) -> TrainingBank:
     """Encode crops and their masked images.
@@ -117,6 +118,8 @@ def encode_crops(
         settings: How many are encoded at a time, and where they are kept.
         photos: Number of the reference that each crop is of, -1 for the target; all are of the target by default.
         references: P of [H, W, 3] uint8 sRGB, whole photos that the denoiser may look at.
+        composites: By number of the pair, what the masked image shows instead of gray, [R, R, 3] uint8 sRGB, and
+            where it does, bool [R, R].
         folder: Where a bank that does not fit into memory may lie; None to keep any bank in memory.
     """
     stored: list[Tensor] = []  # latents of crops and of masked images, mean and standard deviation
@@ -124,20 +127,24 @@ def encode_crops(
         batch = slice(begin, begin + settings.encode_batch)
         images = np.stack(crops[batch])  # [B, R, R, 3] uint8
         masked_images = mask_image(images, np.stack(masks[batch]))
+        for row, mask in enumerate(masks[batch]):
+            if composites and begin + row in composites:
+                colors, known = composites[begin + row]
+                masked_images[row][mask & known] = colors[mask & known]
         encoded = (*model.encode(images), *model.encode(masked_images))  # each [B, C, h, w]
         if not stored:
             shape = (len(crops), *encoded[0].shape[1:])
             stored = [_allocate(shape, settings, folder) for _ in encoded]
         for whole, piece in zip(stored, encoded, strict=True):
             whole[batch] = piece
-    mask, hole = (torch.from_numpy(np.stack(regions))[:, None] for regions in (masks, holes))  # [N, 1, R, R]
+    whole_masks, hole = (torch.from_numpy(np.stack(regions))[:, None] for regions in (masks, holes))  # [N, 1, R, R]
     latent_mean, latent_std, masked_latent_mean, masked_latent_std = stored
     return TrainingBank(
         latent_mean,
         latent_std,
         masked_latent_mean,
         masked_latent_std,
-        mask=mask,
+        mask=whole_masks,
         loss_weight=1 - model.downsample_masks(hole.float()),
         photo=torch.tensor([-1] * len(crops) if photos is None else list(photos)),
         references=encode_references(model, references),

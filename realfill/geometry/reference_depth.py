@@ -35,8 +35,7 @@ class ReferenceDepthSettings:
             and its own, for the two to agree, pixels of the depth map.
         unsupported: Weight of a depth that no other reference agrees with; one that n agree with weighs n more.
         max_deviation: How far merged depths may differ, pixels of displacement in the median reference.
-        max_spacing: Distance of neighbors beyond which a depth map is enlarged before it is drawn, pixels of the
-            target.
+        max_spacing: Distance of neighbors beyond which a map is enlarged before it is drawn, pixels of the target.
         max_enlargement: The most that it is enlarged.
         edge: Relative difference of inverse depth between neighbors that makes an edge, across which an enlarged map
             is not interpolated.
@@ -69,11 +68,13 @@ class ReferenceDepth:
         camera: Of the picture that is as large as the depth map.
         inverse_depth: [h, w] float32; 0 where more of the other references contradict it than agree.
         support: How many of the others agree, [h, w] float32.
+        number: Of the photo.
     """
 
     camera: Camera
     inverse_depth: np.ndarray
     support: np.ndarray
+    number: int = 0
 
 
 def estimate_reference_depths(
@@ -109,7 +110,7 @@ def estimate_reference_depths(
         others = [SourceView(other.gray, other.camera.relative_to(view.camera)) for other in rest]
         with skip_failing(f"The depth of reference {number}"):
             depth = _estimate_depth(view, others, points, settings) if others else None
-            return None if depth is None else ReferenceDepth(view.camera, depth, np.zeros_like(depth))
+            return None if depth is None else ReferenceDepth(view.camera, depth, np.zeros_like(depth), number)
         return None
 
     maps = [depth for depth in map_parallel(estimate, views) if depth is not None]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from realfill.album.layout import MATCHES, Album
-from realfill.album.placement import CERTAIN, LIKELY
+from realfill.album.placement import CERTAIN, LIKELY, write_turned_view
 from realfill.album.schemas import PlacementSummary
 from realfill.album.store import (
     accepted_references,
@@ -23,6 +23,7 @@ from realfill.album.store import (
 from realfill.compositing.colorization import colorize
 from realfill.compositing.mosaic import Mosaic
 from realfill.compositing.reference_placement import Placement, place_references
+from realfill.compositing.turned_views import turn_views
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.imaging.ops import to_uint8
@@ -52,6 +53,8 @@ class AlignResult:
 
 def run(album: Album, params: Params) -> AlignResult:
     """Write placed.json, completed.png, and proposal.png and confidence.png where references could be placed.
+
+    Where tuning shows composites, what the other photos show in each reference's view is written, too.
 
     Raises:
         StageError: `validate` or `masks` has not run, or structure from motion cannot run.
@@ -83,6 +86,9 @@ def run(album: Album, params: Params) -> AlignResult:
         if mosaic:
             write_png(folder / "proposal.png", mosaic.colors, profile)
             write_png(folder / "confidence.png", mosaic.confidence)
+        if placement and params.finetune.composite:
+            for number, view in turn_views(placement.scene).items():
+                write_turned_view(folder, number, view.colors, view.known, profile)
     return AlignResult(summary, album.work("align"))
 
 

@@ -73,6 +73,8 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     model = load_base_model(params.base)
     guide = read_guide(album, model.resolution, params.sample.strength)
     adapter = _read_adapter_folder(album)
+    if guide and adapter and params.finetune.composite and not model.blends:
+        guide = replace(guide, is_condition=True)
     if not model.tunes_text:
         model.embed([params.finetune.prompt, ""])  # before the denoiser takes its memory
     with model.use_adapter(adapter):

@@ -7,12 +7,17 @@ import torch
 
 from realfill.album.canvas import read_model_window
 from realfill.album.layout import Album
-from realfill.album.placement import CERTAIN, read_completed_canvas
+from realfill.album.placement import CERTAIN, read_completed_canvas, write_turned_view
 from realfill.album.schemas import PlacementSummary
 from realfill.album.store import read_window
 from realfill.core.atomic_io import write_json
-from realfill.core.params import FinetuneParams
-from realfill.diffusion.album_inputs import encode_training_bank, read_guide, read_shown_references
+from realfill.core.params import FinetuneParams, load_params
+from realfill.diffusion.album_inputs import (
+    checkpoint_folder,
+    encode_training_bank,
+    read_guide,
+    read_shown_references,
+)
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.training_bank import TrainingBankSettings
 from realfill.photo_io.working_files import read_png, write_png
@@ -184,3 +189,44 @@ def test_each_pair_knows_the_photo_that_it_is_of(album: Album, finetune: Finetun
     bank = encode_training_bank(album, finetune, model)
     assert bank.photo[: count + 1].tolist() == [*range(count), -1]
     assert len(bank.references) == 0, "the model does not look at them"
+
+
+def test_composites_are_in_the_masked_images_of_the_photos_that_have_one(
+    placed: Album, finetune: FinetuneParams, model: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red = np.full((50, 74, 3), (250, 10, 10), np.uint8)
+    write_turned_view(placed.work("align"), 1, red, np.ones(red.shape[:2], bool), None)
+    plain = encode_training_bank(placed, finetune, model)
+    shown, again = (
+        encode_training_bank(placed, finetune.model_copy(update={"composite": 1.0}), model) for _ in range(2)
+    )
+    for name, values in vars(plain).items():
+        assert (
+            name.startswith("masked_latent")
+            or values is getattr(shown, name)
+            or torch.equal(values, getattr(shown, name))
+        ), f"{name} stays as it is"
+    changed = (plain.masked_latent_mean != shown.masked_latent_mean).flatten(1).any(1)
+    assert changed.tolist() == [pair % 4 in (0, 3) for pair in range(finetune.bank)], (
+        "the first reference, the target"
+    )
+    assert torch.equal(shown.masked_latent_mean, again.masked_latent_mean)
+    some = encode_training_bank(placed, finetune.model_copy(update={"composite": 0.5, "bank": 40}), model)
+    every = encode_training_bank(placed, finetune.model_copy(update={"composite": 1.0, "bank": 40}), model)
+    same = (some.masked_latent_mean == every.masked_latent_mean).flatten(1).all(1)[::4]
+    assert 2 <= int(same.sum()) <= 8, "about half of them"
+    monkeypatch.setattr(type(model), "blends", True)
+    blending = encode_training_bank(placed, finetune.model_copy(update={"composite": 1.0}), model)
+    assert torch.equal(blending.masked_latent_mean, plain.masked_latent_mean), "without mask channels there is no use"
+
+
+def test_tuning_starts_anew_where_other_composites_are_placed(placed: Album, model: BaseModel) -> None:
+    def key(composite: float) -> str:
+        params = load_params(assignments=[f"finetune.composite={composite}"])
+        return checkpoint_folder(placed, params, model).name
+
+    plain, before = key(0.0), key(0.5)
+    red = np.full((50, 74, 3), (250, 10, 10), np.uint8)
+    write_turned_view(placed.work("align"), 1, red, np.ones(red.shape[:2], bool), None)
+    assert key(0.0) == plain != before
+    assert key(0.5) not in (plain, before)

@@ -88,7 +88,7 @@ def test_strength_decides_how_many_steps_are_taken(model: BaseModel, scene: Scen
     assert steps == {0.01: [2, 1], 0.25: [2, 2, 1, 1], 1.0: [2] * 8 + [1] * 8}
 
 
-def test_placed_pixels_reach_a_model_that_accepts_them_only(
+def test_placed_pixels_reach_a_model_or_an_adapter_that_accepts_them_only(
     model: BaseModel, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, mask = scene
@@ -102,13 +102,13 @@ def test_placed_pixels_reach_a_model_that_accepts_them_only(
     monkeypatch.setattr(BaseModel, "encode", spy)
     placed = mask.copy()
     placed[:, :32] = False
-    guide = Guide(255 - image, placed, np.zeros(mask.shape, np.float32), strength=0.5)
-    for accepts_composite in (True, False):
+    for accepts_composite, is_condition in ((True, False), (False, True), (False, False)):
+        guide = Guide(255 - image, placed, np.zeros(mask.shape, np.float32), 0.5, is_condition)
         monkeypatch.setattr(model, "accepts_composite", accepts_composite)
         encoded.clear()
         sample_candidates(model, image, mask, 1, SampleParams(steps=2), "", guide=guide)
         masked_image = encoded[0]
-        if accepts_composite:
+        if accepts_composite or is_condition:
             np.testing.assert_array_equal(masked_image[placed], 255 - image[placed])
             assert (masked_image[mask & ~placed] == 128).all()
         else:

@@ -31,6 +31,21 @@ def test_the_masked_latents_do_not_know_what_is_masked(
     assert torch.equal(bank.loss_weight[:1], 1 - model.downsample_masks(bank.mask[:1].float()))
 
 
+def test_a_composite_is_shown_where_it_is_known_in_the_hole_alone(
+    model: BaseModel, scene: tuple[np.ndarray, np.ndarray]
+) -> None:
+    image, mask = scene
+    known = np.zeros_like(mask)
+    known[:, : mask.shape[1] // 2] = True
+    red = np.full_like(image, (250, 10, 10))
+    shown = np.where((mask & known)[..., None], red, np.where(mask[..., None], np.uint8(128), image))
+    bank = encode_crops(model, [image] * 2, [mask] * 2, [mask] * 2, composites={1: (red, known)})
+    plain = encode_crops(model, [image], [mask], [mask])
+    assert torch.allclose(bank.masked_latent_mean[:1], plain.masked_latent_mean, atol=1e-5)
+    assert torch.allclose(bank.masked_latent_mean[1], model.encode(shown[None])[0][0], atol=1e-5)
+    assert torch.equal(bank.loss_weight[1:], plain.loss_weight), "still no loss inside the hole"
+
+
 def test_no_crop_is_shown_the_reference_that_it_is_of() -> None:
     """The references are told apart by their latents' values."""
     empty = torch.zeros(5, 1, 1, 1)

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import skimage.data
 
 from realfill.album.discovery import open_album
 from realfill.album.layout import Album
-from realfill.album.placement import CERTAIN, read_completed_canvas, read_proposal
+from realfill.album.placement import CERTAIN, read_completed_canvas, read_proposal, read_turned_view
 from realfill.album.schemas import Candidate, PlacementSummary
-from realfill.album.store import canvas_path, mask_path, read_placement_summary, read_rows
+from realfill.album.store import accepted_references, canvas_path, mask_path, read_placement_summary, read_rows
 from realfill.compositing.patch_completion import complete_by_patches
+from realfill.compositing.turned_views import TurnedView
 from realfill.core.hashing import digest
 from realfill.core.params import load_params
 from realfill.demo_album import write_demo_album
@@ -90,6 +92,30 @@ def test_nothing_is_placed_where_that_is_switched_off(tmp_path: Path) -> None:
     assert (placed.model, placed.errors) == ("none", {})
     assert read_proposal(album) is None
     assert read_completed_canvas(album) is None
+
+
+def test_what_is_placed_in_the_references_views_is_written_where_tuning_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, stranger = (
+        np.ascontiguousarray(image()[::3, ::3]) for image in (skimage.data.coffee, skimage.data.rocket)
+    )
+    album = open_album(write_scene(tmp_path / "views", photo, middle_mask(photo.shape), [stranger]))
+    known = np.zeros(photo.shape[:2], bool)
+    known[:50] = True
+    monkeypatch.setattr(align, "turn_views", lambda scene: {1: TurnedView(photo, known)} if scene.references else {})
+    run_stage("validate", album, PARAMS)
+    run_stage("masks", album, PARAMS)
+    (path,) = accepted_references(album)
+    for share in (0.5, 0.0):
+        align.run(album, load_params(assignments=[f"finetune.composite={share}"]))
+        view = read_turned_view(album, path)
+        if share:
+            assert view is not None
+            np.testing.assert_array_equal(view[0], photo)
+            np.testing.assert_array_equal(view[1], known)
+        else:
+            assert view is None
 
 
 def test_where_nothing_is_placed_the_targets_own_patches_complete_the_hole(tmp_path: Path) -> None:

@@ -21,10 +21,9 @@ TINY_VAE: dict[str, Any] = {"steps": 3, "batch": 1, "window_size": 32, "width": 
 TINY_UNET: dict[str, Any] = {
     "steps": 3,
     "batch": 1,
-    "window_size": 16,
     "width": 16,
     "pairs": 2,
-    "refresh_steps": 2,
+    "uses": 1,
     "pictures": False,
 }
 
@@ -35,6 +34,10 @@ def write_crops(folder: Path) -> Path:
     np.save(folder / "crops.npy", crops)
     np.save(folder / "heldout.npy", crops[:1])
     return folder
+
+
+def load_unet_files(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor for path in folder.glob("*.safetensors") for name, tensor in load_file(path).items()}
 
 
 @pytest.mark.parametrize(("name", "options"), [("vae", TINY_VAE), ("unet", TINY_UNET)])
@@ -56,8 +59,10 @@ def test_the_exported_folder_is_a_base_model(tmp_path: Path, capsys: pytest.Capt
     train.vae(work, **TINY_VAE)
     train.export(work, model_dir, include_unet=False)
     assert not (model_dir / "unet").exists()
-    train.unet(work, model_dir, **TINY_UNET)
+    train.unet(work, model_dir, **TINY_UNET, average_dir=tmp_path / "average")
     train.export(work, model_dir)
+    averages, published = (load_unet_files(folder) for folder in (tmp_path / "average", model_dir / "unet"))
+    assert all(torch.equal(averages[name], tensor) for name, tensor in published.items())
     assert all((model_dir / name).is_file() for name in MODEL_FILES)
     model = load_base_model(BaseParams(model=str(model_dir), device="cpu"))
     assert (model.resolution, model.vae_scale_factor) == (256, 4)
@@ -69,10 +74,10 @@ def test_the_exported_folder_is_a_base_model(tmp_path: Path, capsys: pytest.Capt
     assert (work / "samples.png").is_file()
     assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
         "round trip",
-        "fill: before",
-        "fill: after",
-        "repair: before",
-        "repair: after",
+        "fill, before",
+        "fill, strength 1.0",
+        "repair, before",
+        *(f"repair, strength {strength}" for strength in (1.0, 0.5, 0.25, 0.125)),
     ]
 
 

@@ -12,10 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from model_folder import SCHEDULER_CONFIG
-from pairs import FrozenAutoencoder, draw_pair, encode_condition, stack_images
+from pairs import FrozenAutoencoder, draw_pairs, encode_pairs
 from photos import load_crops, to_images
-from realfill.core.seeding import numpy_generator
-from training_loop import SEED, create_generator
+from training_loop import SEED
+
+STRENGTHS = (0.5, 0.25, 0.125)  # shares of noise that guided sampling starts with
 
 
 @torch.no_grad()
@@ -44,7 +45,10 @@ def draw_samples(
     count: int,
     steps: int,
 ) -> dict[str, float]:
-    """Write a picture with one row per photo: photo, round trip, empty hole, its fill, placed reference, its repair.
+    """Complete photos, and write a picture with a row for each.
+
+    Its columns: photo, round trip, empty hole, its fill, placed references, what is sampled around them from pure
+    noise and from each of `STRENGTHS`.
 
     Args:
         model: The UNet.
@@ -56,24 +60,23 @@ def draw_samples(
         steps: Denoising steps.
 
     Returns:
-        Mean PSNR in dB: of the round trip, and inside the hole of each of the last four.
+        Mean PSNR in dB: of the round trip, and inside the hole of each of the others.
     """
-    heldout = load_crops(work_dir / "heldout.npy", prompt_embeds.device)
+    heldout = load_crops(work_dir / "heldout.npy", torch.device("cpu"))
     chosen = np.linspace(0, len(heldout) - 1, count).round().astype(int).tolist()
-    photos = to_images(heldout[chosen])
-    columns = {"photo": photos, "round trip": autoencoder.decode(autoencoder.encode(photos))}
-    whole = torch.ones_like(photos[:, :1])
-    psnrs = {"round trip": float(_psnr(columns["round trip"], photos, whole).mean())}
+    photos, device = to_images(heldout[chosen]), prompt_embeds.device
+    columns = {"photo": photos, "round trip": autoencoder.decode(autoencoder.encode(photos)).cpu()}
+    psnrs = {"round trip": float(_psnr(columns["round trip"], photos, torch.ones_like(photos[:, :1])).mean())}
     for skill, repair_share in (("fill", 0.0), ("repair", 1.0)):
-        generators = [numpy_generator(SEED, "sample", crop) for crop in chosen]
-        pixels = [heldout[crop].cpu().numpy() for crop in chosen]
-        pairs = [draw_pair(image, rng, repair_share) for image, rng in zip(pixels, generators, strict=True)]
-        masked_images = stack_images([pair.masked_image for pair in pairs]).to(photos.device)
-        masks = torch.stack([torch.from_numpy(pair.mask)[None] for pair in pairs]).to(photos.device)
-        fills = autoencoder.decode(_sample(model, *encode_condition(pairs, autoencoder), prompt_embeds[:1], steps))
-        for label, images in ((f"{skill}: before", masked_images), (f"{skill}: after", fills)):
-            columns[label] = torch.where(masks > 0, images, photos)
-            psnrs[label] = float(_psnr(images, photos, masks).mean())
+        pairs = draw_pairs(photos, torch.Generator().manual_seed(SEED), repair_share)  # the same ones on any device
+        _, mask, masked, init = encode_pairs(pairs, autoencoder).to(device).split([4, 1, 4, 4], 1)
+        images = {"before": pairs.init_images if repair_share else pairs.masked_images}
+        for strength in (1.0, *STRENGTHS) if repair_share else (1.0,):
+            latents = _sample(model, mask, masked, init, strength, prompt_embeds[:1], steps)
+            images[f"strength {strength}"] = autoencoder.decode(latents).cpu()
+        for label, image in images.items():
+            columns[f"{skill}, {label}"] = torch.where(pairs.masks > 0, image, photos)
+            psnrs[f"{skill}, {label}"] = float(_psnr(image, photos, pairs.masks).mean())
     _write_columns(list(columns.values()), work_dir / f"{name}.png")
     return psnrs
 
@@ -86,14 +89,18 @@ def _write_columns(columns: list[Tensor], path: Path) -> None:
 
 
 @torch.no_grad()
-def _sample(model: Any, mask: Tensor, masked_latents: Tensor, prompt_embeds: Tensor, steps: int) -> Tensor:
-    """Sample latents [B, 4, h, w] for a mask [B, 1, h, w] and masked latents [B, 4, h, w]."""
+def _sample(
+    model: Any, mask: Tensor, masked_latents: Tensor, init: Tensor, strength: float, prompt_embeds: Tensor, steps: int
+) -> Tensor:
+    """Sample latents [B, 4, h, w] from latents `init` with a share of noise; for a mask [B, 1, h, w]."""
     scheduler = DPMSolverMultistepScheduler.from_config(SCHEDULER_CONFIG, algorithm_type="dpmsolver++")
-    device = masked_latents.device
-    scheduler.set_timesteps(steps, device=device)
-    latents = torch.randn(masked_latents.shape, generator=create_generator(device, "noise"), device=device)
-    for timestep in scheduler.timesteps:
+    scheduler.set_timesteps(steps, device=init.device)
+    first = min(steps - 1, round((1 - strength) * steps))
+    scheduler.set_begin_index(first)
+    noise = torch.randn(init.shape, generator=torch.Generator().manual_seed(SEED)).to(init.device)
+    latents = scheduler.add_noise(init, noise, scheduler.timesteps[first : first + 1].expand(len(init)))
+    for timestep in scheduler.timesteps[first:]:
         unet_input = torch.cat([latents, mask, masked_latents], 1)
-        output = model(unet_input, timestep, prompt_embeds.expand(len(masked_latents), -1, -1)).sample
+        output = model(unet_input, timestep, prompt_embeds.expand(len(init), -1, -1)).sample
         latents = scheduler.step(output, timestep, latents).prev_sample
     return latents

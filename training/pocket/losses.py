@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from training_loop import autocast
 LATENT_NOISE = 0.03  # standard deviation of the noise on the latents while the autoencoder is trained
 KL_WEIGHT = 1e-5
 HOLE_WEIGHT = 4.0  # of the denoising loss inside the hole
+NOISIER_SHARE = 0.5  # of the samples, whose timesteps are likelier the noisier they are; the others' are uniform
+START_SHARE = 0.5  # of the samples at little noise, starts from placed references as guided sampling does
+START_TIMES = 600  # of 1000
 
 
 def autoencoder_loss(model: Any, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -43,23 +47,36 @@ def _reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 def denoising_loss(model: Any, data: Tensor, prompt_embeds: Tensor, generator: torch.Generator) -> Tensor:
     """Weighted square error of the predicted velocity (Salimans and Ho, arXiv 2202.00512, appendix D).
 
-    Noisier timesteps are likelier.
+    Half of the samples at less noise than `START_TIMES` start, as guided sampling does, from the placed references or
+    from a mixture of them and the target: the velocity is the one that leads to the target all the same.
 
     Args:
         model: The UNet.
-        data: Latents, mask, masked latents: [B, 9, h, w].
+        data: Latents, mask, masked latents, initial latents: [B, 13, h, w].
         prompt_embeds: [B, 77, D].
         generator: Source of timesteps and noise.
     """
-    latents, mask, masked_latents = data.split([4, 1, 4], 1)
-    noise_scheduler = DDPMScheduler(**SCHEDULER_CONFIG)
-    timesteps = (1000 * torch.rand(len(data), generator=generator, device=data.device).sqrt()).long()  # [B]
-    noise = torch.randn(latents.shape, generator=generator, device=data.device)
-    noisy_latents = noise_scheduler.add_noise(latents, noise, timesteps)
+    latents, mask, masked_latents, init_latents = data.split([4, 1, 4, 4], 1)
+    count, device = len(data), data.device
+    uniform, kind, mixture, started = torch.rand(4, count, generator=generator, device=device)  # [B] each
+    times = (1000 * torch.where(kind < NOISIER_SHARE, uniform.sqrt(), uniform)).long().clamp(max=999)  # [B]
+    noise = torch.randn(latents.shape, generator=generator, device=device)
+    alpha, sigma = (level[times, None, None, None] for level in _levels(device))
+    is_started = (started < START_SHARE) & (times < START_TIMES)
+    offset = (is_started * mixture)[:, None, None, None] * (init_latents - latents)
+    noisy_latents = alpha * (latents + offset) + sigma * noise
+    velocity = alpha * noise - sigma * latents + alpha.square() / sigma * offset
     unet_input = torch.cat([noisy_latents, mask, masked_latents], 1).contiguous(memory_format=torch.channels_last)
-    with autocast(data.device):
-        output = model(unet_input, timesteps, prompt_embeds).sample
+    with autocast(device):
+        output = model(unet_input, times, prompt_embeds).sample
+    sample_weight = torch.where(is_started[:, None, None, None], (2 * sigma).square().clamp(max=1), 1)
     weight = 1 + (HOLE_WEIGHT - 1) * mask
-    error = (output.float() - noise_scheduler.get_velocity(latents, noise, timesteps)).square()
-    loss: Tensor = (weight * error).mean() / weight.mean()
+    loss: Tensor = (sample_weight * weight * (output.float() - velocity).square()).mean() / weight.mean()
     return loss
+
+
+@cache
+def _levels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """How much of the clean latents and of the noise the noisy latents of each timestep have, [1000] each."""
+    alphas_cumprod = DDPMScheduler(**SCHEDULER_CONFIG).alphas_cumprod.to(device)
+    return alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()

@@ -45,10 +45,10 @@ def write_untrained_parts(folder: Path) -> None:
     write_part(_create_text_encoder(len(tokenizer)), folder / "text_encoder")
 
 
-def write_part(part: Any, folder: Path) -> None:
+def write_part(part: Any, folder: Path, max_shard_size: str | None = None) -> None:
     """Save a part of the pipeline beside its folder, then rename each file into place, so that none is incomplete."""
     partial = folder.with_name(f".{folder.name}.partial")
-    part.save_pretrained(partial)
+    part.save_pretrained(partial, **({"max_shard_size": max_shard_size} if max_shard_size else {}))
     folder.mkdir(parents=True, exist_ok=True)
     for file in partial.iterdir():
         file.replace(folder / file.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -111,3 +112,8 @@ def create_unet(width: int) -> Any:
     )
     nn.init.zeros_(model.conv_out.weight)
     return model
+
+
+def load_unet(model_dir: Path) -> Any:
+    """The UNet of a model folder, in float32."""
+    return UNet2DConditionModel.from_pretrained(model_dir / "unet", torch_dtype=torch.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.util import find_spec
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +37,30 @@ def cut_crops(packages_dir: Path, crops_per_octave: int, seed: int) -> tuple[lis
     Returns:
         Crops to train on, and crops that are held out, [256, 256, 3] uint8 sRGB each.
     """
-    training: list[np.ndarray] = []
-    heldout: list[np.ndarray] = []
-    for source in read_sources():
+
+    def cut(source: dict[str, Any]) -> list[np.ndarray]:
         photo = _open_photo(source, packages_dir)
         count = crops_per_octave + round(crops_per_octave * math.log2(min(photo.size) / IMAGE_SIZE))
-        crops = [_random_crop(photo, numpy_generator(seed, "crop", source["path"], i)) for i in range(count)]
-        if source.get("heldout"):
-            heldout.extend(crops[:HELDOUT_CROPS])
-        else:
-            training.extend(crops)
+        count = HELDOUT_CROPS if source.get("heldout") else count
+        return [_random_crop(photo, numpy_generator(seed, "crop", source["path"], i)) for i in range(count)]
+
+    sources = read_sources()
+    with ThreadPoolExecutor() as pool:
+        crops = list(pool.map(cut, sources))
+    training, heldout = (
+        [
+            crop
+            for source, cut in zip(sources, crops, strict=True)
+            if bool(source.get("heldout")) == held
+            for crop in cut
+        ]
+        for held in (False, True)
+    )
     return training, heldout
 
 
 def _open_photo(source: dict[str, Any], packages_dir: Path) -> Image.Image:
-    folder = packages_dir / source["package"]
-    if source["package"] == "scikit-image":
-        spec = find_spec("skimage")
-        assert spec is not None and spec.origin is not None
-        folder = Path(spec.origin).parent
-    return ImageOps.exif_transpose(Image.open(folder / source["path"])).convert("RGB")
+    return ImageOps.exif_transpose(Image.open(packages_dir / source["package"] / source["path"])).convert("RGB")
 
 
 def _random_crop(photo: Image.Image, rng: np.random.Generator) -> np.ndarray:

@@ -19,6 +19,8 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -26,17 +28,17 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from heldout import draw_samples, round_trip_psnr
 from losses import autoencoder_loss, denoising_loss
 from model_folder import encode_prompts, write_part, write_untrained_parts
-from networks import create_autoencoder, create_unet
+from networks import create_autoencoder, create_unet, load_unet
 from pairs import FrozenAutoencoder, PairBank
 from photos import cut_crops, load_crops, random_windows, read_sources, to_images
 from realfill.core.atomic_io import atomic_directory
 from training_loop import (
+    MAX_SHARD_SIZE,
     SEED,
     TrainingState,
     create_generator,
@@ -63,18 +65,24 @@ CheckpointMinutes = Annotated[float, typer.Option(help="Minutes between checkpoi
 @app.command()
 def fetch(packages_dir: Annotated[Path, typer.Option(help="Where to put the photos, a folder a package.")]) -> None:
     """Download the Debian packages that `sources.json` names, and keep their photos and license statements."""
-    packages = {source["package"] for source in read_sources()} - {"scikit-image"}
-    for package in sorted(packages):
+    for package in sorted({source["package"] for source in read_sources()}):
         if (packages_dir / package).exists():
             continue
         photos = [source["path"] for source in read_sources() if source["package"] == package]
         with atomic_directory(packages_dir / package) as folder, TemporaryDirectory() as scratch:
-            subprocess.run(["apt-get", "download", package], check=True, cwd=scratch)
-            (archive,) = Path(scratch).glob("*.deb")
-            subprocess.run(["dpkg", "-x", archive, scratch], check=True)
-            for path in [*photos, f"usr/share/doc/{package}/copyright"]:
+            if package == "scikit-image":
+                spec = find_spec("skimage")
+                assert spec is not None and spec.origin is not None
+                unpacked = Path(spec.origin).parent
+            else:
+                unpacked = Path(scratch)
+                photos.append(f"usr/share/doc/{package}/copyright")
+                subprocess.run(["apt-get", "download", package], check=True, cwd=scratch)
+                (archive,) = unpacked.glob("*.deb")
+                subprocess.run(["dpkg", "-x", archive, scratch], check=True)
+            for path in photos:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(Path(scratch) / path, folder / path)
+                shutil.copyfile(unpacked / path, folder / path)
 
 
 @app.command()
@@ -141,15 +149,20 @@ def unet(
     model_dir: ModelDir = WEIGHTS,
     steps: int = 6000,
     batch: int = 16,
-    window_size: Annotated[
-        int, typer.Option(help="Side of the windows that it is trained on, latents; 64: whole crops.")
-    ] = 64,
     learning_rate: LearningRate = 1e-3,
     width: Width = 32,
-    pairs: Annotated[int, typer.Option(help="Pairs of a photo and its masked image, encoded ahead.")] = 1024,
-    refresh_steps: Annotated[int, typer.Option(help="Steps after which new pairs are drawn.")] = 1500,
+    pairs: Annotated[int, typer.Option(help="Pairs of a photo and its masked image that are encoded ahead.")] = 1024,
+    uses: Annotated[int, typer.Option(help="Batches that a pair is used for, on average.")] = 4,
+    start: Annotated[Path | None, typer.Option(help="Model folder whose UNet is trained further.")] = None,
+    compile_unet: Annotated[bool, typer.Option("--compile/--no-compile", help="Compile it, for GPUs.")] = False,
+    seconds: Annotated[
+        float, typer.Option(help="Time in which the learning rate falls, if steps are slow.")
+    ] = math.inf,
     minutes: Minutes = math.inf,
     checkpoint_minutes: CheckpointMinutes = 4.0,
+    average_dir: Annotated[
+        Path | None, typer.Option(help="Where each checkpoint's UNet is also exported to.")
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Sample held-out photos at every checkpoint.")] = True,
 ) -> None:
     """Train the UNet on latents of the exported autoencoder."""
@@ -157,21 +170,24 @@ def unet(
     autoencoder = FrozenAutoencoder.load(model_dir, device)
     crops = load_crops(work_dir / "crops.npy", device)
     torch.manual_seed(SEED)
-    state = TrainingState.start_or_resume(create_unet(width), device, work_dir / "unet")
+    model = load_unet(start) if start else create_unet(width)
+    state = TrainingState.start_or_resume(model, device, work_dir / "unet")
     prompt_embeds = encode_prompts(model_dir).to(device)  # [2, 77, D]
-    bank = PairBank(crops, autoencoder, work_dir / "bank.safetensors", pairs)
+    bank = PairBank(crops, autoencoder, pairs, batch, uses)
+    if compile_unet:
+        state.model.compile()
 
     def compute_loss(step: int) -> Tensor:
         generator = create_generator(device, "unet", step)
-        data = random_windows(bank.get(step // refresh_steps), batch, window_size, generator)  # [B, h, w, 9]
+        data = bank.draw_batch(step, batch, generator)  # [B, 13, h, w]
         is_empty = torch.rand(batch, generator=generator, device=device) < EMPTY_PROMPT_SHARE
-        return denoising_loss(
-            state.model, data.permute(0, 3, 1, 2).float(), prompt_embeds[is_empty.long()], generator
-        )
+        return denoising_loss(state.model, data, prompt_embeds[is_empty.long()], generator)
 
-    def draw() -> None:
+    def report() -> None:
+        name = f"step-{state.step:07d}"
+        if average_dir:
+            write_part(deepcopy(state.ema_model).half(), average_dir, MAX_SHARD_SIZE)
         if pictures:
-            name = f"step-{state.step:07d}"
             draw_samples(state.ema_model, autoencoder, prompt_embeds, work_dir, name, count=4, steps=8)
 
     train(
@@ -183,7 +199,8 @@ def unet(
         learning_rate=learning_rate,
         minutes=minutes,
         checkpoint_minutes=checkpoint_minutes,
-        on_checkpoint=draw,
+        on_checkpoint=report,
+        seconds=seconds,
     )
 
 
@@ -200,7 +217,7 @@ def export(
         autoencoder = load_ema_model(checkpoint, "encoder.conv_in.weight", create_autoencoder)
         autoencoder.register_to_config(scaling_factor=1.0)
         crops = load_crops(work_dir / "crops.npy", torch.device("cpu"))[::16]
-        deviation = FrozenAutoencoder(autoencoder, "").encode(to_images(crops)).std()
+        deviation = FrozenAutoencoder(autoencoder).encode(to_images(crops)).std()
         autoencoder.register_to_config(scaling_factor=round(1 / float(deviation), 4))
         write_part(autoencoder.half(), model_dir / "vae")
     checkpoint = find_last_checkpoint(work_dir / "unet")
@@ -217,8 +234,7 @@ def samples(
 ) -> None:
     """Complete held-out photos with the exported model: samples.png in the work folder, PSNR on screen."""
     device = select_device()
-    model = UNet2DConditionModel.from_pretrained(model_dir / "unet", torch_dtype=torch.float32)
-    model = model.eval().to(device, memory_format=torch.channels_last)
+    model = load_unet(model_dir).eval().to(device, memory_format=torch.channels_last)
     autoencoder = FrozenAutoencoder.load(model_dir, device)
     prompt_embeds = encode_prompts(model_dir).to(device)
     psnrs = draw_samples(model, autoencoder, prompt_embeds, work_dir, "samples", count, steps)

@@ -25,6 +25,7 @@ SEED = 0
 MAX_SHARD_SIZE = "15MB"  # of a file of a checkpoint, so that checkpoints can be copied between machines
 WARMUP_STEPS = 100
 EMA_DECAY = 0.999
+MAX_SKIPPED = 10  # steps in a row whose gradient is not finite, after which training is given up
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a weight
 
 
@@ -36,20 +37,25 @@ class TrainingState:
         model: The model.
         ema_model: Running average of its weights.
         optimizer: AdamW over its weights.
-        step: Steps that were taken.
+        step: Steps that were taken or skipped.
+        skipped: Steps that were skipped since the start or the last resumption.
+        skipped_in_row: Those of them since the last step that was taken.
     """
 
     model: Any
     ema_model: Any
     optimizer: torch.optim.AdamW
     step: int
+    skipped: int = 0
+    skipped_in_row: int = 0
 
     @classmethod
     def start_or_resume(cls, model: Any, device: torch.device, checkpoints: Path) -> TrainingState:
         """Resume from the last checkpoint in a folder if there is one, else start."""
         model = model.to(device, memory_format=torch.channels_last).train()
         ema_model = deepcopy(model).requires_grad_(False).eval()
-        state = cls(model, ema_model, torch.optim.AdamW(model.parameters(), weight_decay=0.01), 0)
+        fused = device.type == "cuda"
+        state = cls(model, ema_model, torch.optim.AdamW(model.parameters(), weight_decay=0.01, fused=fused), 0)
         checkpoint = find_last_checkpoint(checkpoints)
         if checkpoint:
             state._load(checkpoint)
@@ -72,22 +78,37 @@ class TrainingState:
         self.ema_model.load_state_dict(_select(tensors, "average."))
         for name, parameter in self.model.named_parameters():
             step, *averages = (tensors[f"{moment}.{name}"] for moment in MOMENTS)
-            values = (step, *(torch.empty_like(parameter).copy_(average) for average in averages))
+            device = parameter.device if self.optimizer.defaults["fused"] else step.device
+            values = (step.to(device), *(torch.empty_like(parameter).copy_(average) for average in averages))
             self.optimizer.state[parameter] = dict(zip(MOMENTS, values, strict=True))
         self.step = int(checkpoint.name.removeprefix("step-"))
 
     def take_step(self, loss: Tensor, learning_rate: float) -> None:
-        """Take one optimizer step and update the running average."""
+        """Take one optimizer step and update the running average; skip both where the gradient is not finite.
+
+        Raises:
+            SystemExit: `MAX_SKIPPED` steps in a row were skipped. The last checkpoint stays.
+        """
         self.optimizer.param_groups[0]["lr"] = learning_rate
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.step += 1
+        if (loss.detach() + norm).isfinite():
+            self.optimizer.step()
+            self._average()
+            self.skipped_in_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_row += 1
+        self.optimizer.zero_grad()
+        if self.skipped_in_row == MAX_SKIPPED:
+            raise SystemExit(f"The gradient was not finite in {MAX_SKIPPED} steps in a row, up to step {self.step}.")
+
+    def _average(self) -> None:
         decay = min(EMA_DECAY, self.step / (self.step + 9))
+        averages, weights = list(self.ema_model.parameters()), list(self.model.parameters())
         with torch.no_grad():
-            for average, weight in zip(self.ema_model.parameters(), self.model.parameters(), strict=True):
-                average.lerp_(weight, 1 - decay)
+            torch._foreach_lerp_(averages, weights, 1 - decay)
 
 
 def train(
@@ -101,8 +122,12 @@ def train(
     minutes: float,
     checkpoint_minutes: float,
     on_checkpoint: Callable[[], None],
+    seconds: float = math.inf,
 ) -> None:
     """Train with a linear warm-up, then a cosine down to 2 % of the learning rate.
+
+    The cosine follows the steps, or the clock where less of its time is left: a run on a machine that is lent for a
+    while ends with a low learning rate, but not in the same bytes as another.
 
     Args:
         state: The model in training.
@@ -114,21 +139,24 @@ def train(
         minutes: Stop with a checkpoint after so many minutes.
         checkpoint_minutes: Minutes between checkpoints.
         on_checkpoint: Called after each checkpoint.
+        seconds: Stop after so many seconds, at the end of the cosine.
     """
-    started = saved = time.monotonic()
-    logged, losses = state.step, torch.zeros(())
+    started = saved = now = time.monotonic()
+    losses: list[Tensor] = []
     while state.step < steps:
         step = state.step
         loss = compute_loss(step)
         warmup = min(1.0, (step + 1) / WARMUP_STEPS)
-        state.take_step(loss, learning_rate * warmup * (0.51 + 0.49 * math.cos(math.pi * step / steps)))
-        losses = losses.to(loss.device) + loss.detach()
+        progress = min(1.0, max(step / steps, (now - started) / seconds))
+        state.take_step(loss, learning_rate * warmup * (0.51 + 0.49 * math.cos(math.pi * progress)))
+        if not state.skipped_in_row:
+            losses.append(loss.detach())
         now = time.monotonic()
-        is_over = now - started > 60 * minutes or state.step == steps
+        is_over = now - started > min(60 * minutes, seconds) or state.step == steps
         if state.step % 25 == 0 or is_over:
-            mean = losses.item() / (state.step - logged)
-            _log(work_dir / f"{name}.csv", state.step, mean, now - started)
-            logged, losses = state.step, torch.zeros(())
+            mean = float(torch.stack(losses).mean()) if losses else math.nan
+            _log(work_dir / f"{name}.csv", state.step, mean, now - started, state.skipped)
+            losses = []
         if is_over or now - saved > 60 * checkpoint_minutes:
             state.save(work_dir / name)
             saved = now
@@ -137,13 +165,13 @@ def train(
             break
 
 
-def _log(path: Path, step: int, loss: float, seconds: float) -> None:
+def _log(path: Path, step: int, loss: float, seconds: float, skipped: int) -> None:
     is_new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if is_new:
-            writer.writerow(["step", "loss", "seconds"])
-        writer.writerow([step, f"{loss:.5f}", f"{seconds:.1f}"])
+            writer.writerow(["step", "loss", "seconds", "skipped"])
+        writer.writerow([step, f"{loss:.5f}", f"{seconds:.1f}", skipped])
     typer.echo(f"step {step:6d}  loss {loss:.4f}  {seconds / 60:5.1f} min")
 
 
@@ -178,7 +206,13 @@ def _select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def select_device() -> torch.device:
-    """The CUDA device if there is one, else the CPU."""
+    """The CUDA device if there is one, else the CPU.
+
+    cuDNN chooses its algorithms by their speed. Its attention is off: the backward pass is NaN where the scores of a
+    query are very low (PyTorch 2.11, https://github.com/pytorch/pytorch/issues/196678), which ended a training.
+    """
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
