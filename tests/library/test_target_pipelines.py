@@ -50,7 +50,8 @@ def test_a_target_has_its_own_files_and_settings(pipeline: dict[str, Any]) -> No
 def test_references_are_checked_against_all_targets(pipeline: dict[str, Any]) -> None:
     validate = pipeline["stages"]["validate-back"]
     assert validate["deps"] == ["ref", "targets/back/target", "targets/old front/target"]
-    assert {"targets/old front/album.yaml": ["boxes", "polygons", "outpaint", "aspect"]} in validate["params"]
+    watched = ["boxes", "polygons", "outpaint", "aspect", "transparency"]
+    assert {"targets/old front/album.yaml": watched} in validate["params"]
 
 
 def test_metrics_and_plots_are_those_of_all_targets(pipeline: dict[str, Any]) -> None:
