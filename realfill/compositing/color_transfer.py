@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from realfill.core.failures import require_finite
-from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided, shrink
+from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided
+from realfill.imaging.ops import shrink_to
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ColorTransform:
 
         The polynomial may rise steeply, or fall where colors change places (a white sky and a dark one): mixed colors
         at edges would become bright rims, and color noise would grow. A guided filter passes on its change of colors
-        instead. On 10 views of 6 albums that changed what is placed by +.07 dB on average (-.3 to +.5).
+        instead. On 21 views of 12 albums that changed what is placed by +.02 dB on average (-.3 to +.5).
 
         Args:
             image: [H, W, 3] RGB in 0..1.
@@ -81,7 +82,7 @@ class ColorTransform:
             [H, W, 3] float32 RGB, clipped to 0..1.
         """
         image = image.astype(np.float32, copy=False)
-        coarse = shrink(image, self.side)  # [h, w, 3]
+        coarse = shrink_to(image, self.side)  # [h, w, 3]
         colors = add_guided(image, coarse, self._evaluate(coarse) - coarse, self.guided)
         return np.asarray(colors.clip(0, 1, out=colors))
 

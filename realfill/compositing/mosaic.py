@@ -94,13 +94,14 @@ def build_mosaic(
     size = region.full_size
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
-    colors = _level_tone(region, _blend(region, references, labeling, settings), covered, settings)
+    hole = region.crop(region.mask) > 0
+    colors = _level_tone(region, _blend(region, references, labeling, settings), covered & ~hole, hole, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
         colors=to_uint16(colors) if region.profile else to_uint8(colors),
         confidence=np.where(covered, np.rint(cv2.resize(confidence, size) * 255).clip(1, 255), 0).astype(np.uint8),
         references=[r.path.name for number, r in enumerate(references) if (labeling.labels == number).any()],
-        hole=region.crop(region.mask) > 0,
+        hole=hole,
     )
 
 
@@ -129,11 +130,12 @@ def _blend(
     )
 
 
-def _level_tone(region: Region, colors: np.ndarray, covered: np.ndarray, settings: MosaicSettings) -> np.ndarray:
+def _level_tone(
+    region: Region, colors: np.ndarray, known: np.ndarray, hole: np.ndarray, settings: MosaicSettings
+) -> np.ndarray:
     """Level the tone of colors [H, W, 3] float32 at full size to the photo's around the hole."""
-    hole = region.crop(region.mask) > 0
     with skip_failing("The leveling of the tone"):
-        return level_tone(colors, to_float(region.crop(region.canvas)), covered & ~hole, hole, settings.tone)
+        return level_tone(colors, to_float(region.crop(region.canvas)), known, hole, settings.tone)
     return colors
 
 

@@ -15,6 +15,7 @@ from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
 from realfill.core.failures import require_finite
+from realfill.imaging.grid_graph import grid_edges, grid_gradient
 from realfill.imaging.ops import fill_from_nearest
 
 
@@ -89,9 +90,7 @@ def _seam_differences(
         First and second cell of each edge, int [E]; difference of the first's offset to the second's, [E, 3], which
         is 0 inside a picture.
     """
-    cells = np.arange(labels.size).reshape(labels.shape)
-    pairs = [(cells[:, :-1], cells[:, 1:]), (cells[:-1], cells[1:])]
-    first, second = (np.concatenate([pair[end].ravel() for pair in pairs]) for end in (0, 1))
+    first, second = grid_edges(labels.shape)
     colors, flat_labels = pictures.reshape(len(pictures), -1, 3), labels.ravel()
     label0, label1 = flat_labels[first], flat_labels[second]
     steps = [colors[label1, cell] - colors[label0, cell] for cell in (first, second)]  # [E, 3] each
@@ -104,10 +103,8 @@ def _solve(
     first: np.ndarray, second: np.ndarray, differences: np.ndarray, shape: tuple[int, ...], decay: float
 ) -> np.ndarray:
     """Find the offsets [h, w, 3] float32 that minimize sum |o_first - o_second - d|² + sum |o|² / decay²."""
-    count, edges = shape[0] * shape[1], np.arange(len(first))
-    signs = np.ones(len(first))
-    entries = (np.concatenate([signs, -signs]), (np.concatenate([edges, edges]), np.concatenate([first, second])))
-    gradient = csc_array(entries, (len(first), count))
+    count = shape[0] * shape[1]
+    gradient = grid_gradient(first, second, count)
     normal = csc_array(gradient.T @ gradient + diags_array(np.full(count, decay**-2)))
     solution = splu(normal).solve(gradient.T @ differences.astype(np.float64))
     return np.asarray(solution, np.float32).reshape(*shape, 3)

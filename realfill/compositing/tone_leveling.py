@@ -16,8 +16,9 @@ from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
 from realfill.core.failures import require_finite
-from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided, shrink
-from realfill.imaging.ops import distance_transform
+from realfill.imaging.grid_graph import grid_edges, grid_gradient
+from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided
+from realfill.imaging.ops import distance_transform, shrink_to
 
 SYMMETRIC: dict[str, Any] = {  # of SuperLU; a third faster
     "permc_spec": "MMD_AT_PLUS_A",
@@ -82,16 +83,16 @@ def level_tone(
         NumericalError: The offset is not finite.
     """
     weight = known.astype(np.float32)
-    share = shrink(weight, settings.grid_side)  # [h, w]
+    share = shrink_to(weight, settings.grid_side)  # [h, w]
     near = share > settings.min_known
     if not near.any():
         return colors
     difference = (
-        shrink((photo - colors) * weight[..., None], settings.grid_side) / np.maximum(share, 1e-3)[..., None]
+        shrink_to((photo - colors) * weight[..., None], settings.grid_side) / np.maximum(share, 1e-3)[..., None]
     )  # [h, w, 3]
-    distance = distance_transform(shrink(hole.astype(np.float32), settings.grid_side) > 0)  # [h, w]
+    distance = distance_transform(shrink_to(hole.astype(np.float32), settings.grid_side) > 0)  # [h, w]
     weights = np.where(near, settings.data_weight * np.exp(-distance / settings.ring_width), 0)
-    guide = shrink(colors, settings.grid_side)
+    guide = shrink_to(colors, settings.grid_side)
     offset = _solve(difference, weights, guide, settings)
     require_finite(offset=offset)
     return add_guided(colors, guide, offset, settings.guided)
@@ -113,14 +114,9 @@ def _solve(
 
 def _laplacian(guide: np.ndarray, settings: ToneLevelingSettings) -> csc_array:
     """Graph Laplacian [h w, h w] of the grid, neighbors of like colors [h, w, 3] tied most."""
-    cells = np.arange(guide.shape[0] * guide.shape[1]).reshape(guide.shape[:2])
-    first = np.r_[cells[:, :-1].ravel(), cells[:-1].ravel()]
-    second = np.r_[cells[:, 1:].ravel(), cells[1:].ravel()]
+    first, second = grid_edges(guide.shape[:2])
     colors = guide.reshape(-1, 3)
     squares = ((colors[first] - colors[second]) ** 2).sum(axis=1)  # [E]
     ties = settings.min_tie + np.exp(-squares / (2 * settings.color_sigma**2))
-    edges, signs = np.arange(len(first)), np.ones(len(first))
-    gradient = csc_array(
-        (np.r_[signs, -signs], (np.r_[edges, edges], np.r_[first, second])), (len(first), cells.size)
-    )
+    gradient = grid_gradient(first, second, len(colors))
     return csc_array(gradient.T @ diags_array(ties) @ gradient)

@@ -94,3 +94,9 @@ def test_filling_leaves_its_input_as_it_is(picture: Pixels) -> None:
     known = cv2.circle(np.zeros((120, 160), np.uint8), (80, 60), 20, 1, -1) > 0
     assert np.array_equal(fill_from_nearest(picture, known)[known], picture[known])
     assert np.array_equal(picture, before)
+
+
+def test_shrinking_float_pictures_keeps_the_shape_and_never_enlarges() -> None:
+    picture = np.zeros((160, 200, 3), np.float32)
+    assert shrink_to(picture, 50).shape == (40, 50, 3)
+    assert shrink_to(picture[..., 0], 400).shape == (160, 200)
