@@ -24,6 +24,7 @@ from realfill.imaging.ops import Pixels, to_float, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
 from realfill.imaging.region import Region
 from realfill.photo_io.color_management import read_rgb
+from realfill.photo_io.photo_cache import ReadRgb
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,10 @@ class Mosaic:
 
 
 def build_mosaic(
-    region: Region, references: Sequence[WarpedReference], settings: MosaicSettings = MosaicSettings()
+    region: Region,
+    references: Sequence[WarpedReference],
+    settings: MosaicSettings = MosaicSettings(),
+    read: ReadRgb = read_rgb,
 ) -> Mosaic:
     """Compose references into a mosaic of a region.
 
@@ -85,6 +89,7 @@ def build_mosaic(
         region: What the references were warped into.
         references: At least one.
         settings: How they are composed.
+        read: How their files are read.
 
     Raises:
         NumericalError: Colors or confidence are not finite.
@@ -95,7 +100,8 @@ def build_mosaic(
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
     hole = region.crop(region.mask) > 0
-    colors = _level_tone(region, _blend(region, references, labeling, settings), covered & ~hole, hole, settings)
+    blended = _blend(region, references, labeling, settings, read)
+    colors = _level_tone(region, blended, covered & ~hole, hole, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
         colors=to_uint16(colors) if region.profile else to_uint8(colors),
@@ -106,7 +112,11 @@ def build_mosaic(
 
 
 def _blend(
-    region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
+    region: Region,
+    references: Sequence[WarpedReference],
+    labeling: Labeling,
+    settings: MosaicSettings,
+    read: ReadRgb,
 ) -> np.ndarray:
     """Blend the references that the labels choose at full size, [H, W, 3] float32.
 
@@ -114,7 +124,7 @@ def _blend(
     """
     size = region.full_size
     full_labels = cv2.resize(labeling.labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    layers = _warp_at_full_size(region, references, labeling, settings)
+    layers = _warp_at_full_size(region, references, labeling, settings, read)
     unblended = np.zeros((size[1], size[0], 3), np.float32)
     for number, colors, _ in layers:
         np.copyto(unblended, colors, where=(full_labels == number)[..., None])
@@ -140,7 +150,11 @@ def _level_tone(
 
 
 def _warp_at_full_size(
-    region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
+    region: Region,
+    references: Sequence[WarpedReference],
+    labeling: Labeling,
+    settings: MosaicSettings,
+    read: ReadRgb,
 ) -> list[tuple[int, np.ndarray, np.ndarray]]:
     """Warp the chosen references at full size and match color, sharpness and their seams.
 
@@ -156,7 +170,7 @@ def _warp_at_full_size(
     def warp(number: int) -> tuple[int, np.ndarray, np.ndarray]:
         reference = references[number]
         columns, rows, defined = reference.warp.maps(*region.grid(full=True))
-        image = read_rgb(reference.path, region.profile, np.uint16 if region.profile else np.uint8)
+        image = read(reference.path, region.profile, np.uint16 if region.profile else np.uint8)
         colors, valid = remap_prefiltered(image, columns, rows, defined, settings.warp)
         colors = reference.band_gains.apply(reference.color_transform.apply(colors))
         inlier = cv2.resize(labeling.outliers[number].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0

@@ -19,14 +19,12 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from realfill.album.placement import CERTAIN
 from realfill.compositing.mosaic import Mosaic, MosaicSettings, build_mosaic
-from realfill.compositing.patch_completion import PatchCompletionSettings, PatchSource, complete_by_patches
+from realfill.compositing.patch_completion import PatchCompletionSettings
 from realfill.compositing.pseudo_holes import PseudoHoleSettings, measure_errors
 from realfill.compositing.scene import Scene
+from realfill.compositing.scene_completion import complete_scene
 from realfill.compositing.warped_reference import (
     WarpedReference,
     WarpedReferenceSettings,
@@ -44,6 +42,7 @@ from realfill.imaging.ops import Pixels, fill_from_nearest, resize, to_uint8
 from realfill.imaging.region import Region
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
 from realfill.photo_io.color_management import read_rgb
+from realfill.photo_io.photo_cache import ReadRgb
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ def place_references(
     max_references: int,
     settings: PlacementSettings = PlacementSettings(),
     kept_matches: Path | None = None,
+    read: ReadRgb = read_rgb,
 ) -> Placement:
     """Match the references with the target, choose a way of filling by pseudo-holes, and fill the region by it.
 
@@ -117,17 +117,18 @@ def place_references(
         max_references: How many references are used at most.
         settings: When a way is accepted.
         kept_matches: As `kept` of `match_album`.
+        read: How the references are read, again and again.
 
     Raises:
         ModelError: The matcher's weights are not installed.
         StageError: Structure from motion cannot run.
     """
     photos = [shrink_for_matching(region.canvas, settings.matching)]
-    photos += [shrink_for_matching(read_rgb(path, region.profile), settings.matching) for path in references]
+    photos += [shrink_for_matching(read(path, region.profile), settings.matching) for path in references]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching, kept_matches)
     reconstruction = reconstruct_scene(matches, priors, settings.geometry)
-    return fill_scene(Scene(region, references, priors, photos, matches, reconstruction), settings)
+    return fill_scene(Scene(region, references, priors, photos, matches, reconstruction, read=read), settings)
 
 
 def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) -> Placement:
@@ -145,8 +146,8 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
     for way in takewhile(lambda way: way != "patches", _rank_ways(errors, certain, settings)):
         model, mosaic = placed[way] if way in placed else _WAYS[way](scene, settings)
         if mosaic is not None:
-            return Placement(model, mosaic, _complete_by_patches(scene, mosaic, settings), errors, scene)
-    return Placement("none", None, _complete_by_patches(scene, None, settings), errors, scene)
+            return Placement(model, mosaic, _complete(scene, mosaic, settings), errors, scene)
+    return Placement("none", None, _complete(scene, None, settings), errors, scene)
 
 
 def _rank_ways(errors: Mapping[str, float], certain: bool, settings: PlacementSettings) -> list[str]:
@@ -177,7 +178,7 @@ def _trials(settings: PlacementSettings) -> dict[str, Callable[[Scene], Pixels |
         return fill
 
     def complete(scene: Scene) -> Pixels:
-        return resize(_complete_by_patches(scene, None, settings), *scene.region.full_size)
+        return resize(_complete(scene, None, settings), *scene.region.full_size)
 
     return {**{way: place(way) for way in _WAYS}, "patches": complete}
 
@@ -213,7 +214,7 @@ def _place_by_geometry(
     )
     for model, warps in models:
         with skip_failing(f"The placement by the model {model!r}"):
-            return model, _compose(scene.region, _warp_references(scene, warps, settings), settings)
+            return model, _compose(scene, _warp_references(scene, warps, settings), settings)
     return "none", None
 
 
@@ -222,7 +223,7 @@ def _align_approximately(scene: Scene, settings: PlacementSettings) -> tuple[str
     with skip_failing("The approximate alignment"):
         direct_warps, indirect_warps = moving_least_squares_warps(scene.matches, scene.sides, settings.deformation)
         direct = _warp_references(scene, direct_warps, settings)
-        mosaic = _compose(scene.region, direct, settings)
+        mosaic = _compose(scene, direct, settings)
         if mosaic is None or not indirect_warps:
             return "approximate", mosaic
         rest = scene.region.fill(mosaic.colors, mosaic.filled)
@@ -231,7 +232,7 @@ def _align_approximately(scene: Scene, settings: PlacementSettings) -> tuple[str
         with skip_failing("The approximate alignment through other references"):
             indirect = _warp_references(replace(scene, region=rest), indirect_warps, settings)
             visible = [replace(r, visible=r.visible & rest.hole) for r in indirect]
-            return "approximate", _compose(scene.region, [*direct, *visible], settings)
+            return "approximate", _compose(scene, [*direct, *visible], settings)
         return "approximate", mosaic
     return "none", None
 
@@ -243,58 +244,21 @@ _WAYS: Mapping[str, Callable[[Scene, PlacementSettings], tuple[str, Mosaic | Non
 }
 
 
-def _complete_by_patches(scene: Scene, mosaic: Mosaic | None, settings: PlacementSettings) -> Pixels:
-    """Complete what a mosaic leaves of the hole by patches, [h, w, 3] uint8 at the working scale."""
-    region = scene.region if mosaic is None else scene.region.fill(mosaic.colors, mosaic.filled)
-    picture, hole = region.crop_rescaled(region.canvas), region.hole
-    if not hole.any():
-        return picture
-    sources = []
-    for number in range(1, len(scene.photos)):
-        with skip_failing(f"The alignment of {scene.references[number - 1].name} for patches"):
-            sources.append(_patch_source(scene, number, settings))
-    with skip_failing("The completion by patches"):
-        return complete_by_patches(picture, hole, [*filter(None, sources)], settings.patches)
-    return fill_from_nearest(picture, ~hole)
-
-
-def _patch_source(scene: Scene, number: int, settings: PlacementSettings) -> PatchSource | None:
-    """The part of a reference that is aligned with the region, at its working scale; None where it is not aligned."""
-    matches = scene.matches.get((0, number))
-    if matches is None:
-        return None
-    sides = [scene.sides[number], scene.sides[0]]
-    warp = moving_least_squares_warps({(0, 1): matches.swap()}, sides, settings.deformation)[0].get(1)
-    if warp is None:
-        return None
-    spreads = [float(points.std(axis=0).mean()) for points in (matches.points0, matches.points1)]
-    prior, photo = scene.priors[number], scene.photos[number]
-    scale = min(1.0, scene.region.scale * spreads[0] / spreads[1])
-    width, height = max(1, round(prior.width * scale)), max(1, round(prior.height * scale))
-    columns, rows = np.meshgrid(
-        ((np.arange(width) + 0.5) * prior.width / width - 0.5).astype(np.float32),
-        ((np.arange(height) + 0.5) * prior.height / height - 0.5).astype(np.float32),
-    )
-    x, y = scene.region.to_working(*warp.maps(columns, rows)[:2])
-    near = (x >= 0) & (x < scene.region.size[0]) & (y >= 0) & (y < scene.region.size[1])
-    if not near.any():
-        return None
-    left, top, width_near, height_near = cv2.boundingRect(near.astype(np.uint8))
-    box = np.s_[top : top + height_near, left : left + width_near]
-    return PatchSource(resize(photo, width, height)[box], x[box], y[box])
-
-
 def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSettings) -> list[WarpedReference]:
     """Warp references, numbered from 1, and keep those that resemble the target around the hole."""
 
     def place(number: int) -> WarpedReference | None:
         path = scene.references[number - 1]
         with skip_failing(f"The placement of {path.name}"):
-            return warp_and_match_color(scene.region, path, warps[number], settings.warped)
+            return warp_and_match_color(scene.region, path, warps[number], settings.warped, scene.read)
         return None
 
     return filter_by_similarity(map_parallel(place, sorted(warps)), settings.warped)
 
 
-def _compose(region: Region, warped: Sequence[WarpedReference], settings: PlacementSettings) -> Mosaic | None:
-    return build_mosaic(region, warped, settings.mosaic) if warped else None
+def _compose(scene: Scene, warped: Sequence[WarpedReference], settings: PlacementSettings) -> Mosaic | None:
+    return build_mosaic(scene.region, warped, settings.mosaic, scene.read) if warped else None
+
+
+def _complete(scene: Scene, mosaic: Mosaic | None, settings: PlacementSettings) -> Pixels:
+    return complete_scene(scene, mosaic, settings.patches, settings.deformation)

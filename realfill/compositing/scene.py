@@ -15,6 +15,8 @@ from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.imaging.ops import UNKNOWN_LEVEL, Pixels, resize, resize_mask
 from realfill.imaging.region import Region
 from realfill.matching.correspondences import Matches
+from realfill.photo_io.color_management import read_rgb
+from realfill.photo_io.photo_cache import ReadRgb
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Scene:
         matches: Between photos i < j by (i, j), pixels at full size; photo 0 is the target.
         reconstruction: Cameras and sparse points; None where there are none.
         reference_depths: Depth maps of the references; empty where there are none, or they are not asked for.
+        read: How the references are read.
     """
 
     region: Region
@@ -38,6 +41,7 @@ class Scene:
     matches: dict[tuple[int, int], Matches]
     reconstruction: Reconstruction | None
     reference_depths: Sequence[ReferenceDepth] = ()
+    read: ReadRgb = read_rgb
 
     @property
     def sides(self) -> list[int]:

@@ -24,6 +24,7 @@ from realfill.imaging.ncc import ncc
 from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
 from realfill.imaging.region import Region
 from realfill.photo_io.color_management import read_rgb
+from realfill.photo_io.photo_cache import ReadRgb
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,20 @@ class WarpedReference:
 
 
 def warp_and_match_color(
-    region: Region, path: Path, warp: Warp, settings: WarpedReferenceSettings = WarpedReferenceSettings()
+    region: Region,
+    path: Path,
+    warp: Warp,
+    settings: WarpedReferenceSettings = WarpedReferenceSettings(),
+    read: ReadRgb = read_rgb,
 ) -> WarpedReference | None:
     """Warp a reference into a region and transfer the target's colors to it.
+
+    Args:
+        region: The part of the target.
+        path: The reference's file.
+        warp: From the canvas to the reference.
+        settings: When it is similar enough.
+        read: How it is read.
 
     Returns:
         The warped reference, or None where it shares too little with the target around the hole, or is aligned
@@ -103,7 +115,7 @@ def warp_and_match_color(
     Raises:
         NumericalError: Its colors, or their correlation with the target, are not finite.
     """
-    image = read_rgb(path, region.profile)
+    image = read(path, region.profile)
     with skip_failing(f"The registration of {path.name} around the hole"):
         warp = register_around_hole(region, image, warp, settings.registration)
     columns, rows, defined = warp.maps(*region.grid())

@@ -7,7 +7,7 @@ scene is flat, a homography for each reference does.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -85,7 +85,7 @@ def estimate_reference_warps(
     priors: Sequence[IntrinsicsPrior],
     settings: ReferenceWarpSettings = ReferenceWarpSettings(),
     reference_depths: Sequence[ReferenceDepth] = (),
-) -> list[tuple[str, dict[int, Warp]]]:
+) -> Iterator[tuple[str, dict[int, Warp]]]:
     """Estimate how the region is mapped into the references.
 
     Where focal lengths are unresolved, a camera that only turned seems to have moved. Then homographies are preferred
@@ -100,22 +100,25 @@ def estimate_reference_warps(
         settings: When cameras are used, and when homographies.
         reference_depths: Of which the region's depth is merged; without any it is swept in the target's view.
 
-    Returns:
+    Yields:
         Models of the scene, the preferred one first: "depth" if there are cameras and depth, then "plane". Of each
-        its warps by number of the reference; references that could not be placed are absent.
+        its warps by number of the reference; references that could not be placed are absent. A model is estimated
+        when it is asked for.
     """
-    homographies = _homography_warps(matches, _scales(priors, settings), settings)
-    models = [("plane", homographies)]
-    if reconstruction is None:
-        return models
-    if reconstruction.focal_unresolved and reconstruction.cameras.keys() - {0} <= homographies.keys():
-        return models
-    with skip_failing("The depth of the scene"):
-        points = _project_sparse_points(region, reconstruction, settings)
-        if len(points) >= settings.min_points:
-            warps = _depth_warps(region, reconstruction, points, photos, priors, reference_depths, settings)
-            models.insert(0, ("depth", warps))
-    return models
+    homographies = None
+    if reconstruction is not None and reconstruction.focal_unresolved:
+        homographies = _homography_warps(matches, _scales(priors, settings), settings)
+        if reconstruction.cameras.keys() - {0} <= homographies.keys():
+            reconstruction = None
+    warps = None
+    if reconstruction is not None:
+        with skip_failing("The depth of the scene"):
+            points = _project_sparse_points(region, reconstruction, settings)
+            if len(points) >= settings.min_points:
+                warps = _depth_warps(region, reconstruction, points, photos, priors, reference_depths, settings)
+    if warps is not None:
+        yield "depth", warps
+    yield "plane", homographies or _homography_warps(matches, _scales(priors, settings), settings)
 
 
 def _scales(priors: Sequence[IntrinsicsPrior], settings: ReferenceWarpSettings) -> list[float]:

@@ -26,10 +26,10 @@ from realfill.compositing.reference_placement import Placement, place_references
 from realfill.compositing.turned_views import turn_views
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.geometry.camera import IntrinsicsPrior
-from realfill.imaging.ops import to_uint8
+from realfill.imaging.ops import Pixels, to_uint8
 from realfill.imaging.region import Region
-from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.lens import read_lens
+from realfill.photo_io.photo_cache import PhotoCache
 from realfill.photo_io.working_files import read_png, write_png
 
 if TYPE_CHECKING:
@@ -65,9 +65,15 @@ def run(album: Album, params: Params) -> AlignResult:
     references = accepted_references(album)
     placement = None
     if params.align.enabled:
-        priors = [_read_target_intrinsics(album), *map(_read_intrinsics, references)]
+        read = PhotoCache().read_rgb
+        priors = [
+            _read_target_intrinsics(album),
+            *(_read_intrinsics(path, read(path, profile)) for path in references),
+        ]
         kept_matches = None if album.around is None else album.shared_out / "work" / MATCHES
-        placement = place_references(region, references, priors, params.align.references, kept_matches=kept_matches)
+        placement = place_references(
+            region, references, priors, params.align.references, kept_matches=kept_matches, read=read
+        )
         if placement.mosaic and are_monochrome(album):
             placement = _take_structure(placement, placement.mosaic, region)
     mosaic = placement.mosaic if placement else None
@@ -116,8 +122,8 @@ def _read_target_intrinsics(album: Album) -> IntrinsicsPrior:
     return IntrinsicsPrior(window.canvas_width, window.canvas_height, center, _to_pixels(focal, diagonal), camera)
 
 
-def _read_intrinsics(path: Path) -> IntrinsicsPrior:
-    height, width = read_srgb(path).shape[:2]
+def _read_intrinsics(path: Path, photo: Pixels) -> IntrinsicsPrior:
+    height, width = photo.shape[:2]
     focal, camera = read_lens(path)
     focal = _to_pixels(focal, math.hypot(width, height))
     return IntrinsicsPrior(width, height, (width / 2, height / 2), focal, camera)

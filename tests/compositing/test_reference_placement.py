@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 
 from realfill.album.placement import CERTAIN
-from realfill.compositing import reference_placement
+from realfill.compositing import reference_placement, scene_completion
 from realfill.compositing.mosaic import Mosaic, build_mosaic
 from realfill.compositing.patch_completion import complete_by_patches
 from realfill.compositing.pseudo_holes import PseudoHoleSettings
@@ -93,7 +93,8 @@ def estimated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     def keep(name: str) -> Callable[..., Any]:
         estimate = getattr(reference_placement, name)
-        return lambda *arguments: results.setdefault(name, estimate(*arguments))
+        finish = list if name == "estimate_reference_warps" else lambda result: result
+        return lambda *arguments: results.setdefault(name, finish(estimate(*arguments)))
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("match_album", "reconstruct_scene", "estimate_reference_warps"):
@@ -245,7 +246,7 @@ def test_where_patches_fail_the_nearest_colors_fill_the_hole(
     def fail(*_: Any) -> None:
         raise RuntimeError("patchmatch failed")
 
-    monkeypatch.setattr(reference_placement, "complete_by_patches", fail)
+    monkeypatch.setattr(scene_completion, "complete_by_patches", fail)
     monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: {"patches": 9.0})
     completed = place_turned().completed
     assert (completed != 128).any(axis=2).mean() > 0.99, "the gray of the hole is gone"

@@ -54,7 +54,7 @@ def models(
     reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
 ) -> list[tuple[str, dict[int, Warp]]]:
     other = np.roll(PHOTO, 5, axis=1)
-    return estimate_reference_warps(REGION, reconstruction, matches, [PHOTO, other], PRIORS, SETTINGS)
+    return list(estimate_reference_warps(REGION, reconstruction, matches, [PHOTO, other], PRIORS, SETTINGS))
 
 
 def test_cameras_and_depth_give_the_warp_where_there_are_points() -> None:
