@@ -41,6 +41,7 @@ from realfill.geometry.warp import Warp
 from realfill.imaging.ops import Pixels, fill_from_nearest, resize, to_uint8
 from realfill.imaging.region import Region
 from realfill.matching.album_matches import AlbumMatchSettings, match_album, shrink_for_matching
+from realfill.matching.photometric_alignment import PhotometricAlignmentSettings, align_colors
 from realfill.photo_io.color_management import read_rgb
 from realfill.photo_io.photo_cache import ReadRgb
 
@@ -53,6 +54,7 @@ class PlacementSettings:
         min_certain: Share of the hole of which depth or plane has to be certain to be preferred. Set by hand.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
+        colors: How the photos' colors are aligned, for depth.
         deformation: How references are aligned approximately.
         warped: When a warped reference is used.
         mosaic: How references are composed.
@@ -69,6 +71,7 @@ class PlacementSettings:
     min_certain: float = 0.03
     matching: AlbumMatchSettings = AlbumMatchSettings()
     geometry: ReferenceWarpSettings = ReferenceWarpSettings()
+    colors: PhotometricAlignmentSettings = PhotometricAlignmentSettings()
     deformation: MovingLeastSquaresSettings = MovingLeastSquaresSettings()
     warped: WarpedReferenceSettings = WarpedReferenceSettings()
     mosaic: MosaicSettings = MosaicSettings()
@@ -188,7 +191,10 @@ def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> lis
     if scene.reconstruction is None:
         return []
     error, depth = settings.geometry.max_point_error, settings.geometry.reference_depth
-    return estimate_reference_depths(scene.reconstruction, scene.photos, scene.priors, error, depth)
+    aligned = align_colors(scene.photos, scene.sides, scene.matches, settings.colors)
+    return estimate_reference_depths(
+        scene.reconstruction, aligned.photos, scene.priors, error, depth, aligned.tolerance
+    )
 
 
 def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:

@@ -21,15 +21,19 @@ class SourceView:
     Attributes:
         gray: [h, w] float32, 0 to 1.
         camera: Of this picture, relative to the target's camera.
+        colors: [h, w, 3] float32, in units of the difference that colors of the same thing do not exceed; None where
+            colors are not compared.
     """
 
     gray: np.ndarray
     camera: Camera
+    colors: np.ndarray | None = None
 
     def rescale(self, scale: float) -> SourceView:
         """Return the view at a smaller scale, or itself at scale 1."""
         gray = _shrink(self.gray, scale)
-        return SourceView(gray, self.camera.rescale(gray.shape[1] / self.gray.shape[1]))
+        colors = None if self.colors is None else _shrink(self.colors, scale)
+        return SourceView(gray, self.camera.rescale(gray.shape[1] / self.gray.shape[1]), colors)
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,54 @@ class TargetView:
         hole: bool [H, W].
         rays: Directions of the pixels, [H, W, 3] float32 with z = 1.
         points: Sparse points in this part, columns, rows and inverse depths, float64 [N, 3] with N >= 8.
+        colors: As of a `SourceView`.
     """
 
     gray: np.ndarray
     hole: np.ndarray
     rays: np.ndarray
     points: np.ndarray
+    colors: np.ndarray | None = None
 
     def rescale(self, scale: float) -> TargetView:
         """Return the view at a smaller scale; whatever touches the hole belongs to it."""
         gray, hole, rays = (_shrink(plane, scale) for plane in (self.gray, self.hole.astype(np.float32), self.rays))
         exact_scale = np.array(gray.shape[::-1]) / self.gray.shape[::-1]
         places = (self.points[:, :2] + 0.5) * exact_scale - 0.5
-        return TargetView(gray, hole > 0, rays, np.column_stack([places, self.points[:, 2]]))
+        colors = None if self.colors is None else _shrink(self.colors, scale)
+        return TargetView(gray, hole > 0, rays, np.column_stack([places, self.points[:, 2]]), colors)
+
+
+@dataclass(frozen=True)
+class _WarpedView:
+    """A view as it is compared.
+
+    Attributes:
+        patches: Of its gray values.
+        colors: [H, W, 3] float32; None where colors are not compared.
+        color_weight: Cost of different colors.
+    """
+
+    patches: NccPatches
+    colors: np.ndarray | None
+    color_weight: float
+
+    def crop(self, box: tuple[slice, slice]) -> _WarpedView:
+        colors = None if self.colors is None else self.colors[box]
+        return _WarpedView(self.patches.crop(box), colors, self.color_weight)
+
+    def distance(self, other: _WarpedView) -> np.ndarray:
+        """Compare with another view, [H, W] float32."""
+        cost = self.patches.distance(other.patches)
+        if self.colors is None or other.colors is None:
+            return cost
+        mean = np.full((1, 3), self.color_weight / 3, np.float32)
+        difference = cv2.transform(cv2.absdiff(self.colors, other.colors), mean)  # [H, W]
+        for valid in (self.patches.valid, other.patches.valid):
+            if valid is not None:
+                np.putmask(difference, ~valid, np.float32(self.color_weight))
+        cost += np.minimum(difference, np.float32(self.color_weight), out=difference)
+        return cost
 
 
 class PhotoConsistency:
@@ -61,19 +100,27 @@ class PhotoConsistency:
 
     Outside the hole each view is compared with the target, in the hole and at its rim each view with each other one.
     The better half of the comparisons counts: at the true depth some views are occluded, at a wrong one few agree.
+    Correlation says nothing of surfaces without texture; where views have colors, these are compared too, as the
+    truncated absolute differences of AD-Census (Mei et al., ICCV Workshops 2011).
 
     Args:
         target: The part of the target.
         views: At least one; a single one says nothing in the hole.
         settings: Of the comparison.
+        color_weight: Cost of different colors beside that of uncorrelated windows, which is 1; 0: they do not count.
     """
 
     def __init__(
-        self, target: TargetView, views: Sequence[SourceView], settings: NccSettings = NccSettings()
+        self,
+        target: TargetView,
+        views: Sequence[SourceView],
+        settings: NccSettings = NccSettings(),
+        color_weight: float = 0.0,
     ) -> None:
         self._settings = settings
-        self._views = [(view.gray, RayProjection(view.camera, target.rays)) for view in views]
-        self._target = NccPatches.of(target.gray, settings=settings)
+        self._color_weight = color_weight
+        self._views = [(view, RayProjection(view.camera, target.rays)) for view in views]
+        self._target = self._view(NccPatches.of(target.gray, settings=settings), target.colors)
         window = np.ones((settings.window, settings.window), np.uint8)
         unknown = cv2.dilate(target.hole.astype(np.uint8), window)  # a pixel of the hole in the window
         left, top, width, height = cv2.boundingRect(cv2.dilate(unknown, window))
@@ -87,22 +134,29 @@ class PhotoConsistency:
             inverse_depth: 1 / depth, [H, W] float32 or one value for all.
 
         Returns:
-            [H, W] float32, 0 to about 1.
+            [H, W] float32, 0 to about 1 + the weight of colors.
         """
-        warped = [self._warp(gray, projection, inverse_depth) for gray, projection in self._views]
-        cost = _mean_of_better_half([patches.distance(self._target) for patches in warped])
+        warped = [self._warp(view, projection, inverse_depth) for view, projection in self._views]
+        cost = _mean_of_better_half([view.distance(self._target) for view in warped])
         if self._unknown.any():
-            cropped = [patches.crop(self._box) for patches in warped]
+            cropped = [view.crop(self._box) for view in warped]
             pairs = [a.distance(b) for a, b in itertools.combinations(cropped, 2)]
             among_views = _mean_of_better_half(pairs) if pairs else np.ones_like(cost[self._box])
             np.copyto(cost[self._box], among_views, where=self._unknown)
         return cost
 
-    def _warp(self, gray: np.ndarray, projection: RayProjection, inverse_depth: np.ndarray | float) -> NccPatches:
+    def _warp(self, view: SourceView, projection: RayProjection, inverse_depth: np.ndarray | float) -> _WarpedView:
         columns, rows, in_front = projection.at(inverse_depth)
-        valid = in_bounds(columns, rows, gray.shape)
+        valid = in_bounds(columns, rows, view.gray.shape)
         valid &= in_front
-        return NccPatches.of(cv2.remap(gray, columns, rows, cv2.INTER_LINEAR), valid, self._settings)
+        gray = cv2.remap(view.gray, columns, rows, cv2.INTER_LINEAR)
+        colors = view.colors
+        if colors is not None and self._color_weight:
+            colors = cv2.remap(colors, columns, rows, cv2.INTER_LINEAR)  # [H, W, 3]
+        return self._view(NccPatches.of(gray, valid, self._settings), colors)
+
+    def _view(self, patches: NccPatches, colors: np.ndarray | None) -> _WarpedView:
+        return _WarpedView(patches, colors if self._color_weight else None, self._color_weight)
 
 
 def _mean_of_better_half(costs: Sequence[np.ndarray]) -> np.ndarray:

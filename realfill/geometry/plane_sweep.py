@@ -54,6 +54,7 @@ class PlaneSweepSettings:
         smoothing_sigma_depth: Their sigma of depth, pixels of displacement.
         smoothing_sigma_space: Their sigma of space, pixels.
         ncc: Of the comparison.
+        color_weight: Cost of different colors in the first sweep, beside that of uncorrelated windows.
         points: Of the sparse points.
     """
 
@@ -78,6 +79,7 @@ class PlaneSweepSettings:
     smoothing_sigma_depth: float = 1.5
     smoothing_sigma_space: float = 3.0
     ncc: NccSettings = NccSettings()
+    color_weight: float = 0.0
     points: SparsePointSettings = SparsePointSettings()
 
 
@@ -150,7 +152,7 @@ def _sweep_range(target: TargetView, views: Sequence[SourceView], settings: Plan
     step, pixels_per_label = float(labels[1] - labels[0]), displacement / count
     height, width = target.hole.shape
     cost = sparse_point_cost(target.points, (height, width), labels, pixels_per_label, settings.points)  # [L, h, w]
-    consistency = PhotoConsistency(target, views, settings.ncc)
+    consistency = PhotoConsistency(target, views, settings.ncc, settings.color_weight)
     for number, label in enumerate(labels):
         cost[number] += consistency.cost(float(label))
     numbers = _remove_speckles(sgm_labels(cost, settings.p1, settings.p2), settings)  # [h, w]

@@ -20,7 +20,7 @@ from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
 from realfill.geometry.projection import in_bounds, project
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.imaging.ops import Pixels, fill_from_nearest, shrink_to, to_gray
+from realfill.imaging.ops import Pixels, fill_from_nearest, shrink_to, to_float, to_gray
 from realfill.imaging.region import Region
 
 
@@ -41,7 +41,7 @@ class ReferenceDepthSettings:
             is not interpolated.
         speckle_area: Islands of merged depths up to this share of the region are mistakes.
         median_size: Side of the median filter of the merged depth, pixels.
-        plane_sweep: Of a reference's depth map.
+        plane_sweep: Of a reference's depth map. With the weight of colors COLORS_MEASURED
         refinement: Of the merged depth, in the target's view. Without the blur that the sweep's own refinement begins
             with, the edges stay sharp.
     """
@@ -56,7 +56,7 @@ class ReferenceDepthSettings:
     edge: float = 0.02
     speckle_area: float = 0.002
     median_size: int = 5
-    plane_sweep: PlaneSweepSettings = PlaneSweepSettings(coarse_side=320, max_labels=96)
+    plane_sweep: PlaneSweepSettings = PlaneSweepSettings(coarse_side=320, max_labels=96, color_weight=1.0)
     refinement: PlaneSweepSettings = PlaneSweepSettings(refine_reach=1.5, refine_labels=7, refine_blur=0)
 
 
@@ -83,6 +83,7 @@ def estimate_reference_depths(
     priors: Sequence[IntrinsicsPrior],
     max_point_error: float,
     settings: ReferenceDepthSettings = ReferenceDepthSettings(),
+    color_tolerance: float = 1.0,
 ) -> list[ReferenceDepth]:
     """Estimate the depth map of every posed reference from the other references.
 
@@ -90,10 +91,11 @@ def estimate_reference_depths(
 
     Args:
         reconstruction: Of the scene; photo 0 is the target.
-        photos: Target and references, [h, w, 3] uint8 sRGB; they may be smaller than at full size.
+        photos: Target and references, [h, w, 3] uint8, all in the target's colors; smaller than at full size, or not.
         priors: Of the cameras, one per photo, at full size.
         max_point_error: Mean reprojection error beyond which a sparse point is not used.
         settings: Size and checks.
+        color_tolerance: See `photometric_alignment`.
 
     Returns:
         One per reference that has one; empty where fewer than two have.
@@ -101,13 +103,14 @@ def estimate_reference_depths(
     views = {}
     for number, camera in sorted(reconstruction.cameras.items()):
         if number:
-            gray = to_gray(shrink_to(photos[number], settings.side))
-            views[number] = SourceView(gray, camera.rescale(gray.shape[1] / priors[number].width))
+            photo = shrink_to(photos[number], settings.side)
+            colors = to_float(photo) / np.float32(color_tolerance)
+            views[number] = SourceView(to_gray(photo), camera.rescale(photo.shape[1] / priors[number].width), colors)
     points = reconstruction.points[reconstruction.errors < max_point_error]
 
     def estimate(number: int) -> ReferenceDepth | None:
         view, rest = views[number], [other for n, other in views.items() if n != number]
-        others = [SourceView(other.gray, other.camera.relative_to(view.camera)) for other in rest]
+        others = [replace(other, camera=other.camera.relative_to(view.camera)) for other in rest]
         with skip_failing(f"The depth of reference {number}"):
             depth = _estimate_depth(view, others, points, settings) if others else None
             return None if depth is None else ReferenceDepth(view.camera, depth, np.zeros_like(depth), number)
@@ -127,7 +130,7 @@ def _estimate_depth(
         return None
     sparse = np.stack([columns[shown], rows[shown], 1 / depth[shown]], axis=1)
     whole = np.zeros(view.gray.shape, bool)
-    target = TargetView(view.gray, whole, _rays(view.camera, view.gray.shape), sparse)
+    target = TargetView(view.gray, whole, _rays(view.camera, view.gray.shape), sparse, view.colors)
     inverse_depth = estimate_inverse_depth(target, others, settings.plane_sweep)
     require_finite(inverse_depth=inverse_depth)
     return np.asarray(np.maximum(inverse_depth, MIN_DEPTH * inverse_depth.max()))  # 0 stands for nothing
@@ -167,7 +170,7 @@ def check_consistency(
 
 
 def _compare(one: ReferenceDepth, other: ReferenceDepth, max_reprojection: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tell where another depth map agrees with one, and where it contradicts it, bool [h, w] each."""
+    """Tell where another depth map agrees, and where it contradicts, bool [h, w] each."""
     rows, columns = np.mgrid[: one.inverse_depth.shape[0], : one.inverse_depth.shape[1]].astype(np.float32)
     rays = one.camera.rays(columns, rows)
     camera = other.camera.relative_to(one.camera)

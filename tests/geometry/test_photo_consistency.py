@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import skimage.data
@@ -67,3 +69,19 @@ def test_views_shrink_with_their_cameras_and_points() -> None:
     assert shrunk.camera.focal == 50
     same = view(0.5)
     assert same.rescale(1).gray is same.gray
+
+
+def test_colors_tell_surfaces_without_texture_apart() -> None:
+    red, blue = np.array([0.5, 0.1, 0.1], np.float32), np.array([0.1, 0.1, 0.5], np.float32)
+    flat = np.full((120, 160), 0.5, np.float32)
+
+    def half_red(edge: int) -> np.ndarray:
+        return np.where((COLUMNS < edge)[..., None], red, blue) / np.float32(0.1)
+
+    views = [replace(view(x), gray=flat, colors=half_red(80 + round(20 * x))) for x in (0.5, -0.5)]
+    seen = replace(target(), gray=flat, colors=half_red(80))
+    beside = np.zeros_like(HOLE)
+    beside[45:75, 82:86] = True  # in the hole, where one view shows the other half at the wrong depth
+    right, wrong = (PhotoConsistency(seen, views, color_weight=1.0).cost(depth)[beside] for depth in (0.2, 0.8))
+    np.testing.assert_allclose(right, 1, atol=0.01)  # nothing correlates
+    assert wrong.min() > 1.9
