@@ -76,7 +76,7 @@ def test_colors_tell_surfaces_without_texture_apart() -> None:
     flat = np.full((120, 160), 0.5, np.float32)
 
     def half_red(edge: int) -> np.ndarray:
-        return np.where((COLUMNS < edge)[..., None], red, blue) / np.float32(0.1)
+        return np.where((edge > COLUMNS)[..., None], red, blue) / np.float32(0.1)
 
     views = [replace(view(x), gray=flat, colors=half_red(80 + round(20 * x))) for x in (0.5, -0.5)]
     seen = replace(target(), gray=flat, colors=half_red(80))
