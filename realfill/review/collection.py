@@ -63,14 +63,16 @@ class FinishedAlbum:
 
         Returns:
             "approved" or "rejected" where that holds for the photo as it is; else "changed" where it held for another
-            one; else "doubtful", "new" or "looked".
+            one, or another one was looked at; else "doubtful", "new" or "looked".
         """
         if decision.verdict is not None:
-            is_as_seen = decision.verdict == "rejected" or decision.pending or decision.covers(self.provenance)
+            is_as_seen = decision.pending or decision.covers(self.provenance)
             return decision.verdict if is_as_seen else "changed"
         if self.verdict.to_be_looked_at:
             return "doubtful"
-        return "looked" if decision.looked else "new"
+        if not decision.looked:
+            return "new"
+        return "looked" if decision.looked in (True, self.provenance["digest"]) else "changed"
 
 
 _ORDER = ("doubtful", "changed", "new", "looked", "rejected", "approved")

@@ -77,7 +77,7 @@ class Stroke(Section):
 
 
 _VALUES: dict[Subject, TypeAdapter[Any]] = {
-    "looked": TypeAdapter(Literal[True]),
+    "looked": TypeAdapter(Literal[True] | Digest),  # SHA-256 of the photo; earlier versions wrote True
     "verdict": TypeAdapter(Verdict),
     "note": TypeAdapter(Text),
     "pick": TypeAdapter(Pick),
@@ -129,7 +129,7 @@ class Decision:
         verdict: "approved", "rejected", or None where it was not decided.
         reason: Why it was rejected; may be empty.
         note: A remark; may be empty.
-        looked: Whether anybody has looked at the photo.
+        looked: SHA-256 of the photo that somebody has looked at; True for whichever, empty for none.
         candidate: The candidate that was picked, or "best"; None leaves it to `album.yaml`.
         regions: Parts of the hole that show other candidates.
         strokes: Changes of the mask, in their order.
@@ -143,7 +143,7 @@ class Decision:
     verdict: Literal["approved", "rejected"] | None = None
     reason: str = ""
     note: str = ""
-    looked: bool = False
+    looked: Literal[True] | str = ""
     candidate: Literal["best"] | int | None = None
     regions: tuple[Region, ...] = ()
     strokes: tuple[Stroke, ...] = ()

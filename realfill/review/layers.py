@@ -94,6 +94,7 @@ class Layers:
             facts = {
                 "candidates": _describe_candidates(album),
                 "doubtful": find_doubtful_places(album),
+                "deliveredRegions": list(album.provenance["params"]["blend"].get("regions", ())),
                 "photoBox": [window.photo_left, window.photo_top, window.photo_width, window.photo_height],
             }
             self._facts[album.name] = state, facts

@@ -37,6 +37,7 @@ const current = () => albums[index];
 const album = () => current()?.details;
 const find = (kind, number = 0) => album()?.layers.find((other) => other.kind === kind && other.number === number);
 const base = () => find("choice") ?? find("after");
+const isSame = (one, other) => one?.kind === other?.kind && one?.number === other?.number; // descriptions are renewed
 
 // ---- Albums
 
@@ -106,7 +107,8 @@ photo.onShown = (key) => {
   document.body.dataset.shown = album().name;
   document.body.dataset.layer = `${layer.kind}/${layer.number}`;
   drawing.settle();
-  if (!readOnly && album().state === "new") {
+  const isUnseen = album().state === "new" || (album().state === "changed" && !album().verdict);
+  if (!readOnly && isUnseen) {
     current().state = album().state = "looked";
     decide(album(), "looked", true).result.catch(() => {});
   }
@@ -131,7 +133,7 @@ async function show(wanted) {
 
 function showComparison() {
   const item = photo.item;
-  const isComparing = compare && layer?.kind !== "before" && mode !== "mask" && item;
+  const isComparing = compare && layer?.kind !== "before" && mode !== "mask" && !isHeld && item;
   byId("stage").classList.toggle("difference", Boolean(isComparing) && compare === "difference");
   byId("divider").hidden = byId("divider-label").hidden = !(isComparing && compare === "slider");
   if (!isComparing) return;
@@ -158,6 +160,7 @@ const shownLayers = () => album()?.layers.filter((other) => !["reference", "mask
 function showLayer() {
   byId("shows").textContent = label(layer);
   let rank = 0;
+  const focused = document.activeElement.dataset.shows;
   byId("layers").replaceChildren(...shownLayers().map((other) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -166,10 +169,12 @@ function showLayer() {
       if (rank < 10) button.setAttribute("aria-keyshortcuts", rank);
     }
     button.textContent = other.kind === "candidate" && rank < 10 ? `${rank}: ${other.label}` : other.label;
-    button.setAttribute("aria-pressed", other === layer);
+    button.setAttribute("aria-pressed", isSame(other, layer));
+    button.dataset.shows = `${other.kind}/${other.number}`;
     button.addEventListener("click", () => show(other));
     return button;
   }));
+  if (focused) byId("layers").querySelector(`[data-shows="${focused}"]`)?.focus();
   for (const button of all("[data-compare]")) button.setAttribute("aria-pressed", button.dataset.compare === compare);
   byId("tools").hidden = mode !== "mask";
   for (const name of ["mask", "lasso"]) byAction(name).setAttribute("aria-pressed", mode === name);
@@ -196,7 +201,10 @@ function showAlbum() {
   if (document.activeElement !== byId("note")) byId("note").value = summary.note;
   byAction("undo").disabled = readOnly || !history.length;
   const names = album()?.layers.filter((other) => other.kind === "reference") ?? [];
-  byId("reference-name").replaceChildren(...names.map((other) => new Option(other.label, other.number)));
+  const select = byId("reference-name");
+  const chosen = select.dataset.album === summary.name ? Number(select.value) : 0;
+  select.replaceChildren(...names.map((other) => new Option(other.label, other.number, false, other.number === chosen)));
+  select.dataset.album = summary.name;
   if (!byId("reference").hidden) showReference();
 }
 
@@ -237,6 +245,8 @@ function follow() {
   if (!byId("reference").hidden && photo.item && reference.item) reference.moveTo(photo.place());
 }
 
+reference.onResize = follow; // what was shown at once has no size yet
+
 photo.onMove = () => {
   follow();
   showComparison();
@@ -267,6 +277,7 @@ function send(subject, value, about = album()) {
 }
 
 function judge(verdict) {
+  if (mode && !readOnly) say("Leave the mask or the lasso first: Esc.");
   if (!isShown()) return;
   const summary = current();
   const about = album();
@@ -290,7 +301,8 @@ function takeShown() {
   const number = layer.kind === "candidate" ? layer.number : delivered;
   const summary = current();
   if ((summary.candidate ?? delivered) !== number) send("pick", { candidate: number });
-  if (summary.regions) send("region", null);
+  const regions = layer.kind === "after" ? album().deliveredRegions : [];
+  if (summary.regions || regions.length) for (const region of [null, ...regions]) send("region", region);
 }
 
 function explain(reason) {
@@ -322,7 +334,7 @@ function undo() {
 
 function drawn(tool, points) {
   if (mode === "lasso") {
-    if (layer?.kind !== "candidate") { warn("Show a candidate first: 1 to 9."); drawing.settle(); return; }
+    if (layer?.kind !== "candidate") { say("Show a candidate first: 1 to 9."); drawing.settle(); return; }
     send("region", { candidate: layer.number, polygon: points })?.then(() => { leave(); show(base()); }, () => {});
     return;
   }
@@ -375,13 +387,14 @@ function hold(on) {
   isHeld = on;
   const shown = layer;
   if (!on) { show(shown); return; }
-  photo.show(album(), find("before"));
+  photo.show(album(), find("before")).then(showComparison, () => {});
   byId("shows").textContent = "Before";
 }
 
 function step(by) {
   const layers = shownLayers();
-  show(layers[(layers.indexOf(layer) + by + layers.length) % layers.length]);
+  const number = layers.findIndex((other) => isSame(other, layer));
+  show(layers[(number + by + layers.length) % layers.length]);
 }
 
 function showCandidate(rank) {
@@ -392,10 +405,10 @@ function showCandidate(rank) {
 
 function nextPlace() {
   const places = album()?.doubtful ?? [];
-  if (!places.length) { say("Nothing of this photo is doubtful."); return; }
+  if (!places.length) { say("Nothing of this photo is generated or uncertain."); return; }
   place = (place + 1) % places.length;
-  const [left, top, width, height] = places[place];
-  photo.zoomIn({ x: left + width / 2, y: top + height / 2 });
+  const [x, y] = places[place];
+  photo.zoomIn({ x: x + 0.5, y: y + 0.5 });
   say(`Doubtful place ${place + 1} of ${places.length}`);
 }
 
