@@ -44,6 +44,12 @@ def test_what_needs_a_look_comes_first_and_what_is_decided_last(albums: Path) ->
     assert collection.count_unfinished() == 1
 
 
+def test_a_hole_that_is_mostly_left_needs_a_look(albums: Path) -> None:
+    change(albums / "d", authenticity=SHARES | {"left": 0.9})
+    album = Collection(albums).albums()["d"]
+    assert album.state(Decision()) == "doubtful"
+
+
 @pytest.mark.parametrize("subject", ["looked", "verdict"])
 def test_a_photo_that_was_made_anew_since_it_was_looked_at_or_rejected_is_told(subject: str, albums: Path) -> None:
     collection = Collection(albums)

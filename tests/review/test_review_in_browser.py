@@ -365,6 +365,7 @@ def test_the_app_is_accessible_and_fits_the_window(chrome: Chrome, size: tuple[i
         wait_for(chrome, NAMES[1] if keys == "x" else NAMES[0])
         assert find_violations(chrome) == []
         assert chrome.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert chrome.find_elements(By.CSS_SELECTOR, "[tabindex='0']") == []  # only controls, which have names
     element(chrome, "[data-action=help]").click()
     assert find_violations(chrome) == []
 

@@ -158,7 +158,7 @@ const label = (wanted) => {
 const shownLayers = () => album()?.layers.filter((other) => !["reference", "mask"].includes(other.kind)) ?? [];
 
 function showLayer() {
-  byId("shows").textContent = label(layer);
+  tell("shows", label(layer));
   let rank = 0;
   const focused = document.activeElement.dataset.shows;
   byId("layers").replaceChildren(...shownLayers().map((other) => {
@@ -188,7 +188,7 @@ const byAction = (name) => document.querySelector(`[data-action=${name}]`);
 function showAlbum() {
   const summary = current();
   document.title = `${summary.name} – Review`;
-  byId("name").textContent = summary.name;
+  tell("name", summary.name);
   const choice = [
     summary.candidate !== null && `candidate ${summary.candidate}`,
     summary.regions && `${summary.regions} part${summary.regions > 1 ? "s" : ""} from other candidates`,
@@ -269,6 +269,8 @@ function send(subject, value, about = album()) {
   byAction("undo").disabled = false;
   result.then(update, (error) => {
     history = history.filter((entry) => entry.id !== id);
+    Object.assign(summary, { state: about.state, verdict: about.verdict });
+    if (lastRejected?.name === about.name) explain("");
     warn(`${about.name}: ${error.message}`);
     load(about.name, true).then((fresh) => update(fresh), () => {});
     if (summary !== current()) open(albums.indexOf(summary));
@@ -388,7 +390,7 @@ function hold(on) {
   const shown = layer;
   if (!on) { show(shown); return; }
   photo.show(album(), find("before")).then(showComparison, () => {});
-  byId("shows").textContent = "Before";
+  tell("shows", "Before");
 }
 
 function step(by) {
@@ -435,6 +437,11 @@ function toggleReference() {
 }
 
 // ---- Messages
+
+// Set what screen readers announce, unless it is there already.
+function tell(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
 
 function say(text) {
   byId("message").className = "";

@@ -34,6 +34,7 @@ export class Viewer {
     this.osd = OSD({
       element,
       drawer: "canvas",
+      tabIndex: -1, // its keys are the page's
       showNavigationControl: false,
       animationTime: 0.25,
       springStiffness: 8,
