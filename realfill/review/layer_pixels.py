@@ -85,13 +85,14 @@ def read_before(album: FinishedAlbum, reduction: int = 1) -> Pixels:
     return canvas
 
 
-def compose_candidates(album: FinishedAlbum, candidate: int | str, regions: Sequence[Region]) -> Patch:
-    """Complete the photo with other candidates, with the parameters that it was made with."""
+def compose_candidates(album: FinishedAlbum, candidate: int | str | None, regions: Sequence[Region]) -> Patch:
+    """Complete the photo with other candidates, with the parameters that it was made with; None is its own."""
     from realfill.stages.blend import compose_preview  # loads torch
 
     made_with = album.provenance["params"]["blend"]
-    choice = {"candidate": candidate, "regions": [region.model_dump() for region in regions]}
-    params = validate_section(Params, {"blend": made_with | choice}, album.album.provenance)
+    choice = {"regions": [region.model_dump() for region in regions]}
+    chosen = {} if candidate is None else {"candidate": candidate}
+    params = validate_section(Params, {"blend": made_with | choice | chosen}, album.album.provenance)
     return compose_preview(album.album, params)
 
 

@@ -13,12 +13,14 @@ from realfill.core.params import Region, load_params
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
 from realfill.review.collection import Collection, FinishedAlbum
-from realfill.review.decisions import Decision
+from realfill.review.decisions import Decision, Stroke
 from realfill.review.layer_pixels import DoubtfulPlaceSettings, find_doubtful_places
 from realfill.review.layers import Kind, Layers
 from realfill.stages import blend, export
 from support.color_spaces import DISPLAY_P3
 from support.reviews import write_finished_albums
+
+STROKE = Stroke(tool="grow", radius=4, base="0" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,17 @@ def test_a_candidate_and_a_choice_look_as_they_will_be_delivered(
     delivered = read_srgb(export.run(album.album, params).photo)
     assert (shown == delivered).all()
     assert not regions or (shown != pixels(album, Kind.CANDIDATE, 2)).any()
+
+
+def test_a_choice_that_was_applied_and_is_taken_back_is_shown(album: FinishedAlbum) -> None:
+    kinds = [
+        layer.kind for layer in Layers(album.album.root).describe(album, Decision(candidate=2, applied="0" * 64))
+    ]
+    assert Kind.CHOICE in kinds
+    album.provenance["params"]["blend"]["regions"] = [{"candidate": 0, "polygon": [[1, 1], [9, 1], [9, 9]]}]
+    taken_back, repainted = Decision(applied="0" * 64), Decision(applied="0" * 64, strokes=(STROKE,))
+    shown = [Layers(album.album.root).find(album, decision, Kind.CHOICE, 0) for decision in (taken_back, repainted)]
+    assert [layer is not None for layer in shown] == [True, False]
 
 
 def test_candidates_are_blended_once(album: FinishedAlbum) -> None:

@@ -194,9 +194,10 @@ function showAlbum() {
     summary.regions && `${summary.regions} part${summary.regions > 1 ? "s" : ""} from other candidates`,
     summary.strokes && `mask repainted (${summary.strokes})`,
   ].filter(Boolean).join(", ");
+  const takenBack = summary.pending && !choice ? "a choice is taken back" : "";
   byId("about").textContent = [
     `${index + 1} of ${albums.length}`, STATES[summary.state], summary.reason, summary.sentence,
-    choice && `${choice}${summary.pending ? ", not applied yet" : ""}`,
+    (choice || takenBack) && `${choice || takenBack}${summary.pending ? ", not applied yet" : ""}`,
   ].filter(Boolean).join(" · ");
   if (document.activeElement !== byId("note")) byId("note").value = summary.note;
   byAction("undo").disabled = readOnly || !history.length;
