@@ -465,13 +465,18 @@ async function watch(job, state) {
   const status = byId(JOBS[job]);
   if (state.running) {
     status.textContent = `${job === "apply" ? "Applying" : "Delivering"}: ${state.album || "…"}`;
-    setTimeout(async () => watch(job, (await get("/api/albums"))[JOBS[job]]), 1000);
+    setTimeout(() => report(job, get("/api/albums").then((fresh) => fresh[JOBS[job]])), 1000);
     return;
   }
   const problems = Object.entries(state.problems).map(([name, error]) => `${name}: ${error}`);
   status.textContent = [state.report, ...problems].join(". ");
   await refresh();
 }
+
+// Show how a job stands, or why that is not known.
+const report = (job, state) => state.then((known) => watch(job, known)).catch((error) => {
+  byId(JOBS[job]).textContent = error.message;
+});
 
 async function refresh() {
   const fresh = await get("/api/albums");
@@ -507,7 +512,7 @@ const ACTIONS = {
   zoom: () => photo.toggleZoom(),
   doubtful: nextPlace,
   reference: toggleReference,
-  ...Object.fromEntries(Object.keys(JOBS).map((job) => [job, async () => watch(job, await begin(job))])),
+  ...Object.fromEntries(Object.keys(JOBS).map((job) => [job, () => report(job, begin(job))])),
 };
 
 const once = (action) => (event) => { if (!event.repeat) action(); };
