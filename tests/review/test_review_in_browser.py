@@ -295,6 +295,7 @@ def test_layers_are_compared_and_references_move_along(chrome: Chrome, albums: P
         press(chrome, key)
         wait_for(chrome, NAMES[0], layer)
     assert "difference" in str(element(chrome, "#stage").get_attribute("class"))
+    assert element(chrome, "#shows").text == "Difference of before and Photo"
     ActionChains(chrome).key_down(" ").perform()
     assert element(chrome, "#shows").text == "Before"
     WebDriverWait(chrome, 20).until(lambda _: not element(chrome, "#stage").get_attribute("class"))  # true colors

@@ -12,6 +12,12 @@ const STATES = {
   doubtful: "look closely", changed: "made anew", new: "new", looked: "looked at", rejected: "rejected", approved: "approved",
 };
 
+const COMPARED = { // what is said to be shown beside the photo before
+  blink: (name) => `Before, ${name}`,
+  slider: (name) => `Before | ${name}`,
+  difference: (name) => `Difference of before and ${name}`,
+};
+
 const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 
@@ -158,7 +164,8 @@ const label = (wanted) => {
 const shownLayers = () => album()?.layers.filter((other) => !["reference", "mask"].includes(other.kind)) ?? [];
 
 function showLayer() {
-  tell("shows", label(layer));
+  const isCompared = compare && mode !== "mask" && layer?.kind !== "before";
+  tell("shows", isCompared ? COMPARED[compare](label(layer)) : label(layer));
   let rank = 0;
   const focused = document.activeElement.dataset.shows;
   byId("layers").replaceChildren(...shownLayers().map((other) => {
