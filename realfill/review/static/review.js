@@ -61,7 +61,10 @@ function update(fresh) {
   if (!summary) return;
   Object.assign(summary, fresh, { details: fresh });
   details.set(fresh.name, Promise.resolve(fresh));
-  if (summary === current()) showAlbum();
+  if (summary === current()) {
+    showAlbum();
+    if (layer && !isHeld) showLayer(); // there may be a choice now, or none any more
+  }
   showList();
 }
 
