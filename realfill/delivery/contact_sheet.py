@@ -106,7 +106,9 @@ def write_pdf(
 
 
 def _captions(thumbnail: Thumbnail) -> tuple[str, str]:
-    return thumbnail.row.file, thumbnail.row.verdict
+    row = thumbnail.row
+    left = f", {max(1, round(100 * row.left))} % left as it was" if 0 < row.left < 1 else ""
+    return row.file, f"{row.verdict}{left}"
 
 
 def _describe_missing(fonts: TextFonts) -> str:

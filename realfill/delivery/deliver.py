@@ -75,7 +75,7 @@ def deliver(
         RealFillError: Not even one photo can be delivered.
     """
     _require_outside(out, wishes)
-    stems = name_files(names, [{"album": wish.album.name, "target": wish.album.target.stem} for wish in wishes])
+    stems = name_files(names, [{"album": wish.album.name, "target": wish.album.root.name} for wish in wishes])
     thumbnails: list[Thumbnail] = []
     problems: dict[str, RealFillError] = {}
     with new_output(out) as output:

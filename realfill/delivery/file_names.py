@@ -24,7 +24,8 @@ def name_files(template: str, photos: Sequence[Mapping[str, str]]) -> list[str]:
     Args:
         template: Text with {album}, {target} and {number}; the last counts from 1, with as many digits as the largest
             number has, or as `{number:04}` says.
-        photos: "album" and "target" of each: the album's name, and the stem of the target's.
+        photos: "album" and "target" of each: the name of the photo as everywhere, and that of its folder alone, which
+            is the target's in an album of several.
 
     Raises:
         ParamsError: The template is not one, or two photos get the same name.

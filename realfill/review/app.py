@@ -222,6 +222,10 @@ def _as_it_is(_: Review, __: FinishedAlbum, value: Any) -> Any:
     return value
 
 
+def _complete_looked(_: Review, album: FinishedAlbum, value: Any) -> Any:
+    return album.provenance["digest"] if value is True else None
+
+
 def _complete_verdict(_: Review, album: FinishedAlbum, value: Any) -> Any:
     return {**value, "seen": album.seen.model_dump()}
 
@@ -257,6 +261,7 @@ def _refuse_while_repainted(review: Review, album: FinishedAlbum) -> None:
 
 
 _COMPLETIONS: dict[str, Callable[[Review, FinishedAlbum, Any], Any]] = {
+    "looked": _complete_looked,
     "verdict": _complete_verdict,
     "pick": _complete_pick,
     "region": _complete_region,

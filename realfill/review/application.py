@@ -105,7 +105,8 @@ def write_choice(collection: Collection, name: str) -> None:
         if decision.base:
             _write_mask(album, decision, collection.journal.folder)
         regions = [region.model_dump(mode="json") for region in decision.regions]
-        override_blend(album, {"candidate": decision.wanted_candidate, "regions": regions})
+        wanted = decision.wanted_candidate
+        override_blend(album, {"regions": regions} | ({} if wanted is None else {"candidate": wanted}))
         collection.journal.append(name, "applied", decision.choice)
     if collection.library:
         collection.library.commit_photos(album.base.name)

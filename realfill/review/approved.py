@@ -45,7 +45,7 @@ def deliver_approved(
         on_left_out(name, reason)
     if not wishes:
         remedy = "Approve some with `realfill review`, or deliver all of them with `realfill deliver --all`."
-        raise LibraryError("No photo is approved.", remedy, folder)
+        raise LibraryError("No photo is approved as it is now.", remedy, folder)
     return deliver(wishes, out, settings.names, make_signer(settings, ask_passphrase), on_album)
 
 

@@ -117,8 +117,19 @@ class Background:
         folder, out = self._collection.folder, self._collection.new_delivery()
         make_private(out.parent)
         settings = load_params(find_params_file(folder)).delivery
-        delivery = deliver_approved(folder, out, settings, read_passphrase, on_album=on_album)
-        problems = {name: str(error) for name, error in delivery.problems.items()}
+        decisions, problems = self._collection.journal.decisions(), {}
+
+        def on_left_out(name: str, reason: str) -> None:
+            if decisions.get(name, Decision()).verdict == "approved":
+                problems[name] = reason
+
+        try:
+            delivery = deliver_approved(
+                folder, out, settings, read_passphrase, on_left_out=on_left_out, on_album=on_album
+            )
+        except RealFillError as error:
+            return str(error), problems
+        problems |= {name: str(error) for name, error in delivery.problems.items()}
         report = f"{len(delivery.files)} delivered to {printable(str(out))}"
         return f"{report}. {delivery.warning}".removesuffix(". "), problems
 

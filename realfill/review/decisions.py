@@ -77,7 +77,7 @@ class Stroke(Section):
 
 
 _VALUES: dict[Subject, TypeAdapter[Any]] = {
-    "looked": TypeAdapter(Literal[True]),
+    "looked": TypeAdapter(Literal[True] | Digest),  # SHA-256 of the photo; earlier versions wrote True
     "verdict": TypeAdapter(Verdict),
     "note": TypeAdapter(Text),
     "pick": TypeAdapter(Pick),
@@ -129,28 +129,28 @@ class Decision:
         verdict: "approved", "rejected", or None where it was not decided.
         reason: Why it was rejected; may be empty.
         note: A remark; may be empty.
-        looked: Whether anybody has looked at the photo.
+        looked: SHA-256 of the photo that somebody has looked at; True for whichever, empty for none.
         candidate: The candidate that was picked, or "best"; None leaves it to `album.yaml`.
         regions: Parts of the hole that show other candidates.
         strokes: Changes of the mask, in their order.
         seen: The photo that the verdict was given on, None without a verdict.
         approved_choice: `choice` when the verdict was given.
         applied: `choice` when it was written into the album last; empty if it never was.
-        original: The candidate that `album.yaml` named before the first pick.
+        original: The candidate that `album.yaml` named before the first pick; None without one.
         base: Digest of the mask before the first stroke; empty if there never was one.
     """
 
     verdict: Literal["approved", "rejected"] | None = None
     reason: str = ""
     note: str = ""
-    looked: bool = False
+    looked: Literal[True] | str = ""
     candidate: Literal["best"] | int | None = None
     regions: tuple[Region, ...] = ()
     strokes: tuple[Stroke, ...] = ()
     seen: Seen | None = None
     approved_choice: str = ""
     applied: str = ""
-    original: Literal["best"] | int = "best"
+    original: Literal["best"] | int | None = None
     base: str = ""
 
     @property
@@ -162,8 +162,11 @@ class Decision:
         return digest_json([self.candidate, parts])
 
     @property
-    def wanted_candidate(self) -> Literal["best"] | int:
-        """The candidate that the album is to deliver; a repainted mask has new ones, of which the best is taken."""
+    def wanted_candidate(self) -> Literal["best"] | int | None:
+        """The candidate that the album is to deliver; None leaves it to `album.yaml`.
+
+        A repainted mask has new candidates, of which the best is taken.
+        """
         if self.candidate is not None:
             return self.candidate
         return "best" if self.strokes else self.original
@@ -224,7 +227,7 @@ def fold(entries: Sequence[Entry]) -> dict[str, Decision]:
         if entry.subject == "stroke" and entry.value is not None:
             bases.setdefault(entry.album, entry.value.base)
     decisions = {
-        album: Decision(original=originals.get(album, "best"), base=bases.get(album, ""))
+        album: Decision(original=originals.get(album), base=bases.get(album, ""))
         for album in sorted(originals.keys() | bases.keys())
     }
     for entry in active_entries(entries):

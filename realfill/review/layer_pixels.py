@@ -20,8 +20,8 @@ from realfill.report.pictures import colorize_authenticity, draw_hatched
 from realfill.review.collection import FinishedAlbum
 
 Patch = tuple[Pixels, int, int]  # [h, w, 3] uint8 sRGB, and its left and top edge on the canvas
-Box = tuple[int, int, int, int]
-_MASK_COLOR = (204, 121, 167, 150)  # sRGB and alpha; reddish purple of Okabe and Ito's palette
+Place = tuple[int, int]
+_MASK_COLOR = (204, 121, 167, 255)  # sRGB and alpha; reddish purple of Okabe and Ito's palette
 
 
 @dataclass(frozen=True)
@@ -30,37 +30,43 @@ class DoubtfulPlaceSettings:
 
     Attributes:
         map_side: Longer side at which doubtful places are searched for, pixels. Set by hand.
-        min_place: Least size of a doubtful place, as a share of the canvas. Set by hand.
+        view: Side of the square that is looked at as one place, pixels of the canvas. Set by hand: a window shows it.
+        min_place: Least size of what is doubtful in a place, as a share of the canvas. Set by hand.
         max_places: Upper limit of their number. Set by hand.
     """
 
     map_side: int = 1024
+    view: int = 640
     min_place: float = 2e-5
     max_places: int = 50
 
 
 def find_doubtful_places(
     album: FinishedAlbum, settings: DoubtfulPlaceSettings = DoubtfulPlaceSettings()
-) -> list[Box]:
-    """Find where the fill is generated or uncertain, the largest place first.
+) -> list[Place]:
+    """Find where the fill is generated or uncertain: squares that hold as much of it as possible, the fullest first.
 
     Returns:
-        Left, top, width and height of each, pixels of the canvas.
+        The middle of each, (x, y) in pixels of the canvas; it is doubtful itself, or right beside it.
     """
     path = album.album.completed / "authenticity.png"
     if not path.is_file():
         return []
-    doubtful = (read_png(path) == AuthenticityClass.GENERATED_ONLY).astype(np.uint8)
+    doubtful = (read_png(path) == AuthenticityClass.GENERATED_ONLY).astype(np.float32)
     height, width = doubtful.shape
     scale = min(1.0, settings.map_side / max(height, width))
-    small = cv2.resize(doubtful * 255, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) > 0
-    joined = cv2.dilate(small.astype(np.uint8), np.ones((5, 5), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(joined)
-    places = sorted((stats[label].tolist() for label in range(1, count)), key=lambda place: -place[4])
-    least = settings.min_place * small.size
-    factors = np.array([width / small.shape[1], height / small.shape[0]] * 2)
-    boxes = [np.rint(np.array(place[:4]) * factors).astype(int) for place in places if place[4] >= least]
-    return [tuple(box.tolist()) for box in boxes[: settings.max_places]]
+    share = cv2.resize(doubtful, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    half = max(1, round(settings.view * scale / 2))
+    places: list[Place] = []
+    while len(places) < settings.max_places:
+        amount = cv2.boxFilter(share, -1, (2 * half + 1,) * 2, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        amount[share < 0.5 * share.max()] = 0
+        row, column = np.unravel_index(amount.argmax(), amount.shape)
+        if amount[row, column] < settings.min_place * share.size:
+            break
+        places.append((round((column + 0.5) / scale - 0.5), round((row + 0.5) / scale - 0.5)))
+        share[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1] = 0
+    return places
 
 
 def read_before(album: FinishedAlbum, reduction: int = 1) -> Pixels:
@@ -79,13 +85,14 @@ def read_before(album: FinishedAlbum, reduction: int = 1) -> Pixels:
     return canvas
 
 
-def compose_candidates(album: FinishedAlbum, candidate: int | str, regions: Sequence[Region]) -> Patch:
-    """Complete the photo with other candidates, with the parameters that it was made with."""
+def compose_candidates(album: FinishedAlbum, candidate: int | str | None, regions: Sequence[Region]) -> Patch:
+    """Complete the photo with other candidates, with the parameters that it was made with; None is its own."""
     from realfill.stages.blend import compose_preview  # loads torch
 
     made_with = album.provenance["params"]["blend"]
-    choice = {"candidate": candidate, "regions": [region.model_dump() for region in regions]}
-    params = validate_section(Params, {"blend": made_with | choice}, album.album.provenance)
+    choice = {"regions": [region.model_dump() for region in regions]}
+    chosen = {} if candidate is None else {"candidate": candidate}
+    params = validate_section(Params, {"blend": made_with | choice | chosen}, album.album.provenance)
     return compose_preview(album.album, params)
 
 

@@ -94,6 +94,7 @@ class Layers:
             facts = {
                 "candidates": _describe_candidates(album),
                 "doubtful": find_doubtful_places(album),
+                "deliveredRegions": list(album.provenance["params"]["blend"].get("regions", ())),
                 "photoBox": [window.photo_left, window.photo_top, window.photo_width, window.photo_height],
             }
             self._facts[album.name] = state, facts
@@ -201,14 +202,18 @@ def _describe(album: FinishedAlbum, decision: Decision) -> list[Layer]:
 def _is_other_choice(album: FinishedAlbum, decision: Decision) -> bool:
     """Whether the photo would look otherwise with the candidates that were chosen."""
     regions = [region.model_dump(mode="json") for region in decision.regions]
-    if regions != list(album.provenance["params"]["blend"].get("regions", ())):
-        return decision.candidate is not None or bool(regions)
-    return decision.candidate is not None and _candidate(album, decision) != album.provenance["candidate"]
+    is_taken_back = decision.pending and not decision.strokes
+    if decision.candidate is None and not regions and not is_taken_back:
+        return False
+    is_other_part = regions != list(album.provenance["params"]["blend"].get("regions", ()))
+    return is_other_part or _candidate(album, decision) != album.provenance["candidate"]
 
 
 def _candidate(album: FinishedAlbum, decision: Decision) -> int:
     """Number of the candidate that was chosen."""
     chosen = decision.wanted_candidate
+    if chosen is None:
+        return int(album.provenance["candidate"])
     return _ranking(album)[0].candidate if chosen == "best" else int(chosen)
 
 

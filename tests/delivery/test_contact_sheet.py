@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,12 @@ def test_the_pdf_has_as_many_pages_as_it_needs(count: int, pages: int) -> None:
     assert sum(len(page.images) for page in document.pages) == pages  # the same picture is embedded once
     assert f"{count - 1}.jpg" in document.pages[-1].extract_text()
     assert f"page {pages} of {pages}" in document.pages[-1].extract_text()
+
+
+def test_the_pdf_tells_how_much_of_a_hole_is_not_filled() -> None:
+    row = replace(thumbnail("roof.jpg").row, left=0.92)
+    data, _ = write_pdf([replace(thumbnail("roof.jpg"), row=row)], "Photos")
+    assert "photographed, 92 % left as it was" in PdfReader(io.BytesIO(data)).pages[0].extract_text()
 
 
 def test_the_pdf_has_names_in_many_scripts() -> None:

@@ -65,9 +65,20 @@ def test_photos_are_copied_with_what_belongs_to_them(name: str, albums: list[Alb
 def test_a_renamed_photo_is_named_in_its_provenance(albums: list[Album], tmp_path: Path) -> None:
     deliver([Wish(album) for album in albums], tmp_path / "out", "{number:03} {target}")
     files = read_files(tmp_path / "out")
-    document = json.loads(files["002 target.json"])
-    assert document["photo"] == "002 target.tif"
-    assert document["digest"] == digest(tmp_path / "out" / "002 target.tif")
+    document = json.loads(files["002 tower.json"])
+    assert document["photo"] == "002 tower.tif"
+    assert document["digest"] == digest(tmp_path / "out" / "002 tower.tif")
+
+
+def test_a_target_of_several_is_named_by_its_own_name(albums: list[Album], tmp_path: Path) -> None:
+    front = tmp_path / "albums" / "roof" / "targets" / "front"
+    front.mkdir(parents=True)
+    for name in ("target", "completed"):
+        (albums[0].root / name).rename(front / name)
+    (front / "completed" / "roof.json").rename(front / "completed" / "roof-front.json")
+    assert deliver([Wish(open_album(front))], tmp_path / "out", "{target} of {album}").files == (
+        "front of roof-front.jpg",
+    )
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])

@@ -76,6 +76,17 @@ def test_an_undone_pick_returns_to_what_was_picked_before(collection: Collection
     assert settings.read_text() == "# mine\nblend: {candidate: 0}\n"
 
 
+def test_a_part_of_another_candidate_leaves_the_candidate_that_was_picked_before(collection: Collection) -> None:
+    settings = collection.albums_folder / "roof" / "album.yaml"
+    settings.write_text("blend: {candidate: 2}\n")
+    collection.journal.append("roof", "region", REGION | {"candidate": 0})
+    write_choice(collection, "roof")
+    assert blend_of(collection) == {
+        "candidate": 2,
+        "regions": [{"candidate": 0, "polygon": [[1, 1], [9, 1], [9.5, 9]]}],
+    }
+
+
 def test_what_was_applied_is_not_applied_again_over_what_the_user_wrote_since(collection: Collection) -> None:
     collection.journal.append("roof", "pick", {"candidate": 2})
     write_choice(collection, "roof")

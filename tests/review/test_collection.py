@@ -44,6 +44,24 @@ def test_what_needs_a_look_comes_first_and_what_is_decided_last(albums: Path) ->
     assert collection.count_unfinished() == 1
 
 
+def test_a_hole_that_is_mostly_left_needs_a_look(albums: Path) -> None:
+    change(albums / "d", authenticity=SHARES | {"left": 0.9})
+    album = Collection(albums).albums()["d"]
+    assert album.state(Decision()) == "doubtful"
+
+
+@pytest.mark.parametrize("subject", ["looked", "verdict"])
+def test_a_photo_that_was_made_anew_since_it_was_looked_at_or_rejected_is_told(subject: str, albums: Path) -> None:
+    collection = Collection(albums)
+    album = collection.albums()["a"]
+    rejection = {"verdict": "rejected", "seen": album.seen.model_dump()}
+    collection.journal.append("a", subject, rejection if subject == "verdict" else album.provenance["digest"])
+    decision = collection.journal.decisions()["a"]
+    assert album.state(decision) == {"looked": "looked", "verdict": "rejected"}[subject]
+    change(albums / "a", digest="0" * 64)
+    assert collection.albums()["a"].state(decision) == "changed"
+
+
 def test_an_album_alone_is_reviewed_too_and_what_a_run_makes_anew_is_seen(albums: Path) -> None:
     collection = Collection(albums / "a")
     assert list(collection.albums()) == ["a"]

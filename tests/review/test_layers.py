@@ -6,18 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from realfill.album.schemas import AuthenticityClass
 from realfill.album.store import canvas_path, mask_path, read_document
 from realfill.core.atomic_io import write_json
 from realfill.core.params import Region, load_params
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
 from realfill.review.collection import Collection, FinishedAlbum
-from realfill.review.decisions import Decision
-from realfill.review.layer_pixels import find_doubtful_places
+from realfill.review.decisions import Decision, Stroke
+from realfill.review.layer_pixels import DoubtfulPlaceSettings, find_doubtful_places
 from realfill.review.layers import Kind, Layers
 from realfill.stages import blend, export
 from support.color_spaces import DISPLAY_P3
 from support.reviews import write_finished_albums
+
+STROKE = Stroke(tool="grow", radius=4, base="0" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,17 @@ def test_a_candidate_and_a_choice_look_as_they_will_be_delivered(
     delivered = read_srgb(export.run(album.album, params).photo)
     assert (shown == delivered).all()
     assert not regions or (shown != pixels(album, Kind.CANDIDATE, 2)).any()
+
+
+def test_a_choice_that_was_applied_and_is_taken_back_is_shown(album: FinishedAlbum) -> None:
+    kinds = [
+        layer.kind for layer in Layers(album.album.root).describe(album, Decision(candidate=2, applied="0" * 64))
+    ]
+    assert Kind.CHOICE in kinds
+    album.provenance["params"]["blend"]["regions"] = [{"candidate": 0, "polygon": [[1, 1], [9, 1], [9, 9]]}]
+    taken_back, repainted = Decision(applied="0" * 64), Decision(applied="0" * 64, strokes=(STROKE,))
+    shown = [Layers(album.album.root).find(album, decision, Kind.CHOICE, 0) for decision in (taken_back, repainted)]
+    assert [layer is not None for layer in shown] == [True, False]
 
 
 def test_candidates_are_blended_once(album: FinishedAlbum) -> None:
@@ -91,12 +105,18 @@ def test_maps_are_drawn_in_the_hole_alone(album: FinishedAlbum) -> None:
 
 
 def test_doubtful_places_are_those_of_the_authenticity_map(album: FinishedAlbum) -> None:
-    hole = read_png(album.album.work("masks") / "mask.png") > 0
-    rows, columns = np.nonzero(hole)
-    (place,) = find_doubtful_places(album)
-    left, top, _, height = place
-    assert abs(left - columns.min()) <= 3
-    assert abs(top + height - rows.max()) <= 4
+    path = album.album.completed / "authenticity.png"
+    doubtful = np.zeros_like(read_png(path))
+    doubtful[5, :] = AuthenticityClass.GENERATED_ONLY  # an outline, in the middle of which nothing is doubtful
+    doubtful[5:60, 5] = doubtful[5:60, -6] = AuthenticityClass.GENERATED_ONLY
+    write_png(path, doubtful)
+    settings = DoubtfulPlaceSettings(view=21)
+    places = find_doubtful_places(album, settings)
+    assert all(doubtful[y, x] for x, y in places)
+    rows, columns = np.nonzero(doubtful)
+    seen = [(abs(rows - y) <= 10) & (abs(columns - x) <= 10) for x, y in places]
+    assert np.any(seen, axis=0).mean() > 0.9
+    assert seen[0].sum() == max(part.sum() for part in seen)
     (album.album.completed / "authenticity.png").unlink()
     assert find_doubtful_places(album) == []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,6 +26,8 @@ from support.reviews import review, write_finished_albums
 
 NAMES = ("Ann & Bob's (first) + =@,", "barn", "harbor", "roof", "shed")
 LAYER = "return document.body.dataset.layer"
+ANSWERS = """return performance.getEntriesByType("resource").filter(
+    (entry) => entry.name.endsWith("/api/decisions")).length"""
 
 
 @pytest.fixture(scope="module")
@@ -282,25 +285,51 @@ def test_a_pixel_is_a_pixel(chrome: Chrome, albums: Path, ratio: int) -> None:
     )
 
 
-def test_layers_are_compared_and_references_move_along(chrome: Chrome) -> None:
+def test_layers_are_compared_and_references_move_along(chrome: Chrome, albums: Path) -> None:
     for key, layer in (
         (Keys.ARROW_DOWN, "before/0"),
         ("0", "after/0"),
         ("s", "after/0"),
         ("d", "after/0"),
-        ("d", "after/0"),
     ):
         press(chrome, key)
         wait_for(chrome, NAMES[0], layer)
+    assert "difference" in str(element(chrome, "#stage").get_attribute("class"))
+    assert element(chrome, "#shows").text == "Difference of before and Photo"
     ActionChains(chrome).key_down(" ").perform()
     assert element(chrome, "#shows").text == "Before"
+    WebDriverWait(chrome, 20).until(lambda _: not element(chrome, "#stage").get_attribute("class"))  # true colors
     ActionChains(chrome).key_up(" ").perform()
     wait_for(chrome, NAMES[0], "after/0")
-    press(chrome, "r")
-    wait_for(chrome, NAMES[0])
+    press(chrome, "d")
+    wait_for(chrome, NAMES[0], "after/0")
     press(chrome, "n")
     assert "Doubtful place 1 of 1" in element(chrome, "#message").text
-    assert Select(element(chrome, "#reference-name")).first_selected_option.text == "0.png"
+    press(chrome, "r")  # at 100 % at once
+    reference = read_srgb(albums / NAMES[0] / "ref" / "0.png")
+    WebDriverWait(chrome, 20).until(lambda _: holds(read_screen(chrome), reference[100:140, 100:160]))
+
+
+def holds(screen: np.ndarray, part: np.ndarray) -> bool:
+    """Whether the screen shows a part of a picture, pixel by pixel."""
+    return bool(cv2.minMaxLoc(cv2.matchTemplate(screen, part, cv2.TM_SQDIFF))[0] < 1)
+
+
+def test_what_is_looked_at_stays_after_a_remark(chrome: Chrome, albums: Path) -> None:
+    press(chrome, "r")
+    Select(element(chrome, "#reference-name")).select_by_visible_text("1.png")
+    button = element(chrome, "[data-shows='candidate/0']")
+    chrome.execute_script("arguments[0].focus()", button)
+    press(chrome, Keys.ENTER)
+    wait_for(chrome, NAMES[0], "candidate/0")
+    assert chrome.switch_to.active_element.get_attribute("data-shows") == "candidate/0"
+    answers = chrome.execute_script(ANSWERS)
+    element(chrome, "#note").send_keys("the sky", Keys.ESCAPE)
+    WebDriverWait(chrome, 20).until(lambda driver: driver.execute_script(ANSWERS) > answers)
+    assert Select(element(chrome, "#reference-name")).first_selected_option.text == "1.png"
+    layers = [button.get_attribute("data-shows") for button in chrome.find_elements(By.CSS_SELECTOR, "[data-shows]")]
+    press(chrome, Keys.ARROW_DOWN)
+    wait_for(chrome, NAMES[0], str(layers[layers.index("candidate/0") + 1]))
 
 
 def test_albums_are_searched_and_opened_from_the_list_and_from_the_gallery(chrome: Chrome) -> None:
@@ -337,6 +366,7 @@ def test_the_app_is_accessible_and_fits_the_window(chrome: Chrome, size: tuple[i
         wait_for(chrome, NAMES[1] if keys == "x" else NAMES[0])
         assert find_violations(chrome) == []
         assert chrome.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert chrome.find_elements(By.CSS_SELECTOR, "[tabindex='0']") == []  # only controls, which have names
     element(chrome, "[data-action=help]").click()
     assert find_violations(chrome) == []
 

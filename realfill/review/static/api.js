@@ -1,6 +1,7 @@
 // Requests to the app. Decisions are sent one after the other; one that got lost is sent again under the same id.
 
 const RETRIES = 4;
+const NO_ANSWER = "The app does not answer. Start `realfill review` again.";
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -11,7 +12,8 @@ async function answer(response) {
 }
 
 export async function get(path) {
-  return answer(await fetch(path));
+  const response = await fetch(path).catch(() => { throw new Error(NO_ANSWER); });
+  return answer(response);
 }
 
 async function post(path, body) {
@@ -21,7 +23,7 @@ async function post(path, body) {
     try {
       response = await fetch(path, request);
     } catch (error) {
-      if (attempt === RETRIES) throw new Error("The app does not answer. Start `realfill review` again.");
+      if (attempt === RETRIES) throw new Error(NO_ANSWER);
       await pause(300 * attempt);
       continue;
     }

@@ -13,6 +13,7 @@ export class Drawing {
     this.points = [];
     this.pending = []; // strokes that are sent, until the mask that has them is on the screen
     this.pointer = null;
+    this.grip = null; // where the photo is held to be moved
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.end(event));
@@ -40,6 +41,7 @@ export class Drawing {
   cancel() {
     this.points = [];
     this.isDown = false;
+    this.grip = null;
     this.draw();
   }
 
@@ -54,8 +56,13 @@ export class Drawing {
   }
 
   begin(event) {
-    if (event.button !== 0) return;
+    if (event.button > 1) return;
     this.canvas.setPointerCapture(event.pointerId);
+    if (event.button === 1 || event.shiftKey) { // moves the photo
+      event.preventDefault();
+      this.grip = this.place(event);
+      return;
+    }
     this.isDown = true;
     this.start = this.place(event);
     this.isDrag = this.tool === "brush";
@@ -67,6 +74,7 @@ export class Drawing {
   move(event) {
     const place = this.place(event);
     this.pointer = place;
+    if (this.grip) this.pan(place);
     if (this.isDown) {
       this.isDrag ||= Math.hypot(place[0] - this.start[0], place[1] - this.start[1]) > 5;
       if (this.isDrag) for (const part of event.getCoalescedEvents?.() ?? [event]) this.add(part);
@@ -75,6 +83,7 @@ export class Drawing {
   }
 
   end(event) {
+    this.grip = null;
     if (!this.isDown) return;
     this.isDown = false;
     if (this.tool === "brush" || this.isDrag) this.close();
@@ -95,6 +104,15 @@ export class Drawing {
   settle() {
     this.pending = [];
     this.draw();
+  }
+
+  pan([x, y]) {
+    const { viewport } = this.viewer.osd;
+    this.viewer.mode = "free";
+    const step = new window.OpenSeadragon.Point(this.grip[0] - x, this.grip[1] - y);
+    viewport.panBy(viewport.deltaPointsFromPixels(step), true);
+    viewport.applyConstraints(true);
+    this.grip = [x, y];
   }
 
   zoom(event) {

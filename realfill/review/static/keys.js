@@ -16,7 +16,7 @@ export const KEYS = [
   ["N", "next doubtful place"],
   ["B, S, D", "blink, slider, difference with the photo before"],
   ["R", "references beside the photo"],
-  ["M", "repaint the mask: B brush, P polygon, E erase, G grow, Shift+G shrink, [\u00a0] size"],
+  ["M", "repaint the mask: B brush, P polygon, E erase, G grow, Shift+G shrink, [\u00a0] size; drag with Shift to move"],
   ["L", "lasso: this part from the candidate that is shown"],
   ["Ctrl+Z", "undo, also over albums"],
   ["/", "list and search of albums"],

@@ -12,6 +12,12 @@ const STATES = {
   doubtful: "look closely", changed: "made anew", new: "new", looked: "looked at", rejected: "rejected", approved: "approved",
 };
 
+const COMPARED = { // what is said to be shown beside the photo before
+  blink: (name) => `Before, ${name}`,
+  slider: (name) => `Before | ${name}`,
+  difference: (name) => `Difference of before and ${name}`,
+};
+
 const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 
@@ -37,6 +43,7 @@ const current = () => albums[index];
 const album = () => current()?.details;
 const find = (kind, number = 0) => album()?.layers.find((other) => other.kind === kind && other.number === number);
 const base = () => find("choice") ?? find("after");
+const isSame = (one, other) => one?.kind === other?.kind && one?.number === other?.number; // descriptions are renewed
 
 // ---- Albums
 
@@ -54,7 +61,10 @@ function update(fresh) {
   if (!summary) return;
   Object.assign(summary, fresh, { details: fresh });
   details.set(fresh.name, Promise.resolve(fresh));
-  if (summary === current()) showAlbum();
+  if (summary === current()) {
+    showAlbum();
+    if (layer && !isHeld) showLayer(); // there may be a choice now, or none any more
+  }
   showList();
 }
 
@@ -106,7 +116,8 @@ photo.onShown = (key) => {
   document.body.dataset.shown = album().name;
   document.body.dataset.layer = `${layer.kind}/${layer.number}`;
   drawing.settle();
-  if (!readOnly && album().state === "new") {
+  const isUnseen = album().state === "new" || (album().state === "changed" && !album().verdict);
+  if (!readOnly && isUnseen) {
     current().state = album().state = "looked";
     decide(album(), "looked", true).result.catch(() => {});
   }
@@ -131,7 +142,7 @@ async function show(wanted) {
 
 function showComparison() {
   const item = photo.item;
-  const isComparing = compare && layer?.kind !== "before" && mode !== "mask" && item;
+  const isComparing = compare && layer?.kind !== "before" && mode !== "mask" && !isHeld && item;
   byId("stage").classList.toggle("difference", Boolean(isComparing) && compare === "difference");
   byId("divider").hidden = byId("divider-label").hidden = !(isComparing && compare === "slider");
   if (!isComparing) return;
@@ -156,8 +167,10 @@ const label = (wanted) => {
 const shownLayers = () => album()?.layers.filter((other) => !["reference", "mask"].includes(other.kind)) ?? [];
 
 function showLayer() {
-  byId("shows").textContent = label(layer);
+  const isCompared = compare && mode !== "mask" && layer?.kind !== "before";
+  tell("shows", isCompared ? COMPARED[compare](label(layer)) : label(layer));
   let rank = 0;
+  const focused = document.activeElement.dataset.shows;
   byId("layers").replaceChildren(...shownLayers().map((other) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -166,10 +179,12 @@ function showLayer() {
       if (rank < 10) button.setAttribute("aria-keyshortcuts", rank);
     }
     button.textContent = other.kind === "candidate" && rank < 10 ? `${rank}: ${other.label}` : other.label;
-    button.setAttribute("aria-pressed", other === layer);
+    button.setAttribute("aria-pressed", isSame(other, layer));
+    button.dataset.shows = `${other.kind}/${other.number}`;
     button.addEventListener("click", () => show(other));
     return button;
   }));
+  if (focused) byId("layers").querySelector(`[data-shows="${focused}"]`)?.focus();
   for (const button of all("[data-compare]")) button.setAttribute("aria-pressed", button.dataset.compare === compare);
   byId("tools").hidden = mode !== "mask";
   for (const name of ["mask", "lasso"]) byAction(name).setAttribute("aria-pressed", mode === name);
@@ -183,20 +198,24 @@ const byAction = (name) => document.querySelector(`[data-action=${name}]`);
 function showAlbum() {
   const summary = current();
   document.title = `${summary.name} – Review`;
-  byId("name").textContent = summary.name;
+  tell("name", summary.name);
   const choice = [
     summary.candidate !== null && `candidate ${summary.candidate}`,
     summary.regions && `${summary.regions} part${summary.regions > 1 ? "s" : ""} from other candidates`,
     summary.strokes && `mask repainted (${summary.strokes})`,
   ].filter(Boolean).join(", ");
+  const takenBack = summary.pending && !choice ? "a choice is taken back" : "";
   byId("about").textContent = [
     `${index + 1} of ${albums.length}`, STATES[summary.state], summary.reason, summary.sentence,
-    choice && `${choice}${summary.pending ? ", not applied yet" : ""}`,
+    (choice || takenBack) && `${choice || takenBack}${summary.pending ? ", not applied yet" : ""}`,
   ].filter(Boolean).join(" · ");
   if (document.activeElement !== byId("note")) byId("note").value = summary.note;
   byAction("undo").disabled = readOnly || !history.length;
   const names = album()?.layers.filter((other) => other.kind === "reference") ?? [];
-  byId("reference-name").replaceChildren(...names.map((other) => new Option(other.label, other.number)));
+  const select = byId("reference-name");
+  const chosen = select.dataset.album === summary.name ? Number(select.value) : 0;
+  select.replaceChildren(...names.map((other) => new Option(other.label, other.number, false, other.number === chosen)));
+  select.dataset.album = summary.name;
   if (!byId("reference").hidden) showReference();
 }
 
@@ -237,6 +256,8 @@ function follow() {
   if (!byId("reference").hidden && photo.item && reference.item) reference.moveTo(photo.place());
 }
 
+reference.onResize = follow; // what was shown at once has no size yet
+
 photo.onMove = () => {
   follow();
   showComparison();
@@ -259,6 +280,8 @@ function send(subject, value, about = album()) {
   byAction("undo").disabled = false;
   result.then(update, (error) => {
     history = history.filter((entry) => entry.id !== id);
+    Object.assign(summary, { state: about.state, verdict: about.verdict });
+    if (lastRejected?.name === about.name) explain("");
     warn(`${about.name}: ${error.message}`);
     load(about.name, true).then((fresh) => update(fresh), () => {});
     if (summary !== current()) open(albums.indexOf(summary));
@@ -267,6 +290,7 @@ function send(subject, value, about = album()) {
 }
 
 function judge(verdict) {
+  if (mode && !readOnly) say("Leave the mask or the lasso first: Esc.");
   if (!isShown()) return;
   const summary = current();
   const about = album();
@@ -290,7 +314,8 @@ function takeShown() {
   const number = layer.kind === "candidate" ? layer.number : delivered;
   const summary = current();
   if ((summary.candidate ?? delivered) !== number) send("pick", { candidate: number });
-  if (summary.regions) send("region", null);
+  const regions = layer.kind === "after" ? album().deliveredRegions : [];
+  if (summary.regions || regions.length) for (const region of [null, ...regions]) send("region", region);
 }
 
 function explain(reason) {
@@ -322,7 +347,7 @@ function undo() {
 
 function drawn(tool, points) {
   if (mode === "lasso") {
-    if (layer?.kind !== "candidate") { warn("Show a candidate first: 1 to 9."); drawing.settle(); return; }
+    if (layer?.kind !== "candidate") { say("Show a candidate first: 1 to 9."); drawing.settle(); return; }
     send("region", { candidate: layer.number, polygon: points })?.then(() => { leave(); show(base()); }, () => {});
     return;
   }
@@ -375,13 +400,14 @@ function hold(on) {
   isHeld = on;
   const shown = layer;
   if (!on) { show(shown); return; }
-  photo.show(album(), find("before"));
-  byId("shows").textContent = "Before";
+  photo.show(album(), find("before")).then(showComparison, () => {});
+  tell("shows", "Before");
 }
 
 function step(by) {
   const layers = shownLayers();
-  show(layers[(layers.indexOf(layer) + by + layers.length) % layers.length]);
+  const number = layers.findIndex((other) => isSame(other, layer));
+  show(layers[(number + by + layers.length) % layers.length]);
 }
 
 function showCandidate(rank) {
@@ -392,10 +418,10 @@ function showCandidate(rank) {
 
 function nextPlace() {
   const places = album()?.doubtful ?? [];
-  if (!places.length) { say("Nothing of this photo is doubtful."); return; }
+  if (!places.length) { say("Nothing of this photo is generated or uncertain."); return; }
   place = (place + 1) % places.length;
-  const [left, top, width, height] = places[place];
-  photo.zoomIn({ x: left + width / 2, y: top + height / 2 });
+  const [x, y] = places[place];
+  photo.zoomIn({ x: x + 0.5, y: y + 0.5 });
   say(`Doubtful place ${place + 1} of ${places.length}`);
 }
 
@@ -423,6 +449,11 @@ function toggleReference() {
 
 // ---- Messages
 
+// Set what screen readers announce, unless it is there already.
+function tell(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
 function say(text) {
   byId("message").className = "";
   byId("message").textContent = text;
@@ -444,13 +475,18 @@ async function watch(job, state) {
   const status = byId(JOBS[job]);
   if (state.running) {
     status.textContent = `${job === "apply" ? "Applying" : "Delivering"}: ${state.album || "…"}`;
-    setTimeout(async () => watch(job, (await get("/api/albums"))[JOBS[job]]), 1000);
+    setTimeout(() => report(job, get("/api/albums").then((fresh) => fresh[JOBS[job]])), 1000);
     return;
   }
   const problems = Object.entries(state.problems).map(([name, error]) => `${name}: ${error}`);
   status.textContent = [state.report, ...problems].join(". ");
   await refresh();
 }
+
+// Show how a job stands, or why that is not known.
+const report = (job, state) => state.then((known) => watch(job, known)).catch((error) => {
+  byId(JOBS[job]).textContent = error.message;
+});
 
 async function refresh() {
   const fresh = await get("/api/albums");
@@ -486,7 +522,7 @@ const ACTIONS = {
   zoom: () => photo.toggleZoom(),
   doubtful: nextPlace,
   reference: toggleReference,
-  ...Object.fromEntries(Object.keys(JOBS).map((job) => [job, async () => watch(job, await begin(job))])),
+  ...Object.fromEntries(Object.keys(JOBS).map((job) => [job, () => report(job, begin(job))])),
 };
 
 const once = (action) => (event) => { if (!event.repeat) action(); };

@@ -1,6 +1,7 @@
 // Photos that are zoomed: one OpenSeadragon viewer, whose pictures lie over one another and are shown by opacity.
 
 const OSD = window.OpenSeadragon;
+const OPACITY = { mask: 0.6 }; // of layers that let those below through
 const SMOOTH_BELOW = 0.999; // image pixels per screen pixel: smaller pictures are smoothed, true ones are not
 
 OSD.console = { ...OSD.console, error: console.error.bind(console), warn() {} }; // of tiles of albums that were left
@@ -33,6 +34,7 @@ export class Viewer {
     this.osd = OSD({
       element,
       drawer: "canvas",
+      tabIndex: -1, // its keys are the page's
       showNavigationControl: false,
       animationTime: 0.25,
       springStiffness: 8,
@@ -53,19 +55,24 @@ export class Viewer {
     this.shown = "";
     this.onShown = () => {};
     this.onMove = () => {};
+    this.onResize = () => {};
     this.osd.addHandler("canvas-key", (event) => { event.preventDefaultAction = true; });
     this.osd.addHandler("canvas-scroll", () => { this.mode = "free"; });
     this.osd.addHandler("canvas-drag", () => { this.mode = "free"; });
     this.osd.addHandler("canvas-pinch", () => { this.mode = "free"; });
     this.osd.addHandler("animation-finish", () => this.snap());
     this.osd.addHandler("viewport-change", () => { this.smooth(); this.onMove(); });
-    this.osd.addHandler("resize", () => requestAnimationFrame(() => { if (this.mode === "fit") this.fit(); }));
+    this.osd.addHandler("resize", () => requestAnimationFrame(() => {
+      if (this.mode === "fit") this.fit();
+      this.onResize();
+    }));
     this.pointer = null;
-    element.addEventListener("pointermove", (event) => {
+    const stage = element.parentElement; // the drawing lies over the element
+    stage.addEventListener("pointermove", (event) => {
       const box = element.getBoundingClientRect();
       this.pointer = new OSD.Point(event.clientX - box.left, event.clientY - box.top);
     });
-    element.addEventListener("pointerleave", () => { this.pointer = null; });
+    stage.addEventListener("pointerleave", () => { this.pointer = null; });
   }
 
   get item() { return this.items.get(this.current)?.item; }
@@ -74,7 +81,7 @@ export class Viewer {
   load(album, layer) {
     const key = layerKey(album, layer);
     if (!this.items.has(key)) {
-      const entry = { album: album.name, item: null, request: new AbortController() };
+      const entry = { album: album.name, opacity: OPACITY[layer.kind] ?? 1, item: null, request: new AbortController() };
       entry.ready = this.add(entry, album, layer);
       entry.ready.catch(() => { if (this.items.get(key) === entry) this.items.delete(key); });
       this.items.set(key, entry);
@@ -115,12 +122,12 @@ export class Viewer {
     if (!isWanted()) return false;
     const isOther = this.album !== album.name;
     const before = isOther && this.item && this.mode === "free" ? this.place() : null;
-    for (const { item } of this.items.values()) {
+    for (const { item, opacity } of this.items.values()) {
       if (!item) continue;
       item.setClip(null);
       item.setCompositeOperation("source-over");
       const isBelow = !above && !isOther && item === this.item; // until the new one is complete
-      item.setOpacity(items.includes(item) || isBelow ? 1 : 0);
+      item.setOpacity(items.includes(item) || isBelow ? opacity : 0);
     }
     for (const item of items) this.osd.world.setItemIndex(item, this.osd.world.getItemCount() - 1);
     this.current = keys.at(-1);
