@@ -19,12 +19,9 @@ from realfill.compositing.tone_leveling import ToneLevelingSettings, level_tone
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
-from realfill.geometry.warp import WarpSettings, remap_prefiltered
 from realfill.imaging.ops import Pixels, to_float, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
 from realfill.imaging.region import Region
-from realfill.photo_io.color_management import read_rgb
-from realfill.photo_io.photo_cache import ReadRgb
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,6 @@ class MosaicSettings:
         seam_width: Width over which the coarsest band blends one reference into the next, as a share of the region's
             longer side; set by hand.
         min_coverage: Share of a pixel, after resizing to full size, that references have to cover; set by hand.
-        warp: How references are sampled at full size.
         labeling: How the reference for a pixel is chosen.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
@@ -44,7 +40,6 @@ class MosaicSettings:
 
     seam_width: float = 0.1
     min_coverage: float = 0.99
-    warp: WarpSettings = WarpSettings()
     labeling: LabelingSettings = LabelingSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     leveling: SeamLevelingSettings = SeamLevelingSettings()
@@ -78,10 +73,7 @@ class Mosaic:
 
 
 def build_mosaic(
-    region: Region,
-    references: Sequence[WarpedReference],
-    settings: MosaicSettings = MosaicSettings(),
-    read: ReadRgb = read_rgb,
+    region: Region, references: Sequence[WarpedReference], settings: MosaicSettings = MosaicSettings()
 ) -> Mosaic:
     """Compose references into a mosaic of a region.
 
@@ -89,7 +81,6 @@ def build_mosaic(
         region: What the references were warped into.
         references: At least one.
         settings: How they are composed.
-        read: How their files are read.
 
     Raises:
         NumericalError: Colors or confidence are not finite.
@@ -100,8 +91,7 @@ def build_mosaic(
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
     hole = region.crop(region.mask) > 0
-    blended = _blend(region, references, labeling, settings, read)
-    colors = _level_tone(region, blended, covered & ~hole, hole, settings)
+    colors = _level_tone(region, _blend(region, references, labeling, settings), covered & ~hole, hole, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
         colors=to_uint16(colors) if region.profile else to_uint8(colors),
@@ -112,11 +102,7 @@ def build_mosaic(
 
 
 def _blend(
-    region: Region,
-    references: Sequence[WarpedReference],
-    labeling: Labeling,
-    settings: MosaicSettings,
-    read: ReadRgb,
+    region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
 ) -> np.ndarray:
     """Blend the references that the labels choose at full size, [H, W, 3] float32.
 
@@ -124,7 +110,7 @@ def _blend(
     """
     size = region.full_size
     full_labels = cv2.resize(labeling.labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    layers = _warp_at_full_size(region, references, labeling, settings, read)
+    layers = _warp_at_full_size(region, references, labeling, settings)
     unblended = np.zeros((size[1], size[0], 3), np.float32)
     for number, colors, _ in layers:
         np.copyto(unblended, colors, where=(full_labels == number)[..., None])
@@ -150,11 +136,7 @@ def _level_tone(
 
 
 def _warp_at_full_size(
-    region: Region,
-    references: Sequence[WarpedReference],
-    labeling: Labeling,
-    settings: MosaicSettings,
-    read: ReadRgb,
+    region: Region, references: Sequence[WarpedReference], labeling: Labeling, settings: MosaicSettings
 ) -> list[tuple[int, np.ndarray, np.ndarray]]:
     """Warp the chosen references at full size and match color, sharpness and their seams.
 
@@ -169,11 +151,8 @@ def _warp_at_full_size(
 
     def warp(number: int) -> tuple[int, np.ndarray, np.ndarray]:
         reference = references[number]
-        columns, rows, defined = reference.warp.maps(*region.grid(full=True))
-        image = read(reference.path, region.profile, np.uint16 if region.profile else np.uint8)
-        colors, valid = remap_prefiltered(image, columns, rows, defined, settings.warp)
-        colors = reference.band_gains.apply(reference.color_transform.apply(colors))
+        colors = reference.band_gains.apply(reference.color_transform.apply(to_float(reference.full_colors)))
         inlier = cv2.resize(labeling.outliers[number].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0
-        return number, colors + cv2.resize(offsets[number], size), valid & inlier
+        return number, colors + cv2.resize(offsets[number], size), reference.full_valid & inlier
 
     return map_parallel(warp, np.unique(labeling.labels).tolist())

@@ -263,7 +263,7 @@ def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSe
 
 
 def _compose(scene: Scene, warped: Sequence[WarpedReference], settings: PlacementSettings) -> Mosaic | None:
-    return build_mosaic(scene.region, warped, settings.mosaic, scene.read) if warped else None
+    return build_mosaic(scene.region, warped, settings.mosaic) if warped else None
 
 
 def _complete(scene: Scene, mosaic: Mosaic | None, settings: PlacementSettings) -> Pixels:

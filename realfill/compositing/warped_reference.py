@@ -19,7 +19,7 @@ from realfill.compositing.color_transfer import (
 from realfill.compositing.rim_registration import RimRegistrationSettings, register_around_hole
 from realfill.compositing.sharpness_matching import BandGains, SharpnessSettings, estimate_band_gains
 from realfill.core.failures import require_finite, skip_failing
-from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered
+from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered, sample_prefiltered
 from realfill.imaging.ncc import ncc
 from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
 from realfill.imaging.region import Region
@@ -79,6 +79,9 @@ class WarpedReference:
         stretch: How much coarser than usual it shows a place, octaves, float32 [h, w]; see `relative_stretch`.
         similarity: Mean normalized cross-correlation with the target around the hole, -1 to 1.
         band_gains: From the sharpness of the reference at full size to the target's.
+        full_colors: Its own colors in the target's view at full size, [H, W, 3] in the working space, uint8, or
+            uint16 where that is wider than sRGB.
+        full_valid: Where it shows anything at full size, bool [H, W].
     """
 
     path: Path
@@ -90,6 +93,8 @@ class WarpedReference:
     stretch: np.ndarray
     similarity: float
     band_gains: BandGains
+    full_colors: Pixels
+    full_valid: np.ndarray
 
 
 def warp_and_match_color(
@@ -128,6 +133,8 @@ def warp_and_match_color(
     colors = transform.apply(colors)
     correlation = ncc(to_gray(target), to_gray(colors))  # [h, w]
     require_finite(colors=colors, correlation=correlation)
+    deep = read(path, region.profile, np.uint16) if region.profile else image
+    full_colors, full_valid = sample_prefiltered(deep, *warp.maps(*region.grid(full=True)), settings.warp)
     return WarpedReference(
         path=path,
         warp=warp,
@@ -137,7 +144,9 @@ def warp_and_match_color(
         visible=visible,
         stretch=relative_stretch(columns, rows, valid, settings.warp),
         similarity=similarity_around_hole(correlation, target, visible, region.hole, settings),
-        band_gains=_match_sharpness(region, image, warp, transform, correlation, settings),
+        band_gains=_match_sharpness(region, to_float(full_colors), full_valid, transform, correlation, settings),
+        full_colors=full_colors,
+        full_valid=full_valid,
     )
 
 
@@ -222,14 +231,13 @@ def _match_color(
 
 def _match_sharpness(
     region: Region,
-    image: Pixels,
-    warp: Warp,
+    colors: np.ndarray,
+    valid: np.ndarray,
     transform: ColorTransform,
     correlation: np.ndarray,
     settings: WarpedReferenceSettings,
 ) -> BandGains:
-    """Estimate the band gains of a reference [H, W, 3] at full size, where it shows the same as the target."""
-    colors, valid = remap_prefiltered(image, *warp.maps(*region.grid(full=True)), settings.warp)
+    """Estimate the band gains of a reference [H, W, 3] float32, full size, where it shows the same as the target."""
     same = (correlation > settings.min_local_correlation).astype(np.float32)
     same = cv2.resize(same, colors.shape[1::-1]) > 0.5
     shared = valid & same & (region.crop(region.mask) == 0)

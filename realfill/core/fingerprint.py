@@ -137,6 +137,7 @@ def _data_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+@cache
 def _version(distribution: str) -> str:
     try:
         return version(distribution)

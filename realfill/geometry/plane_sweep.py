@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from realfill.core.parallel import map_parallel
 from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView
 from realfill.geometry.projection import in_bounds, project
 from realfill.geometry.sgm import sgm_labels
@@ -153,8 +154,11 @@ def _sweep_range(target: TargetView, views: Sequence[SourceView], settings: Plan
     height, width = target.hole.shape
     cost = sparse_point_cost(target.points, (height, width), labels, pixels_per_label, settings.points)  # [L, h, w]
     consistency = PhotoConsistency(target, views, settings.ncc, settings.color_weight)
-    for number, label in enumerate(labels):
-        cost[number] += consistency.cost(float(label))
+
+    def add(number: int) -> None:
+        cost[number] += consistency.cost(float(labels[number]))
+
+    map_parallel(add, range(count))
     numbers = _remove_speckles(sgm_labels(cost, settings.p1, settings.p2), settings)  # [h, w]
     depth = cv2.medianBlur((labels[0] + numbers * step).astype(np.float32), settings.median_size)
     return _CoarseDepth(depth, step, pixels_per_label)
@@ -206,9 +210,13 @@ def _refine(
     offsets = np.linspace(-reach, reach, settings.refine_labels)  # pixels
     consistency = PhotoConsistency(target, views, settings.ncc)
     cost = np.empty((len(offsets), *base.shape), np.float32)  # [L, H, W]
-    for plane, offset in zip(cost, offsets, strict=True):
+
+    def compare(number: int) -> None:
+        offset = offsets[number]
         bias = np.float32(settings.refine_bias * abs(offset) / reach)
-        np.add(consistency.cost(np.maximum(base + np.float32(offset * pixel), 0)), bias, out=plane)
+        np.add(consistency.cost(np.maximum(base + np.float32(offset * pixel), 0)), bias, out=cost[number])
+
+    map_parallel(compare, range(len(offsets)))
     numbers = sgm_labels(cost, settings.p1, settings.p2)
     step = offsets[1] - offsets[0]
     refined: np.ndarray = np.maximum(base + ((numbers * step - reach) * pixel).astype(np.float32), 0)

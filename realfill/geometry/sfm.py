@@ -12,15 +12,18 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from realfill.core.errors import StageError
 from realfill.core.failures import NumericalError
+from realfill.core.parallel import thread_count
 from realfill.geometry.camera import DISTORTED_RADIUS, Camera, IntrinsicsPrior
 from realfill.geometry.colmap_mapper import MapperSettings, run_mapper
 from realfill.geometry.correspondence_graph import CorrespondenceGraph
@@ -105,7 +108,7 @@ def _run_in_subprocess(folder: Path, graph: CorrespondenceGraph, settings: SfmSe
     """Run `main` in a child process on files in a folder."""
     graph.write(folder)
     (folder / _SETTINGS).write_text(json.dumps(asdict(settings)))
-    command = [sys.executable, "-m", "realfill.geometry.sfm", str(folder)]
+    command = [sys.executable, "-m", "realfill.geometry.sfm", str(folder), str(thread_count())]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOG_minloglevel": "3"}
     try:
         process = subprocess.run(
@@ -131,56 +134,84 @@ def _run_in_subprocess(folder: Path, graph: CorrespondenceGraph, settings: SfmSe
     return Reconstruction.read(path) if path.is_file() else None
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, threads: int = 1) -> None:
     """Reconstruct what `_run_in_subprocess` wrote; reconstruction.npz is there afterwards if there is any.
 
     Where the installation or the disk is at fault, the exit status is `os.EX_UNAVAILABLE`.
     """
     try:
-        _reconstruct_folder(folder)
+        _reconstruct_folder(folder, threads)
     except (ImportError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)
 
 
-def _reconstruct_folder(folder: Path) -> None:
+def _reconstruct_folder(folder: Path, threads: int) -> None:
     values = json.loads((folder / _SETTINGS).read_text())
     settings = SfmSettings(**{**values, "mapper": MapperSettings(**values["mapper"])})
-    reconstruction = _reconstruct_repeatedly(folder, CorrespondenceGraph.read(folder), settings)
+    reconstruction = _reconstruct_repeatedly(folder, CorrespondenceGraph.read(folder), settings, threads)
     if reconstruction is not None:
         reconstruction.write(folder / _RECONSTRUCTION)
 
 
-def _reconstruct_repeatedly(folder: Path, graph: CorrespondenceGraph, settings: SfmSettings) -> Reconstruction | None:
+@dataclass(frozen=True)
+class _Run:
+    """One run of the mapper.
+
+    Attributes:
+        start: Focal length to start from where none is known, as a multiple of the photo's longer side.
+        seed: Of all random choices.
+        distortion: Whether distortion is estimated.
+        fixed: Whether unknown focal lengths stay as they are at the start.
+    """
+
+    start: float
+    seed: int = 0
+    distortion: bool = False
+    fixed: bool = False
+
+
+def _reconstruct_repeatedly(
+    folder: Path, graph: CorrespondenceGraph, settings: SfmSettings, threads: int = 1
+) -> Reconstruction | None:
     """Estimate all intrinsics, with and without distortion, and where no run confirms another fix focal lengths.
 
     Of the plausible runs the one with most support is taken as soon as another run confirms its focal length. Where
-    none is confirmed, the support tells which one fits.
+    none is confirmed, the support tells which one fits. Runs side by side are judged in their order, so that the
+    result does not depend on the number of threads.
     """
 
-    def run(name: str, *, distortion: bool, fixed_focal: float | None, seed: int, start: float) -> None:
-        reconstruction = run_mapper(
-            folder / name,
+    def map_scene(run: _Run) -> Reconstruction | None:
+        return run_mapper(
+            folder / f"{run.start}-{run.seed}-{run.distortion}-{run.fixed}",
             graph,
-            distortion=distortion,
-            fixed_focal=fixed_focal,
-            seed=seed,
-            settings=replace(settings.mapper, initial_focal=start),
+            distortion=run.distortion,
+            fixed_focal=run.start if run.fixed else None,
+            seed=run.seed,
+            settings=replace(settings.mapper, initial_focal=run.start),
         )
-        if reconstruction is not None and _is_plausible(reconstruction, graph, settings):
-            plausible.append(reconstruction)
 
     plausible: list[Reconstruction] = []
-    for seed, start in enumerate(settings.initial_focals):
-        for distortion in (True, False):
-            run(f"{seed}-{distortion}", distortion=distortion, fixed_focal=None, seed=seed, start=start)
-            best = _most_supported(plausible)
-            if best is not None and _count_agreeing(best, plausible, settings) >= settings.min_confirmations:
-                return best
-    for focal in settings.fixed_focals:
-        run(f"focal-{focal}", distortion=False, fixed_focal=focal, seed=0, start=focal)
+    with ThreadPoolExecutor(threads) as pool:
+        run_all: Callable[..., Any] = pool.map if threads > 1 else map
+        for seed, start in enumerate(settings.initial_focals):
+            for reconstruction in run_all(map_scene, [_Run(start, seed, distortion) for distortion in (True, False)]):
+                plausible += _keep_plausible(reconstruction, graph, settings)
+                best = _most_supported(plausible)
+                if best is not None and _count_agreeing(best, plausible, settings) >= settings.min_confirmations:
+                    return best
+        for reconstruction in run_all(map_scene, [_Run(focal, fixed=True) for focal in settings.fixed_focals]):
+            plausible += _keep_plausible(reconstruction, graph, settings)
     best = _most_supported(plausible)
     return replace(best, focal_unresolved=True) if best is not None else None
+
+
+def _keep_plausible(
+    reconstruction: Reconstruction | None, graph: CorrespondenceGraph, settings: SfmSettings
+) -> list[Reconstruction]:
+    if reconstruction is None or not _is_plausible(reconstruction, graph, settings):
+        return []
+    return [reconstruction]
 
 
 def _most_supported(reconstructions: Sequence[Reconstruction]) -> Reconstruction | None:
@@ -219,4 +250,4 @@ def _has_plausible_intrinsics(camera: Camera, prior: IntrinsicsPrior, settings: 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

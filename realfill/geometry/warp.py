@@ -70,6 +70,18 @@ def remap_prefiltered(
     defined: np.ndarray,
     settings: WarpSettings = WarpSettings(),
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Sample a picture at given points as floats, about 0 to 1; see `sample_prefiltered`."""
+    sampled, valid = sample_prefiltered(image, columns, rows, defined, settings)
+    return to_float(sampled), valid
+
+
+def sample_prefiltered(
+    image: Pixels,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    defined: np.ndarray,
+    settings: WarpSettings = WarpSettings(),
+) -> tuple[Pixels, np.ndarray]:
     """Sample a picture at given points, without aliasing where they lie wider apart than its pixels.
 
     Args:
@@ -80,7 +92,7 @@ def remap_prefiltered(
         settings: When the picture is shrunk.
 
     Returns:
-        Colors [h, w, 3] float32, about 0 to 1, and which of them the picture shows, bool [h, w].
+        Colors [h, w, 3] of the picture's dtype, and which of them it shows, bool [h, w].
     """
     valid = defined & in_bounds(columns, rows, image.shape)
     shrink = max(1.0, _median_spacing(columns, rows, valid))
@@ -89,8 +101,7 @@ def remap_prefiltered(
         columns = (columns + 0.5) * (size[0] / image.shape[1]) - 0.5
         rows = (rows + 0.5) * (size[1] / image.shape[0]) - 0.5
         image = resize(image, *size)
-    sampled = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return to_float(sampled), valid
+    return cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), valid
 
 
 def relative_stretch(

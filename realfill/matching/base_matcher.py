@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from realfill.matching.correspondences import Matches
+
+if TYPE_CHECKING:
+    import torch
 
 Features = TypeVar("Features")
 
@@ -63,6 +64,8 @@ def one_torch_thread() -> Iterator[None]:
 
     The results do not depend on the number of cores then.
     """
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,6 +80,9 @@ def to_network_input(image: np.ndarray) -> torch.Tensor:
     Its right and lower edges are repeated until both sides are multiples of 32, which XFeat and ALIKED need: XFeat
     resamples pictures of other sizes.
     """
+    import torch
+    from torch.nn import functional
+
     height, width = image.shape[:2]
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
     return functional.pad(pixels, (0, -width % 32, 0, -height % 32), mode="replicate")

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 
 from realfill.imaging.ops import Pixels
-from realfill.matching.base_matcher import Keypoints
 from realfill.matching.correspondences import Matches
-from realfill.matching.sift import SiftMatcher, SiftSettings
+from realfill.matching.sift import SiftKeypoints, SiftMatcher, SiftSettings
 
 _MATCHER = SiftMatcher(SiftSettings(max_keypoints=800))
 
@@ -46,7 +45,7 @@ class Thumbnail:
     pixels: Pixels
 
     @cached_property
-    def keypoints(self) -> Keypoints:
+    def keypoints(self) -> SiftKeypoints:
         """Its SIFT keypoints."""
         return _MATCHER.extract_features(self.pixels)
 

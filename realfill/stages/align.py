@@ -25,6 +25,7 @@ from realfill.compositing.mosaic import Mosaic
 from realfill.compositing.reference_placement import Placement, place_references
 from realfill.compositing.turned_views import turn_views
 from realfill.core.atomic_io import atomic_directory, write_json
+from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import IntrinsicsPrior
 from realfill.imaging.ops import Pixels, to_uint8
 from realfill.imaging.region import Region
@@ -66,13 +67,15 @@ def run(album: Album, params: Params) -> AlignResult:
     placement = None
     if params.align.enabled:
         read = PhotoCache().read_rgb
-        priors = [
-            _read_target_intrinsics(album),
-            *(_read_intrinsics(path, read(path, profile)) for path in references),
-        ]
+        priors = map_parallel(lambda path: _read_intrinsics(path, read(path, profile)), references)
         kept_matches = None if album.around is None else album.shared_out / "work" / MATCHES
         placement = place_references(
-            region, references, priors, params.align.references, kept_matches=kept_matches, read=read
+            region,
+            references,
+            [_read_target_intrinsics(album), *priors],
+            params.align.references,
+            kept_matches=kept_matches,
+            read=read,
         )
         if placement.mosaic and are_monochrome(album):
             placement = _take_structure(placement, placement.mosaic, region)

@@ -51,7 +51,7 @@ def test_help_and_stages_that_need_no_model_load_no_large_package() -> None:
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         "large = {'torch', 'prefect', 'dvc', 'diffusers', 'kornia', 'scipy'}\n"
         "print(sorted(large & sys.modules.keys()))\n"
-        "import realfill.stages.masks, realfill.stages.blend, realfill.stages.export\n"
+        "import realfill.stages.validate, realfill.stages.masks, realfill.stages.blend, realfill.stages.export\n"
         "print('torch' in sys.modules)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -57,6 +57,13 @@ def test_the_reference_that_faces_a_wall_is_taken_not_the_one_that_sees_it_edge_
     assert np.abs(colors[75 - top : 125 - top, 135 - left : 165 - left] - PHOTO[wall]).mean() < 3
 
 
+def test_a_reference_is_not_read_again(tmp_path: Path) -> None:
+    references = [warp(tmp_path / "a.png"), warp(tmp_path / "b.png")]
+    for reference in references:
+        reference.path.unlink()
+    assert build_mosaic(REGION, references).references
+
+
 def test_references_that_show_a_side_each_make_one_picture_without_a_seam(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 4, PHOTO.shape)
     plain, darker = (np.rint(gain * PHOTO + noise).clip(0, 255).astype(np.uint8) for gain in (1, 0.85))

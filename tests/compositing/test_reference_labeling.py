@@ -4,7 +4,11 @@ import cv2
 import numpy as np
 import skimage.data
 
-from realfill.compositing.reference_labeling import label_references, photometric_disagreement
+from realfill.compositing.reference_labeling import (
+    _median_where_visible,
+    label_references,
+    photometric_disagreement,
+)
 from support.warped_references import warped_reference
 
 PHOTO = cv2.resize(skimage.data.coffee(), (90, 60)).astype(np.float32) / 255
@@ -29,6 +33,16 @@ def test_what_only_one_of_three_shows_is_not_taken_from_it() -> None:
 def test_two_references_do_not_outvote_each_other() -> None:
     references = [warped_reference(colors) for colors in (spotted(1.0), PHOTO)]
     assert not label_references(references).disagreement.any()
+
+
+def test_the_median_is_that_of_the_references_that_show_a_place() -> None:
+    generator = np.random.default_rng(0)
+    for count in range(1, 6):
+        colors = generator.random((count, 8, 9, 3), np.float32)
+        visible = generator.random((count, 8, 9)) < 0.7
+        expected = np.nanmedian(np.where(visible[..., None], colors, np.nan)[:, visible.any(axis=0)], axis=0)
+        median = _median_where_visible(list(colors), visible)
+        np.testing.assert_allclose(median[visible.any(axis=0)], expected, rtol=1e-6)
 
 
 def test_references_with_a_much_larger_parallax_do_not_vote() -> None:

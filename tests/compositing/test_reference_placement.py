@@ -93,7 +93,7 @@ def estimated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     def keep(name: str) -> Callable[..., Any]:
         estimate = getattr(reference_placement, name)
-        finish = list if name == "estimate_reference_warps" else lambda result: result
+        finish: Callable[[Any], Any] = list if name == "estimate_reference_warps" else lambda result: result
         return lambda *arguments: results.setdefault(name, finish(estimate(*arguments)))
 
     with pytest.MonkeyPatch.context() as patch:

@@ -93,6 +93,13 @@ def test_with_unresolved_focal_lengths_homographies_that_explain_all_are_preferr
     assert estimate(unresolved, {})[1] == "depth"
 
 
+def test_homographies_are_not_estimated_where_depth_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_warps, "_homography_warps", lambda *_: pytest.fail("they are not asked for"))
+    photos = [PHOTO, np.roll(PHOTO, 5, axis=1)]
+    model, _ = next(estimate_reference_warps(REGION, wall(), shifted(), photos, PRIORS, SETTINGS))
+    assert model == "depth"
+
+
 def test_few_matches_make_no_homography() -> None:
     assert estimate(None, shifted(39)) == ({}, "plane")
 

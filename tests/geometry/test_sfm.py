@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -189,6 +190,25 @@ def test_runs_end_once_enough_of_them_agree(tmp_path: Path, monkeypatch: pytest.
         sfm.main(tmp_path)
         assert len(results) == count
         assert next(remaining, None) is None
+
+
+def test_runs_side_by_side_are_judged_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    cameras = cameras_at((0, 0, 0), (1, 0, 0), (0, 1, 0))
+    graph = CorrespondenceGraph([IntrinsicsPrior(640, 480, (320, 240))] * 3, {}, {})
+    supports = {(0, True): 10, (0, False): None, (1, True): 20, (1, False): 30}
+
+    def run_mapper(*_: object, distortion: bool, seed: int, **__: object) -> Reconstruction | None:
+        time.sleep(0.01 if distortion else 0)  # the later one ends first
+        count = supports[seed, distortion]
+        if count is None:
+            return None
+        return Reconstruction(dict(enumerate(cameras)), POINTS[:count], np.zeros(count), np.full(count, 3))
+
+    monkeypatch.setattr(sfm, "run_mapper", run_mapper)
+    for threads in (1, 2):
+        reconstruction = sfm._reconstruct_repeatedly(Path(), graph, SfmSettings(), threads)
+        assert reconstruction is not None
+        assert len(reconstruction.points) == 20
 
 
 def test_settings_reach_the_process() -> None:

@@ -1,14 +1,12 @@
 import numpy as np
-import torch
 from skimage import data
 
-from realfill.matching.base_matcher import Keypoints
-from realfill.matching.sift import SiftMatcher, SiftSettings
+from realfill.matching.sift import SiftKeypoints, SiftMatcher, SiftSettings
 
 
-def keypoints(*descriptors: list[float]) -> Keypoints:
-    points = torch.arange(2 * len(descriptors), dtype=torch.float32).reshape(-1, 2)
-    return Keypoints(points, torch.tensor(descriptors), (100, 100))
+def keypoints(*descriptors: list[float]) -> SiftKeypoints:
+    points = np.arange(2 * len(descriptors), dtype=np.float32).reshape(-1, 2)
+    return SiftKeypoints(points, np.array(descriptors, np.float32))
 
 
 def test_a_match_is_the_mutual_nearest_neighbor_and_clearly_nearer_than_the_second() -> None:
@@ -44,8 +42,8 @@ def test_matches_are_those_of_all_distances() -> None:
     nearest, second = distances.argmin(axis=1), np.sort(distances, axis=1)[:, 1]
     mutual = distances.argmin(axis=0)[nearest] == np.arange(len(photo0))
     kept = mutual & (distances.min(axis=1) < 0.8 * second)
-    grid = torch.arange(1400, dtype=torch.float32).reshape(-1, 2)
-    keypoints0, keypoints1 = (Keypoints(grid[: len(v)], torch.from_numpy(v), (9, 9)) for v in (photo0, photo1))
+    grid = np.arange(1400, dtype=np.float32).reshape(-1, 2)
+    keypoints0, keypoints1 = (SiftKeypoints(grid[: len(v)], v) for v in (photo0, photo1))
     matches = SiftMatcher().match(keypoints0, keypoints1)
     assert len(matches) > 400
     np.testing.assert_array_equal(matches.points0, grid[: len(photo0)][kept])

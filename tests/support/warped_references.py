@@ -8,6 +8,7 @@ from realfill.compositing.color_transfer import ColorTransform
 from realfill.compositing.sharpness_matching import BandGains
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.geometry.warp import Warp
+from realfill.imaging.ops import to_uint8
 
 IDENTITY = np.vstack([np.zeros((1, 3)), np.eye(3), np.zeros((6, 3))])
 
@@ -39,4 +40,6 @@ def warped_reference(
         stretch=np.zeros(colors.shape[:2], np.float32),
         similarity=similarity,
         band_gains=BandGains((1.0, 2.0, 4.0), (1.0, 1.0, 1.0)),
+        full_colors=to_uint8(colors),
+        full_valid=valid,
     )
