@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.geometry.camera import Camera
+from realfill.geometry.camera import Camera, IntrinsicsPrior
 from realfill.geometry.projection import RayProjection, in_bounds
 from realfill.imaging.ncc import NccPatches, NccSettings
+from realfill.imaging.ops import shrink_to, to_gray
+from realfill.matching.photometric_alignment import AlignedPhotos
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,20 @@ class SourceView:
     gray: np.ndarray
     camera: Camera
     colors: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, photos: AlignedPhotos, number: int, side: int, camera: Camera, prior: IntrinsicsPrior) -> SourceView:
+        """Shrink a photo until its longer side has at most `side` pixels.
+
+        Args:
+            photos: Of the scene.
+            number: Of the photo.
+            side: At most the size of the picture, pixels.
+            camera: Of the photo at full size.
+            prior: Of the photo at full size.
+        """
+        photo = shrink_to(photos.photos[number], side)
+        return cls(to_gray(photo), camera.rescale(photo.shape[1] / prior.width), photos.comparable(photo))
 
     def rescale(self, scale: float) -> SourceView:
         """Return the view at a smaller scale, or itself at scale 1."""

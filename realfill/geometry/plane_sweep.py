@@ -55,7 +55,7 @@ class PlaneSweepSettings:
         smoothing_sigma_depth: Their sigma of depth, pixels of displacement.
         smoothing_sigma_space: Their sigma of space, pixels.
         ncc: Of the comparison.
-        color_weight: Cost of different colors in the first sweep, beside that of uncorrelated windows.
+        color_weight: Cost of different colors, beside that of uncorrelated windows.
         points: Of the sparse points.
     """
 
@@ -208,7 +208,7 @@ def _refine(
     """
     base = cv2.GaussianBlur(depth, (0, 0), settings.refine_blur) if settings.refine_blur else depth
     offsets = np.linspace(-reach, reach, settings.refine_labels)  # pixels
-    consistency = PhotoConsistency(target, views, settings.ncc)
+    consistency = PhotoConsistency(target, views, settings.ncc, settings.color_weight)
     cost = np.empty((len(offsets), *base.shape), np.float32)  # [L, H, W]
 
     def compare(number: int) -> None:

@@ -111,6 +111,27 @@ def project(
     return RayProjection(camera, rays).at(inverse_depth)
 
 
+def pixel_rays(camera: Camera, shape: Sequence[int]) -> np.ndarray:
+    """Directions of the pixels of a picture, [h, w, 3] float32."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    return camera.rays(columns, rows)
+
+
+def inverse_depth_in(camera: Camera, rays: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
+    """Inverse depth of points in another camera.
+
+    Args:
+        camera: The other, relative to the one that sees the points.
+        rays: Directions of the points, [h, w, 3] float32 with z = 1.
+        inverse_depth: [h, w] float32.
+
+    Returns:
+        [h, w] float32; 0 behind the camera.
+    """
+    along = rays @ camera.rotation[2].astype(np.float32) + inverse_depth * np.float32(camera.translation[2])
+    return np.asarray(np.where(along > 0, inverse_depth / np.where(along > 0, along, 1), 0), np.float32)
+
+
 def in_bounds(columns: np.ndarray, rows: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Tell which points lie between the pixel centers of a picture of this shape (height, width, ...), bool."""
     inside: np.ndarray = (columns >= 0) & (rows >= 0) & (columns <= shape[1] - 1) & (rows <= shape[0] - 1)

@@ -2,7 +2,7 @@
 
 In the hole the target shows nothing: depth there is a vote among references, and its edges lie on no picture's edges.
 A reference sees the scene itself. Each one's depth is swept in its own view, checked against the others' (Merrell et
-al., ICCV 2007), drawn into the target's view with a z-buffer, and merged where most agree.
+al., ICCV 2007), and drawn into the target's view by `depth_fusion`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from realfill.core.failures import NumericalError, require_finite, skip_failing
+from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
-from realfill.geometry.projection import in_bounds, project
+from realfill.geometry.projection import in_bounds, inverse_depth_in, pixel_rays, project
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.imaging.ops import Pixels, fill_from_nearest, shrink_to, to_float, to_gray
-from realfill.imaging.region import Region
+from realfill.matching.photometric_alignment import AlignedPhotos
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class ReferenceDepthSettings:
             is not interpolated.
         speckle_area: Islands of merged depths up to this share of the region are mistakes.
         median_size: Side of the median filter of the merged depth, pixels.
-        plane_sweep: Of a reference's depth map. With the weight of colors COLORS_MEASURED
+        plane_sweep: Of a reference's depth map. Colors tell apart what has no texture: @@
         refinement: Of the merged depth, in the target's view. Without the blur that the sweep's own refinement begins
             with, the edges stay sharp.
     """
@@ -57,7 +56,9 @@ class ReferenceDepthSettings:
     speckle_area: float = 0.002
     median_size: int = 5
     plane_sweep: PlaneSweepSettings = PlaneSweepSettings(coarse_side=320, max_labels=96, color_weight=1.0)
-    refinement: PlaneSweepSettings = PlaneSweepSettings(refine_reach=1.5, refine_labels=7, refine_blur=0)
+    refinement: PlaneSweepSettings = PlaneSweepSettings(
+        refine_reach=1.5, refine_labels=7, refine_blur=0, color_weight=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,10 @@ class ReferenceDepth:
 
 def estimate_reference_depths(
     reconstruction: Reconstruction,
-    photos: Sequence[Pixels],
+    photos: AlignedPhotos,
     priors: Sequence[IntrinsicsPrior],
     max_point_error: float,
     settings: ReferenceDepthSettings = ReferenceDepthSettings(),
-    color_tolerance: float = 1.0,
 ) -> list[ReferenceDepth]:
     """Estimate the depth map of every posed reference from the other references.
 
@@ -91,21 +91,19 @@ def estimate_reference_depths(
 
     Args:
         reconstruction: Of the scene; photo 0 is the target.
-        photos: Target and references, [h, w, 3] uint8, all in the target's colors; smaller than at full size, or not.
+        photos: Target and references; they may be smaller than at full size.
         priors: Of the cameras, one per photo, at full size.
         max_point_error: Mean reprojection error beyond which a sparse point is not used.
         settings: Size and checks.
-        color_tolerance: See `photometric_alignment`.
 
     Returns:
         One per reference that has one; empty where fewer than two have.
     """
-    views = {}
-    for number, camera in sorted(reconstruction.cameras.items()):
-        if number:
-            photo = shrink_to(photos[number], settings.side)
-            colors = to_float(photo) / np.float32(color_tolerance)
-            views[number] = SourceView(to_gray(photo), camera.rescale(photo.shape[1] / priors[number].width), colors)
+    views = {
+        number: SourceView.of(photos, number, settings.side, camera, priors[number])
+        for number, camera in sorted(reconstruction.cameras.items())
+        if number
+    }
     points = reconstruction.points[reconstruction.errors < max_point_error]
 
     def estimate(number: int) -> ReferenceDepth | None:
@@ -123,23 +121,17 @@ def estimate_reference_depths(
 def _estimate_depth(
     view: SourceView, others: Sequence[SourceView], points: np.ndarray, settings: ReferenceDepthSettings
 ) -> np.ndarray | None:
-    """Estimate the inverse depth of a reference, [h, w] float32; None where it shows too few of the points [N, 3]."""
+    """Estimate the inverse depth of a reference, [h, w] float32; None where it shows too few points [N, 3]."""
     columns, rows, depth = view.camera.project(points @ view.camera.rotation.T + view.camera.translation)
     shown = (depth > MIN_DEPTH) & in_bounds(columns, rows, view.gray.shape)
     if shown.sum() < settings.min_points:
         return None
     sparse = np.stack([columns[shown], rows[shown], 1 / depth[shown]], axis=1)
     whole = np.zeros(view.gray.shape, bool)
-    target = TargetView(view.gray, whole, _rays(view.camera, view.gray.shape), sparse, view.colors)
+    target = TargetView(view.gray, whole, pixel_rays(view.camera, view.gray.shape), sparse, view.colors)
     inverse_depth = estimate_inverse_depth(target, others, settings.plane_sweep)
     require_finite(inverse_depth=inverse_depth)
     return np.asarray(np.maximum(inverse_depth, MIN_DEPTH * inverse_depth.max()))  # 0 stands for nothing
-
-
-def _rays(camera: Camera, shape: Sequence[int]) -> np.ndarray:
-    """Directions of the pixels of a picture, [h, w, 3] float32."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    return camera.rays(columns, rows)
 
 
 def check_consistency(
@@ -180,124 +172,5 @@ def _compare(one: ReferenceDepth, other: ReferenceDepth, max_reprojection: float
     surface, support = (cv2.remap(plane, x, y, cv2.INTER_NEAREST) for plane in (other.inverse_depth, other.support))
     back_x, back_y, in_front = project(one.camera.relative_to(other.camera), other.camera.rays(x, y), surface)
     agrees = seen & in_front & (np.hypot(back_x - columns, back_y - rows) < max_reprojection)
-    nearer = _inverse_depth_in(camera, rays, one.inverse_depth) > surface
+    nearer = inverse_depth_in(camera, rays, one.inverse_depth) > surface
     return agrees, seen & ~agrees & nearer & (support > 0)
-
-
-def _inverse_depth_in(camera: Camera, rays: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
-    """Inverse depth of points in another camera.
-
-    Args:
-        camera: The other, relative to the one that sees the points.
-        rays: Directions of the points, [h, w, 3] float32 with z = 1.
-        inverse_depth: [h, w] float32.
-
-    Returns:
-        [h, w] float32; 0 behind the camera.
-    """
-    along = rays @ camera.rotation[2].astype(np.float32) + inverse_depth * np.float32(camera.translation[2])
-    return np.asarray(np.where(along > 0, inverse_depth / np.where(along > 0, along, 1), 0), np.float32)
-
-
-def merge_reference_depths(
-    maps: Sequence[ReferenceDepth],
-    target: Camera,
-    region: Region,
-    settings: ReferenceDepthSettings = ReferenceDepthSettings(),
-) -> np.ndarray:
-    """Merge the references' depth maps in the target's view.
-
-    Args:
-        maps: As `estimate_reference_depths` returns them.
-        target: Camera of the target at full size.
-        region: The part of the target.
-        settings: Checks.
-
-    Returns:
-        Inverse depth of the region, [h, w] float32 at the working scale.
-
-    Raises:
-        NumericalError: The depth maps show nothing of the region.
-    """
-    layers = [_draw(one, target, region, settings) for one in maps]
-    depths = np.stack([depth for depth, _ in layers])  # [K, h, w]; 0: nothing
-    drawn = depths > 0
-    if not drawn.any():
-        raise NumericalError("no depth map shows the region")
-    baseline = float(np.median([np.linalg.norm(one.camera.relative_to(target).translation) for one in maps]))
-    tolerance = settings.max_deviation / max(target.focal * region.scale * baseline, 1e-9)
-    weights = np.where(drawn, np.stack([support for _, support in layers]) + settings.unsupported, 0)
-    votes = np.full(depths.shape, -1, np.float32)
-    means = np.zeros_like(depths)
-    for number, depth in enumerate(depths):
-        agreeing = weights * (np.abs(depths - depth) < tolerance)
-        votes[number] = np.where(drawn[number], agreeing.sum(axis=0), -1)
-        means[number] = (agreeing * depths).sum(axis=0) / np.maximum(agreeing.sum(axis=0), 1e-9)
-    best = votes.argmax(axis=0)[None]
-    merged = np.take_along_axis(means, best, axis=0)[0]
-    steps = np.rint(merged / tolerance).clip(0, np.iinfo(np.int16).max).astype(np.int16)
-    islands, _ = cv2.filterSpeckles(steps, -1, round(settings.speckle_area * steps.size), 1)
-    filled = fill_from_nearest(merged, (islands >= 0) & (depths.max(axis=0) > 0)).astype(np.float32)
-    return np.asarray(cv2.medianBlur(filled, settings.median_size))
-
-
-def _draw(
-    one: ReferenceDepth, target: Camera, region: Region, settings: ReferenceDepthSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a depth map into the region with a z-buffer.
-
-    Returns:
-        Inverse depth and support, [h, w] float32 each; 0 where nothing is drawn.
-    """
-    width, height = region.size
-    relative = target.relative_to(one.camera)
-    x, y, depth = _project_into(region, relative, _rays(one.camera, one.inverse_depth.shape), one.inverse_depth)
-    near = (depth > 0) & (x > -1) & (y > -1) & (x < width) & (y < height)
-    empty = np.zeros((height, width), np.float32)
-    if not near.any():
-        return empty, empty
-    left, top, columns, rows = cv2.boundingRect(near.astype(np.uint8))
-    box = np.s_[top : top + rows, left : left + columns]
-    spacing = np.median(np.hypot(np.diff(x, axis=1), np.diff(y, axis=1))[near[:, 1:]]) if near[:, 1:].any() else 1.0
-    factor = int(np.clip(np.ceil(spacing / settings.max_spacing), 1, settings.max_enlargement))
-    inverse_depth, support = _enlarge(one.inverse_depth[box], factor, settings.edge), one.support[box]
-    support = np.repeat(np.repeat(support, factor, axis=0), factor, axis=1)
-    fine_x, fine_y = np.meshgrid(
-        ((np.arange(columns * factor, dtype=np.float32) + 0.5) / factor - 0.5 + left),
-        ((np.arange(rows * factor, dtype=np.float32) + 0.5) / factor - 0.5 + top),
-    )
-    x, y, depth = _project_into(region, relative, one.camera.rays(fine_x, fine_y), inverse_depth)
-    shown = (depth > 0) & (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
-    place = np.rint(y[shown]).astype(int) * width + np.rint(x[shown]).astype(int)
-    values = depth[shown]
-    drawn, supported = empty.ravel().copy(), empty.ravel().copy()
-    np.maximum.at(drawn, place, values)
-    nearest = values == drawn[place]
-    supported[place[nearest]] = support[shown][nearest]
-    return drawn.reshape(height, width), supported.reshape(height, width)
-
-
-def _project_into(
-    region: Region, target: Camera, rays: np.ndarray, inverse_depth: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Project pixels of a reference into the region: columns, rows, and inverse depth there (0: behind the camera).
-
-    Args:
-        region: Of the target.
-        target: Its camera at full size, relative to the reference's.
-        rays: Directions of the reference's pixels, [h, w, 3] float32.
-        inverse_depth: [h, w] float32.
-    """
-    columns, rows, in_front = project(target, rays, inverse_depth)
-    x, y = region.to_working(columns, rows)
-    return x, y, np.where(in_front, _inverse_depth_in(target, rays, inverse_depth), 0).astype(np.float32)
-
-
-def _enlarge(inverse_depth: np.ndarray, factor: int, edge: float) -> np.ndarray:
-    """Enlarge a depth map [h, w], without interpolation across its edges."""
-    if factor == 1:
-        return inverse_depth
-    size = (inverse_depth.shape[1] * factor, inverse_depth.shape[0] * factor)
-    nearest = cv2.resize(inverse_depth, size, interpolation=cv2.INTER_NEAREST)
-    smooth = cv2.resize(inverse_depth, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.where(np.abs(smooth - nearest) > edge * nearest, nearest, smooth))

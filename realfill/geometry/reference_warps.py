@@ -15,17 +15,19 @@ import numpy as np
 
 from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
+from realfill.geometry.depth_fusion import merge_reference_depths
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth, refine_inverse_depth
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, project_pixels
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings, merge_reference_depths
+from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings
 from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.geometry.warp import Warp, homography_warp
-from realfill.imaging.ops import Pixels, shrink_to, to_gray
+from realfill.imaging.ops import to_gray
 from realfill.imaging.region import Region
 from realfill.matching.album_matches import AlbumMatchSettings
 from realfill.matching.correspondences import Matches
+from realfill.matching.photometric_alignment import AlignedPhotos
 from realfill.matching.two_view import TwoViewSettings, estimate_two_view_geometry
 
 
@@ -81,7 +83,7 @@ def estimate_reference_warps(
     region: Region,
     reconstruction: Reconstruction | None,
     matches: Mapping[tuple[int, int], Matches],
-    photos: Sequence[Pixels],
+    photos: AlignedPhotos,
     priors: Sequence[IntrinsicsPrior],
     settings: ReferenceWarpSettings = ReferenceWarpSettings(),
     reference_depths: Sequence[ReferenceDepth] = (),
@@ -95,7 +97,7 @@ def estimate_reference_warps(
         region: The part of the target around the hole.
         reconstruction: Of the scene, as `reconstruct_scene` returns it.
         matches: Between photos i < j by (i, j), pixels of the full-size photos; photo 0 is the target.
-        photos: Target and references, [h, w, 3] uint8 RGB; they may be smaller than at full size.
+        photos: Target and references; they may be smaller than at full size.
         priors: Of the cameras, one per photo, at full size.
         settings: When cameras are used, and when homographies.
         reference_depths: Of which the region's depth is merged; without any it is swept in the target's view.
@@ -144,7 +146,7 @@ def _depth_warps(
     region: Region,
     reconstruction: Reconstruction,
     points: np.ndarray,
-    photos: Sequence[Pixels],
+    photos: AlignedPhotos,
     priors: Sequence[IntrinsicsPrior],
     reference_depths: Sequence[ReferenceDepth],
     settings: ReferenceWarpSettings,
@@ -153,9 +155,10 @@ def _depth_warps(
     target = reconstruction.cameras[0]
     cameras = {number: camera.relative_to(target) for number, camera in reconstruction.cameras.items() if number}
     side = round(max(region.canvas.shape[:2]) * region.scale)
-    views = [_source_view(photos[number], side, camera, priors[number]) for number, camera in cameras.items()]
+    views = [SourceView.of(photos, number, side, camera, priors[number]) for number, camera in cameras.items()]
     rays = target.rays(*region.grid())  # [h, w, 3]
-    target_view = TargetView(to_gray(region.crop_rescaled(region.canvas)), region.hole, rays, points)
+    picture = region.crop_rescaled(region.canvas)
+    target_view = TargetView(to_gray(picture), region.hole, rays, points, photos.comparable(picture))
     if reference_depths:
         merged = merge_reference_depths(reference_depths, target, region, settings.reference_depth)
         inverse_depth = refine_inverse_depth(target_view, views, merged, settings.reference_depth.refinement)
@@ -172,12 +175,6 @@ def _depth_warps(
                 visible=compute_visibility(camera, rays, inverse_depth, settings.visibility),
             )
     return warps
-
-
-def _source_view(photo: Pixels, side: int, camera: Camera, prior: IntrinsicsPrior) -> SourceView:
-    """Shrink a photo to the scale at which the target is swept."""
-    shrunk = shrink_to(photo, side)
-    return SourceView(to_gray(shrunk), camera.rescale(shrunk.shape[1] / prior.width))
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,12 @@ class AlignedPhotos:
         tolerance: Mean difference of the three channels beyond which two colors belong to different things, 0 to 1.
     """
 
-    photos: list[Pixels]
+    photos: Sequence[Pixels]
     tolerance: float
+
+    def comparable(self, photo: Pixels) -> np.ndarray:
+        """Colors of one of the photos, or of a part of it, in units of the tolerance, float32 [h, w, 3]."""
+        return to_float(photo) / np.float32(self.tolerance)
 
 
 def align_colors(

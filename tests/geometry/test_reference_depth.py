@@ -10,6 +10,7 @@ import skimage.data
 
 from realfill.core.failures import NumericalError
 from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.geometry.depth_fusion import merge_reference_depths
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth, refine_inverse_depth
 from realfill.geometry.reconstruction import Reconstruction
@@ -18,10 +19,10 @@ from realfill.geometry.reference_depth import (
     ReferenceDepthSettings,
     check_consistency,
     estimate_reference_depths,
-    merge_reference_depths,
 )
 from realfill.imaging.ops import Pixels, to_gray
 from realfill.imaging.region import Region, RegionSettings
+from realfill.matching.photometric_alignment import AlignedPhotos
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 130.0
 CENTER = ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
@@ -70,7 +71,7 @@ def estimate(
     numbers: Sequence[int] = (0, 1, 2, 3), photos: Sequence[Pixels] = PHOTOS, max_point_error: float = 1.5
 ) -> list[ReferenceDepth]:
     reconstruction = replace(RECONSTRUCTION, cameras={n: CAMERAS[n] for n in numbers})
-    return estimate_reference_depths(reconstruction, photos, PRIORS, max_point_error, SETTINGS)
+    return estimate_reference_depths(reconstruction, AlignedPhotos(photos, 1.0), PRIORS, max_point_error, SETTINGS)
 
 
 @pytest.fixture(scope="module")
