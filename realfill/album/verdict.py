@@ -12,8 +12,9 @@ PHOTOGRAPHED = "photographed"
 MOSTLY_PHOTOGRAPHED = "mostly photographed"
 PARTLY_GENERATED = "partly generated: check it"
 MOSTLY_GENERATED = "mostly generated: look closely"
+MOSTLY_LEFT = "mostly left as it was: look closely"
 UNCHANGED = "left as it was: nothing is filled"
-_TO_BE_LOOKED_AT = (MOSTLY_GENERATED, UNCHANGED)
+_TO_BE_LOOKED_AT = (MOSTLY_GENERATED, MOSTLY_LEFT, UNCHANGED)
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class VerdictSettings:
         photographed: Least score of "photographed", 0 to 1. Set by hand: what is left is a thread at seams and rims.
         mostly_photographed: Least score of "mostly photographed". Set by hand.
         partly_generated: Least score of "partly generated". Set by hand: with less, most of the fill is generated.
+        mostly_left: Share of the hole beyond which "mostly left as it was" says more than the level of the rest.
     """
 
     photographed: float = 0.9
     mostly_photographed: float = 0.7
     partly_generated: float = 0.5
+    mostly_left: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Verdict:
 
     Attributes:
         level: "photographed", "mostly photographed", "partly generated: check it", "mostly generated: look closely",
-            or "left as it was: nothing is filled".
+            "mostly left as it was: look closely", or "left as it was: nothing is filled".
         sentence: The same with figures, in one or two sentences.
     """
 
@@ -62,7 +65,8 @@ def judge_authenticity(shares: Mapping[str, float], settings: VerdictSettings = 
     if left >= 1:
         return Verdict(UNCHANGED, "Nothing is filled: no reference shows any of the hole for certain.")
     level = _choose_level(shares["score"] / (1 - left), settings)
-    return Verdict(level, _describe_fill(level, shares["reference_pixel"] / (1 - left)) + _describe_left(left))
+    sentence = _describe_fill(level, shares["reference_pixel"] / (1 - left)) + _describe_left(left)
+    return Verdict(MOSTLY_LEFT if left > settings.mostly_left else level, sentence)
 
 
 def read_verdict(provenance: Mapping[str, Any]) -> Verdict:

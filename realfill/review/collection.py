@@ -14,7 +14,7 @@ from realfill.album.discovery import open_album
 from realfill.album.layout import Album, target_name
 from realfill.album.several_targets import album_around, target_folders
 from realfill.album.store import find_provenance, read_document
-from realfill.album.verdict import LEFT, Verdict, read_verdict
+from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.errors import LibraryError, RealFillError
 from realfill.library.repository import Library
 from realfill.review.decisions import Decision, Seen, digest_source
@@ -68,14 +68,13 @@ class FinishedAlbum:
         if decision.verdict is not None:
             is_as_seen = decision.pending or decision.covers(self.provenance)
             return decision.verdict if is_as_seen else "changed"
-        if self.verdict.to_be_looked_at or self.provenance["authenticity"].get(LEFT, 0) > _MOSTLY:
+        if self.verdict.to_be_looked_at:
             return "doubtful"
         if not decision.looked:
             return "new"
         return "looked" if decision.looked in (True, self.provenance["digest"]) else "changed"
 
 
-_MOSTLY = 0.5  # share of the hole
 _ORDER = ("doubtful", "changed", "new", "looked", "rejected", "approved")
 
 

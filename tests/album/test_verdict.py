@@ -42,6 +42,13 @@ def test_what_is_left_of_the_hole_counts_as_neither() -> None:
     assert not verdict.to_be_looked_at
 
 
+def test_a_hole_that_was_mostly_left_is_to_be_looked_at() -> None:
+    verdict = judge_authenticity(shares(0.1, left=0.9))
+    assert verdict.level == "mostly left as it was: look closely"
+    assert verdict.sentence.startswith("Every filled pixel is photographed. 90 % of the hole is left as it was")
+    assert verdict.to_be_looked_at
+
+
 def test_a_hole_that_was_left_altogether_is_to_be_looked_at() -> None:
     verdict = judge_authenticity(shares(0, left=1))
     assert verdict.level == "left as it was: nothing is filled"

@@ -45,7 +45,7 @@ def test_what_needs_a_look_comes_first_and_what_is_decided_last(albums: Path) ->
 
 
 def test_a_hole_that_is_mostly_left_needs_a_look(albums: Path) -> None:
-    change(albums / "d", authenticity=SHARES | {"left": 0.9})
+    change(albums / "d", verdict={"level": "mostly left as it was: look closely", "sentence": ""})
     album = Collection(albums).albums()["d"]
     assert album.state(Decision()) == "doubtful"
 
