@@ -8,7 +8,6 @@ have completed or are still working on are not submitted twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,16 +17,14 @@ from dvc.exceptions import DvcException
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from realfill.core.errors import LibraryError, RealFillError
 from realfill.core.params import load_params
-from realfill.flows.complete_shard import complete_shard
+from realfill.flows.complete_here import complete_here
 from realfill.flows.dispatcher import DispatchSettings, OutcomeCallback, dispatch
 from realfill.flows.outcomes import Outcome, make_error_outcome
 from realfill.flows.publish_night import publish_night
 from realfill.flows.retries import LIBRARY_DELAYS
-from realfill.flows.server import has_server
 from realfill.library import quarantine, run_history, work_orders
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import renew_engine
@@ -46,7 +43,8 @@ def complete_library(
     albums: list[str] | None = None,
     agents: bool = False,
     again: bool = False,
-    shard: int = DispatchSettings.shard_size,
+    shard: int | None = None,
+    jobs: int | None = None,
     share_progress: bool = False,
     hours: float = DispatchSettings.hours,
     queue: str = "nightly",
@@ -56,9 +54,10 @@ def complete_library(
     Args:
         library: Root of the library's own clone; the working directory by default.
         albums: Only these albums; all by default.
-        agents: Have the albums completed by the workers of the pool, and not in this process.
+        agents: Have the albums completed by the workers of the pool, and not by this machine.
         again: Also try albums in quarantine whose photos and parameters did not change.
-        shard: Number of albums that a worker takes at a time.
+        shard: Number of albums of a worker's run. By default few enough for all workers to have several runs.
+        jobs: Albums at a time without agents. By default as many as cores, memory and GPU allow.
         share_progress: Keep checkpoints and finished stages on the DVC remote, so that another machine can continue
             an album if the one that works on it goes away.
         hours: Albums that are not completed by then are left for the next night.
@@ -94,12 +93,11 @@ def complete_library(
         settings = DispatchSettings(shard_size=shard, hours=hours)
         dispatch(orders, context, on_outcome, share_progress=share_progress, queue=queue, settings=settings)
     else:
-        for outcome in _complete_here(clone, list(orders.values()), context, share_progress):
+        for outcome in complete_here(clone, list(orders.values()), context, share_progress, jobs):
             on_outcome(outcome)
     tried = set(rows)
     table = _make_table(clone, names, rows, night)
-    run = f"{datetime.now():%H%M%S}-{str(flow_run.get_id())[:8]}"
-    publish_night(clone, freshness, night, run, table, note)
+    publish_night(clone, freshness, night, f"{datetime.now():%H%M%S}-{str(flow_run.get_id())[:8]}", table, note)
     return _sum_up(night, table, tried)
 
 
@@ -209,21 +207,6 @@ def _write_choices(library: Library) -> None:
         return
     for name, error in write_choices(Collection(library.root)).items():
         get_run_logger().warning("The choice about %s is not applied: %s", name, error)
-
-
-def _complete_here(
-    library: Library, orders: list[WorkOrder], context: dict[str, str], share_progress: bool
-) -> list[Outcome]:
-    """Complete albums in this process.
-
-    Heartbeats are switched off if no server receives them: each flow would wait a second for their thread to end.
-    """
-    if not orders:
-        return []
-    with ExitStack() as stack:
-        if not has_server():
-            stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
-        return complete_shard(orders, context, str(library.root), share_progress)
 
 
 def _make_orders(

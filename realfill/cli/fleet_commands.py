@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from realfill.cli.console import print_line
-from realfill.cli.options import LibraryFolder
+from realfill.cli.options import Jobs, LibraryFolder
 from realfill.core.errors import LibraryError
 
 app = typer.Typer(help="Complete a library overnight, on one machine or several.", no_args_is_help=True)
@@ -36,8 +36,9 @@ def night(
     again: Annotated[
         bool, typer.Option("--again", help="Also try albums in quarantine that did not change.")
     ] = False,
+    jobs: Jobs = None,
 ) -> None:
-    """Complete every album that is new or changed, in this process, without any worker.
+    """Complete every album that is new or changed, on this machine, without any worker.
 
     An album that fails does not stop the others; the exit code is then 1, and `realfill status` says why.
     """
@@ -47,7 +48,7 @@ def night(
 
     require_server() if has_server() else start_temporary_server()
     with server_errors():
-        result = complete_library(str(root), albums or None, again=again)
+        result = complete_library(str(root), albums or None, again=again, jobs=jobs)
     print_line(count_outcomes(result))
     if result["failed"] or result["quarantined"]:
         raise typer.Exit(1)
@@ -58,7 +59,10 @@ def work(
     library: LibraryFolder = Path(),
     pool: Annotated[str, typer.Option(help="realfill, or realfill-library in the library's own clone.")] = "realfill",
     name: Annotated[str | None, typer.Option(help="Name of this worker. [default: the host's]")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Number of runs at a time; they take turns on the GPU.")] = 2,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at a time; they take turns on the GPU. [default: as --jobs of `fleet night`]"),
+    ] = None,
 ) -> None:
     """Work for the library in this clone until interrupted."""
     root = _enter(library)

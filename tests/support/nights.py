@@ -18,7 +18,6 @@ from prefect.settings import (
 from typer.testing import CliRunner
 
 from realfill.cli.application import app
-from realfill.flows.gpu_lock import create_gpu_limit
 from support.fleets import Fleet
 
 
@@ -33,7 +32,6 @@ def flows_of_this_process(fleet: Fleet, clone: Path) -> Iterator[list[str]]:
     handler = logging.Handler(logging.INFO)
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("prefect")
-    create_gpu_limit.cache_clear()  # another server may have been set up before
     logger.addHandler(handler)
     try:
         with (
