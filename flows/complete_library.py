@@ -83,8 +83,7 @@ def complete_library(
 
     def on_outcome(outcome: Outcome) -> None:
         state = record_outcome(clone, freshness, night, outcome, from_agent=agents, return_state=True)
-        row = state.result(raise_on_failure=False)
-        name = outcome["album"]
+        name, row = outcome["album"], state.result(raise_on_failure=False)
         rows[name] = row if isinstance(row, HistoryRow) else _make_failed_row(clone, name, row, night)
 
     orders = _make_orders(clone, stale, context, on_outcome)
