@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,16 +42,25 @@ def night(
 
     An album that fails does not stop the others; the exit code is then 1, and `realfill status` says why.
     """
-    root = _enter(library)
-    from realfill.flows.complete_library import complete_library, count_outcomes
+    from realfill.flows.quiet_night import pass_quiet_night
+    from realfill.library.night_table import count_outcomes
+    from realfill.library.repository import Library
+
+    result = pass_quiet_night(Library.find(library), albums or None) or _complete_library(
+        _enter(library), albums or None, again, jobs
+    )
+    print_line(count_outcomes(result))
+    if result["failed"] or result["quarantined"]:
+        raise typer.Exit(1)
+
+
+def _complete_library(root: Path, albums: list[str] | None, again: bool, jobs: int | None) -> dict[str, Any]:
+    from realfill.flows.complete_library import complete_library
     from realfill.flows.server import has_server, require_server, server_errors, start_temporary_server
 
     require_server() if has_server() else start_temporary_server()
     with server_errors():
-        result = complete_library(str(root), albums or None, again=again, jobs=jobs)
-    print_line(count_outcomes(result))
-    if result["failed"] or result["quarantined"]:
-        raise typer.Exit(1)
+        return complete_library(str(root), albums, again=again, jobs=jobs)
 
 
 @app.command()

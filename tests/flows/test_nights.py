@@ -48,6 +48,11 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: 
     output = call(library.root, "realfill", "history", "first")
     assert f"photo: old -> {run_history.read_photo_digest(library, 'first')[:12]}" in output
 
+    quiet = call(library.root, "realfill", "fleet", "night", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert quiet == "0 quarantined, 0 failed, 0 completed, 2 unchanged, 0 skipped\n"  # no server is needed for that
+    assert {row.outcome for row in run_history.latest_rows(library).values()} == {"unchanged"}
+    assert "up to date" in call(library.root, "dvc", "status", "data/nights.dvc")
+
 
 def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(
     server: Fleet, tmp_path: Path
