@@ -23,10 +23,10 @@ from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo
 from realfill.core.atomic_io import disk_full_as_error
 from realfill.core.errors import AlbumError, TransientError
+from realfill.core.gpu import gpu_lock
 from realfill.core.params import Params
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.flows.artifacts import ignore_server_errors, make_progress_callback, show_ranking, show_result
-from realfill.flows.gpu_lock import gpu_lock
 from realfill.flows.retries import STAGE_DELAYS, is_retryable
 from realfill.library.dvc_state import DvcState
 from realfill.library.engine import require_engine

@@ -7,8 +7,6 @@ have completed or are still working on are not submitted twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,19 +16,18 @@ from dvc.exceptions import DvcException
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from realfill.core.errors import LibraryError, RealFillError
+from realfill.core.errors import RealFillError
 from realfill.core.params import load_params
-from realfill.flows.complete_shard import complete_shard
+from realfill.flows.complete_here import complete_here
 from realfill.flows.dispatcher import DispatchSettings, OutcomeCallback, dispatch
 from realfill.flows.outcomes import Outcome, make_error_outcome
-from realfill.flows.publish_night import publish_night
 from realfill.flows.retries import LIBRARY_DELAYS
-from realfill.flows.server import has_server
-from realfill.library import quarantine, run_history, work_orders
+from realfill.library import quarantine, work_orders
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import renew_engine
+from realfill.library.night_table import choose_albums, count_outcomes, make_failed_row, make_table, sum_up
+from realfill.library.publishing import publish
 from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
 from realfill.library.staleness import FreshnessCache
@@ -46,7 +43,8 @@ def complete_library(
     albums: list[str] | None = None,
     agents: bool = False,
     again: bool = False,
-    shard: int = DispatchSettings.shard_size,
+    shard: int | None = None,
+    jobs: int | None = None,
     share_progress: bool = False,
     hours: float = DispatchSettings.hours,
     queue: str = "nightly",
@@ -56,9 +54,10 @@ def complete_library(
     Args:
         library: Root of the library's own clone; the working directory by default.
         albums: Only these albums; all by default.
-        agents: Have the albums completed by the workers of the pool, and not in this process.
+        agents: Have the albums completed by the workers of the pool, and not by this machine.
         again: Also try albums in quarantine whose photos and parameters did not change.
-        shard: Number of albums that a worker takes at a time.
+        shard: Number of albums of a worker's run. By default few enough for all workers to have several runs.
+        jobs: Albums at a time without agents. By default as many as cores, memory and GPU allow.
         share_progress: Keep checkpoints and finished stages on the DVC remote, so that another machine can continue
             an album if the one that works on it goes away.
         hours: Albums that are not completed by then are left for the next night.
@@ -75,37 +74,30 @@ def complete_library(
     clone = Library.open(Path(library))
     night = datetime.now().astimezone().date().isoformat()
     load_params(clone.root / "params.yaml")  # an error in it is no album's own
-    names = _choose_albums(clone, albums)
+    names = choose_albums(clone, albums)
     note = _renew_engine(clone)
     freshness = FreshnessCache.read(clone)
-    stale = find_stale(clone, freshness, names, again)
     context = work_orders.shared_context(clone)
     rows: dict[str, HistoryRow] = {}
 
     def on_outcome(outcome: Outcome) -> None:
         state = record_outcome(clone, freshness, night, outcome, from_agent=agents, return_state=True)
-        row = state.result(raise_on_failure=False)
-        name = outcome["album"]
-        rows[name] = row if isinstance(row, HistoryRow) else _make_failed_row(clone, name, row, night)
+        name, row = outcome["album"], state.result(raise_on_failure=False)
+        rows[name] = row if isinstance(row, HistoryRow) else make_failed_row(clone, name, row, night)
 
-    orders = _make_orders(clone, stale, context, on_outcome)
+    orders = _make_orders(clone, find_stale(clone, freshness, names, again), context, on_outcome)
     if agents and orders:
         push_photos(clone, list(orders))
         settings = DispatchSettings(shard_size=shard, hours=hours)
         dispatch(orders, context, on_outcome, share_progress=share_progress, queue=queue, settings=settings)
     else:
-        for outcome in _complete_here(clone, list(orders.values()), context, share_progress):
+        for outcome in complete_here(clone, list(orders.values()), context, share_progress, jobs):
             on_outcome(outcome)
-    tried = set(rows)
-    table = _make_table(clone, names, rows, night)
-    run = f"{datetime.now():%H%M%S}-{str(flow_run.get_id())[:8]}"
-    publish_night(clone, freshness, night, run, table, note)
-    return _sum_up(night, table, tried)
-
-
-def count_outcomes(result: Mapping[str, Any]) -> str:
-    """What became of the albums of a night, counted, in one line; see `complete_library`."""
-    return ", ".join(f"{len(names)} {outcome}" for outcome, names in result.items() if outcome != "night")
+    table = make_table(clone, names, rows, night)
+    publish_night(clone, freshness, night, f"{datetime.now():%H%M%S}-{str(flow_run.get_id())[:8]}", table, note)
+    result = sum_up(night, table, rows)
+    get_run_logger().info("%s", count_outcomes(result))
+    return result
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -132,6 +124,15 @@ def find_stale(library: Library, freshness: FreshnessCache, names: list[str], ag
         if again or not quarantine.is_quarantined(library, name):
             stale.append(name)
     return stale
+
+
+publish_night = task(
+    name="publish_night",
+    retries=len(LIBRARY_DELAYS),
+    retry_delay_seconds=LIBRARY_DELAYS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)(publish)
 
 
 @task(retries=len(LIBRARY_DELAYS), retry_delay_seconds=LIBRARY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
@@ -179,20 +180,6 @@ def record_outcome(
     return replace(row, inputs=inputs, night=night)
 
 
-def _choose_albums(library: Library, names: list[str] | None) -> list[str]:
-    """The albums of these names, or all.
-
-    Raises:
-        LibraryError: There is no album of one of the names.
-    """
-    known = library.album_names
-    for name in names or ():
-        if name not in known:
-            remedy = f"`realfill add` it. Known: {', '.join(known[:20]) or 'none yet'}."
-            raise LibraryError(f"There is no album {name!r} here.", remedy, library.root)
-    return known if names is None else names
-
-
 def _renew_engine(library: Library) -> str:
     """Renew `engine.yaml`, so that stages whose code changed are run again; returns what to note of that, or ""."""
     renewal = renew_engine(library)
@@ -211,21 +198,6 @@ def _write_choices(library: Library) -> None:
         get_run_logger().warning("The choice about %s is not applied: %s", name, error)
 
 
-def _complete_here(
-    library: Library, orders: list[WorkOrder], context: dict[str, str], share_progress: bool
-) -> list[Outcome]:
-    """Complete albums in this process.
-
-    Heartbeats are switched off if no server receives them: each flow would wait a second for their thread to end.
-    """
-    if not orders:
-        return []
-    with ExitStack() as stack:
-        if not has_server():
-            stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
-        return complete_shard(orders, context, str(library.root), share_progress)
-
-
 def _make_orders(
     library: Library, names: list[str], context: dict[str, str], on_outcome: OutcomeCallback
 ) -> dict[str, WorkOrder]:
@@ -242,48 +214,3 @@ def _make_orders(
         except (RealFillError, OSError) as error:
             on_outcome({"album": name, "log": [], **make_error_outcome(error, library.root)})
     return orders
-
-
-def _make_table(library: Library, names: list[str], rows: dict[str, HistoryRow], night: str) -> list[HistoryRow]:
-    """Make a row for each album: the new one if it was worked on, otherwise one that says how it stands."""
-    last_rows = run_history.latest_rows(library)
-    for name in names:
-        if name not in rows:
-            try:
-                rows[name] = _make_idle_row(library, name, last_rows.get(name), night)
-            except (RealFillError, OSError) as error:
-                rows[name] = _make_failed_row(library, name, error, night)
-    return [rows[name] for name in names]
-
-
-def _sum_up(night: str, table: list[HistoryRow], tried: set[str]) -> dict[str, Any]:
-    """What the flow returns; albums in quarantine that were not tried are "skipped"."""
-    names: dict[str, list[str]] = {outcome: [] for outcome in (*run_history.OUTCOMES, "skipped")}
-    for row in table:
-        is_skipped = row.outcome == "quarantined" and row.album not in tried
-        names["skipped" if is_skipped else row.outcome].append(row.album)
-    result = {"night": night, **names}
-    get_run_logger().info("%s", count_outcomes(result))
-    return result
-
-
-def _make_failed_row(library: Library, name: str, error: Any, night: str) -> HistoryRow:
-    """Make the row of an album whose outcome could not be recorded."""
-    return HistoryRow(name, "failed", type(error).__name__, str(error).replace(f"{library.root}/", ""), night=night)
-
-
-def _make_idle_row(library: Library, name: str, last_row: HistoryRow | None, night: str) -> HistoryRow:
-    """Make the row of an album that was not worked on.
-
-    It is in quarantine, or it is unchanged, or an earlier night was killed after it had recorded the album's photo
-    and before it had written the table: then the row says "completed".
-    """
-    note = quarantine.read_note(library, name)
-    if note is not None:
-        known = last_row or HistoryRow(name, "quarantined", note.error, note.reason, note.inputs)
-        return replace(known.as_unchanged(), outcome="quarantined", night=night)
-    if last_row is not None and last_row.digest == run_history.read_photo_digest(library, name):
-        return replace(last_row.as_unchanged(), night=night)
-    inputs = quarantine.inputs_digest(library, name)
-    result = run_history.summarize_results(library.targets(name))
-    return HistoryRow(name, "completed", inputs=inputs, night=night, **result)

@@ -21,9 +21,9 @@ from prefect.cache_policies import NO_CACHE
 
 from realfill.core import peak_memory
 from realfill.core.errors import RealFillError, RemoteError
+from realfill.core.gpu import worker_name
 from realfill.core.hashing import digest_json
 from realfill.flows.complete_album import complete_album
-from realfill.flows.gpu_lock import worker_name
 from realfill.flows.outcomes import Outcome, make_error_outcome, publish_outcome
 from realfill.flows.retries import LIBRARY_DELAYS
 from realfill.library import disk_space, run_history, work_orders

@@ -7,6 +7,7 @@ dispatching process dies and starts again, it finds the runs that it had submitt
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,8 +23,10 @@ from prefect.client.schemas.filters import (
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     FlowRunFilterTags,
+    WorkerFilter,
+    WorkerFilterStatus,
 )
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, WorkerStatus
 from prefect.states import Cancelling
 
 from realfill.core.hashing import digest_json
@@ -32,6 +35,7 @@ from realfill.flows.server import PAGE_SIZE, read_pages
 from realfill.library.work_orders import WorkOrder
 
 DEPLOYMENT = "complete-shard/shard"
+POOL = "realfill"  # of the deployment, see prefect.yaml
 OutcomeCallback = Callable[[Outcome], None]
 
 
@@ -40,14 +44,21 @@ class DispatchSettings:
     """How albums are dispatched. All values are set by hand.
 
     Attributes:
-        shard_size: Number of albums in one run.
+        shard_size: Number of albums in one run; None: as many as leave each worker that is online
+            `shards_per_worker` runs, and `max_shard_size` at most.
+        max_shard_size: The most albums in one run. A run loads Python's libraries and the base model once, which
+            takes some ten seconds.
+        shards_per_worker: A worker has up to three runs at a time; each of them has two at least, so that no run is
+            long alone at the end of the night.
         hours: Albums that are not completed by then are left for the next night.
         poll_seconds: Pause between two looks at the server.
         max_runs: After so many runs that did not complete it, an album has failed, and is left for the next night.
         reattach_days: Age of the oldest runs that are looked for after a restart. More than `hours`.
     """
 
-    shard_size: int = 8
+    shard_size: int | None = None
+    max_shard_size: int = 8
+    shards_per_worker: int = 6
     hours: float = 20.0
     poll_seconds: float = 5.0
     max_runs: int = 3
@@ -78,8 +89,9 @@ def dispatch(
         dispatcher = Dispatcher(client, shared_context, on_outcome, dict(orders), share_progress, queue, settings)
         dispatcher.reattach()
         names = sorted(dispatcher.pending.keys() - dispatcher.in_flight())
-        for begin in range(0, len(names), settings.shard_size):
-            dispatcher.submit(names[begin : begin + settings.shard_size])
+        size = settings.shard_size or dispatcher.choose_shard_size(len(names))
+        for begin in range(0, len(names), size):
+            dispatcher.submit(names[begin : begin + size])
         while dispatcher.pending and time.monotonic() < deadline:
             time.sleep(settings.poll_seconds)
             dispatcher.poll()
@@ -122,6 +134,13 @@ class Dispatcher:
     def in_flight(self) -> set[str]:
         """The albums that some run is working on or will work on."""
         return set().union(*self.runs.values())
+
+    def choose_shard_size(self, albums: int) -> int:
+        """How many albums a run gets, so that all workers of the pool that are online have something to do."""
+        online = WorkerFilter(status=WorkerFilterStatus(any_=[WorkerStatus.ONLINE]))
+        workers = self.client.read_workers_for_work_pool(POOL, worker_filter=online, limit=PAGE_SIZE)
+        runs = self.settings.shards_per_worker * max(1, len(workers))
+        return min(max(1, math.ceil(albums / runs)), self.settings.max_shard_size)
 
     def reattach(self) -> None:
         """Find the runs that were submitted for the same orders before a restart, and collect their outcomes."""

@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 
 from realfill.core.errors import LibraryError
-from realfill.flows.gpu_lock import create_gpu_limit, worker_name
-from realfill.flows.server import require_server, server_errors
+from realfill.core.gpu import worker_name
+from realfill.core.worker_processes import default_jobs
+from realfill.flows.server import require_server
 from realfill.library.repository import Library
 
 logger = logging.getLogger("realfill.worker")
@@ -27,12 +28,12 @@ class WorkerSettings:
     """How a worker is kept running.
 
     Attributes:
-        runs: Number of runs at a time. Two keep a GPU busy: one tunes or samples while the other decodes, ranks or
-            exports.
+        runs: Number of runs at a time; None: as many as the machine's cores, memory and GPU allow. Several keep a GPU
+            busy: one tunes or samples while the others decode, match, rank or export.
         restart_seconds: Pause before a worker that ended with an error starts again. Set by hand.
     """
 
-    runs: int = 2
+    runs: int | None = None
     restart_seconds: float = 10.0
 
 
@@ -70,11 +71,9 @@ def run_worker(root: Path, pool: str, name: str | None = None, settings: WorkerS
     library = Library.open(root)
     require_server()
     name = name or worker_name()
-    with server_errors():
-        create_gpu_limit(name)
     environment = os.environ | {"REALFILL_LIBRARY": str(library.root), "REALFILL_WORKER": name}
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", name]
-    command += ["--limit", str(settings.runs), "--type", "process"]
+    command += ["--limit", str(settings.runs or default_jobs()), "--type", "process"]
     while (code := _run_process(command, library.root, environment)) not in (0, -signal.SIGTERM, -signal.SIGINT):
         logger.warning("The worker ended with code %d. It is started again.", code)
         time.sleep(settings.restart_seconds)

@@ -124,8 +124,14 @@ def stage_fingerprint(step: Stage) -> str:
     Returns:
         16 hex digits, see `realfill.core.fingerprint`.
     """
-    defaults = [load_params(profile=profile) for profile in (None, *PROFILES)]
-    return digest_json([code_fingerprint(step.module), [_values(step, params) for params in defaults]])[:LENGTH]
+    defaults = [_values(step, params) for params in _default_params()]
+    return digest_json([code_fingerprint(step.module), defaults])[:LENGTH]
+
+
+@cache
+def _default_params() -> tuple[Params, ...]:
+    """The parameters where no file sets any, and those of each profile."""
+    return tuple(load_params(profile=profile) for profile in (None, *PROFILES))
 
 
 def _values(step: Stage, params: Params) -> dict[str, Any]:

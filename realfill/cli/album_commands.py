@@ -17,7 +17,7 @@ import typer
 from realfill import pipeline
 from realfill.album.lock import album_lock
 from realfill.album.several_targets import member_folders
-from realfill.cli.album_pool import complete_in_parallel, default_jobs
+from realfill.cli.album_pool import complete_in_parallel
 from realfill.cli.complete_albums import AlbumOutcome, attempt, complete_album, print_outcomes, refuse_clashes
 from realfill.cli.console import print_line, print_message, print_table, progress_bars
 from realfill.cli.options import (
@@ -25,6 +25,7 @@ from realfill.cli.options import (
     AlbumPath,
     AlbumPaths,
     Assignments,
+    Jobs,
     Out,
     ParamsFile,
     Profile,
@@ -32,6 +33,7 @@ from realfill.cli.options import (
     base_folder,
 )
 from realfill.core.errors import RealFillError
+from realfill.core.worker_processes import default_jobs
 from realfill.pipeline import Stage
 
 
@@ -42,12 +44,7 @@ def complete(
     profile: Profile = None,
     assignments: Assignments = None,
     force: Annotated[bool, typer.Option("--force", help="Also run the stages that are up to date.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Albums at a time. [default: one a core, as far as 3 GB of memory are free for each]"
-        ),
-    ] = None,
+    jobs: Jobs = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the outcomes instead.")] = False,
 ) -> None:
     """Complete albums, from the folder to the finished photo. An interrupted run continues where it stopped.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from realfill.cli.console import print_line
-from realfill.cli.options import LibraryFolder
+from realfill.cli.options import Jobs, LibraryFolder
 from realfill.core.errors import LibraryError
 
 app = typer.Typer(help="Complete a library overnight, on one machine or several.", no_args_is_help=True)
@@ -36,21 +36,31 @@ def night(
     again: Annotated[
         bool, typer.Option("--again", help="Also try albums in quarantine that did not change.")
     ] = False,
+    jobs: Jobs = None,
 ) -> None:
-    """Complete every album that is new or changed, in this process, without any worker.
+    """Complete every album that is new or changed, on this machine, without any worker.
 
     An album that fails does not stop the others; the exit code is then 1, and `realfill status` says why.
     """
-    root = _enter(library)
-    from realfill.flows.complete_library import complete_library, count_outcomes
+    from realfill.flows.quiet_night import pass_quiet_night
+    from realfill.library.night_table import count_outcomes
+    from realfill.library.repository import Library
+
+    result = pass_quiet_night(Library.find(library), albums or None) or _complete_library(
+        _enter(library), albums or None, again, jobs
+    )
+    print_line(count_outcomes(result))
+    if result["failed"] or result["quarantined"]:
+        raise typer.Exit(1)
+
+
+def _complete_library(root: Path, albums: list[str] | None, again: bool, jobs: int | None) -> dict[str, Any]:
+    from realfill.flows.complete_library import complete_library
     from realfill.flows.server import has_server, require_server, server_errors, start_temporary_server
 
     require_server() if has_server() else start_temporary_server()
     with server_errors():
-        result = complete_library(str(root), albums or None, again=again)
-    print_line(count_outcomes(result))
-    if result["failed"] or result["quarantined"]:
-        raise typer.Exit(1)
+        return complete_library(str(root), albums, again=again, jobs=jobs)
 
 
 @app.command()
@@ -58,7 +68,10 @@ def work(
     library: LibraryFolder = Path(),
     pool: Annotated[str, typer.Option(help="realfill, or realfill-library in the library's own clone.")] = "realfill",
     name: Annotated[str | None, typer.Option(help="Name of this worker. [default: the host's]")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Number of runs at a time; they take turns on the GPU.")] = 2,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at a time; they take turns on the GPU. [default: as --jobs of `fleet night`]"),
+    ] = None,
 ) -> None:
     """Work for the library in this clone until interrupted."""
     root = _enter(library)

@@ -35,6 +35,12 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one parameter, e.g. --set sample.candidates=8."),
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Albums at a time. [default: one a core, with 3 GB of free memory each; 3 at most with a GPU]"
+    ),
+]
 FinishedFolder = Annotated[
     Path | None,
     typer.Argument(

@@ -104,6 +104,11 @@ def changed_stages(library: Library) -> list[str]:
     return [name for name, fingerprint in _installed_stages().items() if recorded.get(name) != fingerprint]
 
 
+def is_current(library: Library) -> bool:
+    """Whether `renew_engine` would change nothing and has nothing to say."""
+    return _read_engine_or_nothing(library) == installed_engine() and not other_pipelines(library)
+
+
 def renew_engine(library: Library) -> Renewal:
     """Bring a library up to the installed version: `engine.yaml`, and the pipelines that nobody edited.
 

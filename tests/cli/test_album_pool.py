@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from realfill.album.discovery import open_album
-from realfill.cli.album_pool import complete_in_parallel, default_jobs
+from realfill.cli.album_pool import complete_in_parallel
 from realfill.cli.complete_albums import complete_album
 from realfill.cli.options import AlbumOptions
 from realfill.core.hashing import digest
@@ -42,9 +42,3 @@ def test_an_album_whose_process_dies_hurts_no_other_and_the_others_are_as_if_com
     ours, theirs = (open_album(album_folder, tmp_path / out / album_folder.name) for out in ("out", "alone"))
     assert [digest(ours.work(name)) for name in names] == [digest(theirs.work(name)) for name in names]
     assert not multiprocessing.active_children()
-
-
-def test_there_is_a_job_for_each_album_at_most() -> None:
-    assert default_jobs(1) == 1
-    assert default_jobs(0) == 1
-    assert default_jobs(100) >= 1

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter, WorkerFilter
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import disable_run_logger
 from prefect.states import Cancelled, Completed, Crashed, Running
@@ -42,6 +42,7 @@ class Server:
         runs: All runs.
         outcomes: The outcomes that each run has left.
         cancelled: Runs that were asked to stop.
+        workers: How many workers are online.
         names: The albums of each run that was submitted, in order.
     """
 
@@ -50,6 +51,7 @@ class Server:
     outcomes: dict[UUID, list[Outcome]] = field(default_factory=dict)
     cancelled: list[UUID] = field(default_factory=list)
     names: list[list[str]] = field(default_factory=list)
+    workers: int = 0
 
     def __enter__(self) -> "Server":
         return self
@@ -60,6 +62,11 @@ class Server:
         run = FlowRun(id=uuid4(), flow_id=uuid4(), state=state, state_name=state.name, parameters={"orders": orders})
         self.runs[run.id] = run
         return run
+
+    def read_workers_for_work_pool(self, pool: str, worker_filter: WorkerFilter, limit: int) -> list[None]:
+        assert worker_filter.status
+        assert (pool, worker_filter.status.any_) == ("realfill", ["ONLINE"])
+        return [None] * min(self.workers, limit)
 
     def read_deployment_by_name(self, name: str) -> SimpleNamespace:
         assert name == "complete-shard/shard"
@@ -122,6 +129,17 @@ def test_albums_go_out_in_shards_and_every_outcome_comes_back(serve: Any) -> Non
     assert {outcome["outcome"] for outcome in run("c", "a", "b").values()} == {"completed"}
     assert server.names == [["a", "b"], ["c"]]
     assert server.cancelled == []
+
+
+@pytest.mark.parametrize(("albums", "workers", "sizes"), [(3, 1, {1}), (24, 2, {2}), (100, 1, {8, 4}), (5, 0, {1})])
+def test_small_nights_keep_every_worker_busy_and_large_ones_load_the_model_once_in_a_while(
+    albums: int, workers: int, sizes: set[int], serve: Any
+) -> None:
+    names = [f"a{number:03}" for number in range(albums)]
+    server = serve(**{name: [completed(name)] for name in names})
+    server.workers = workers
+    run(*names, settings=DispatchSettings(poll_seconds=0))
+    assert {len(names) for names in server.names} == sizes
 
 
 def test_what_a_dead_run_still_had_is_submitted_again_one_by_one(serve: Any) -> None:

@@ -48,6 +48,11 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(tmp_path: 
     output = call(library.root, "realfill", "history", "first")
     assert f"photo: old -> {run_history.read_photo_digest(library, 'first')[:12]}" in output
 
+    quiet = call(library.root, "realfill", "fleet", "night", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert quiet == "0 quarantined, 0 failed, 0 completed, 2 unchanged, 0 skipped\n"  # no server is needed for that
+    assert {row.outcome for row in run_history.latest_rows(library).values()} == {"unchanged"}
+    assert "up to date" in call(library.root, "dvc", "status", "data/nights.dvc")
+
 
 def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(
     server: Fleet, tmp_path: Path
@@ -78,13 +83,18 @@ def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_fo
     assert (fresh.folder("roof") / "target" / "target.png").is_file()
 
 
-def test_an_album_in_quarantine_is_tried_again_by_hand(server: Fleet, tmp_path: Path) -> None:
-    library = Library.open(make_library(tmp_path / "library", "first", "second"))
+def test_albums_are_worked_on_side_by_side_and_one_in_quarantine_is_tried_again_by_hand(
+    server: Fleet, tmp_path: Path
+) -> None:
+    library = Library.open(make_library(tmp_path / "library", "first", "second", "third"))
     pretend_completed(library, "first")
-    (library.folder("second") / "target" / "mask.png").unlink()
-    assert "1 quarantined, 0 failed" in run_night(server, library.root, status=1)
+    for name in ("second", "third"):
+        (library.folder(name) / "target" / "mask.png").unlink()
+    assert "2 quarantined, 0 failed" in run_night(server, library.root, "--jobs", "2", status=1)
+    rows = run_history.latest_rows(library)
+    assert rows["third"].began < rows["second"].ended
     assert quarantine.is_quarantined(library, "second")
-    assert "0 quarantined, 0 failed, 0 completed, 1 unchanged, 1 skipped" in run_night(server, library.root)
+    assert "0 quarantined, 0 failed, 0 completed, 1 unchanged, 2 skipped" in run_night(server, library.root)
     run_night(server, library.root, "second", "--again", status=1)
     note = quarantine.read_note(library, "second")
     assert note is not None

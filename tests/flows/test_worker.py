@@ -20,7 +20,6 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "album.dvc.yaml").touch()
     monkeypatch.setattr(worker, "require_server", lambda: None)
-    monkeypatch.setattr(worker, "create_gpu_limit", lambda name: None)
     return tmp_path
 
 

@@ -18,7 +18,6 @@ from prefect.settings import (
 from typer.testing import CliRunner
 
 from realfill.cli.application import app
-from realfill.flows.gpu_lock import create_gpu_limit
 from support.fleets import Fleet
 
 
@@ -32,9 +31,9 @@ def flows_of_this_process(fleet: Fleet, clone: Path) -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logging.Handler(logging.INFO)
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("prefect")
-    create_gpu_limit.cache_clear()  # another server may have been set up before
-    logger.addHandler(handler)
+    loggers = [logging.getLogger(name) for name in ("prefect", "realfill")]
+    for logger in loggers:
+        logger.addHandler(handler)
     try:
         with (
             temporary_settings(
@@ -53,7 +52,8 @@ def flows_of_this_process(fleet: Fleet, clone: Path) -> Iterator[list[str]]:
             yield lines
             EventsWorker.drain_all()
     finally:
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 def run_night(fleet: Fleet, root: Path, *arguments: str, status: int = 0) -> str:

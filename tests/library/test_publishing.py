@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from realfill.flows.publish_night import commit_data
+from realfill.library.publishing import commit_data
 
 
 def git(root: Path, *command: str) -> str:

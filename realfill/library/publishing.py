@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from dvc.exceptions import DvcException
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 
 from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import RealFillError
 from realfill.core.hashing import digest_json
-from realfill.flows.retries import LIBRARY_DELAYS
 from realfill.library import run_history
 from realfill.library.dvc_state import open_dvc_state
 from realfill.library.engine import ENGINE
@@ -24,10 +22,11 @@ from realfill.library.repository import Library
 from realfill.library.run_history import HistoryRow
 from realfill.library.staleness import FreshnessCache
 
+logger = logging.getLogger("realfill.publishing")
 
-@task(retries=len(LIBRARY_DELAYS), retry_delay_seconds=LIBRARY_DELAYS, cache_policy=NO_CACHE, persist_result=False)
-def publish_night(
-    library: Library, freshness: FreshnessCache, night: str, run: str, rows: list[HistoryRow], note: str
+
+def publish(
+    library: Library, freshness: FreshnessCache, night: str, run: str, rows: Sequence[HistoryRow], note: str = ""
 ) -> None:
     """Write the library table and the gallery, record them with DVC, push them, and commit to git what git tracks.
 
@@ -38,6 +37,10 @@ def publish_night(
         run: Name of this run among those of the night.
         rows: One row for each album.
         note: What else the commit says, or empty.
+
+    Raises:
+        RemoteError: The remote does not take them.
+        LibraryError: Git refuses.
     """
     table = library.root / "data" / "nights.dvc"
     run_history.write_rows(library, night, run, rows)
@@ -50,7 +53,7 @@ def publish_night(
             update_gallery(library, [asdict(row) for row in rows])
             freshness.gallery_digest = gallery_digest
         except (RealFillError, DvcException, UnicodeError) as error:  # DVC cannot record names that are not UTF-8
-            get_run_logger().error("The gallery is not recorded: %s", error)
+            logger.error("The gallery is not recorded: %s", error)
     freshness.write(library.album_names)
     with open_dvc_state(library.root, table, library.root / "dvc.yaml") as dvc_state:
         dvc_state.commit(table)
