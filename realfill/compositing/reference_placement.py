@@ -130,9 +130,8 @@ def place_references(
     photos += [shrink_for_matching(read(path, region.profile), settings.matching) for path in references]
     sides = [max(prior.width, prior.height) for prior in priors]
     matches = match_album(photos, sides, region.mask, max_references, settings.matching, kept_matches)
-    aligned = align_colors(photos, sides, matches, settings.colors)
     reconstruction = reconstruct_scene(matches, priors, settings.geometry)
-    scene = Scene(region, references, priors, photos, aligned, matches, reconstruction, read=read)
+    scene = Scene(region, references, priors, photos, matches, reconstruction, read=read)
     return fill_scene(scene, settings)
 
 
@@ -193,7 +192,8 @@ def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> lis
     if scene.reconstruction is None:
         return []
     error, depth = settings.geometry.max_point_error, settings.geometry.reference_depth
-    return estimate_reference_depths(scene.reconstruction, scene.aligned, scene.priors, error, depth)
+    aligned = align_colors(scene.photos, scene.sides, scene.matches, settings.colors)
+    return estimate_reference_depths(scene.reconstruction, aligned, scene.priors, error, depth)
 
 
 def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
@@ -212,7 +212,7 @@ def _place_by_geometry(
         scene.region,
         scene.reconstruction,
         scene.matches,
-        scene.aligned,
+        scene.photos,
         scene.priors,
         settings.geometry,
         reference_depths,

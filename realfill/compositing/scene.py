@@ -15,7 +15,6 @@ from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.imaging.ops import UNKNOWN_LEVEL, Pixels, resize, resize_mask
 from realfill.imaging.region import Region
 from realfill.matching.correspondences import Matches
-from realfill.matching.photometric_alignment import AlignedPhotos
 from realfill.photo_io.color_management import read_rgb
 from realfill.photo_io.photo_cache import ReadRgb
 
@@ -29,7 +28,6 @@ class Scene:
         references: Their files.
         priors: What is known of the intrinsics of the target, then of each reference.
         photos: Target and references as `shrink_for_matching` returns them.
-        aligned: The same in the target's colors, by which depths are compared.
         matches: Between photos i < j by (i, j), pixels at full size; photo 0 is the target.
         reconstruction: Cameras and sparse points; None where there are none.
         reference_depths: Depth maps of the references; empty where there are none, or they are not asked for.
@@ -40,7 +38,6 @@ class Scene:
     references: Sequence[Path]
     priors: Sequence[IntrinsicsPrior]
     photos: Sequence[Pixels]
-    aligned: AlignedPhotos
     matches: dict[tuple[int, int], Matches]
     reconstruction: Reconstruction | None
     reference_depths: Sequence[ReferenceDepth] = ()

@@ -12,8 +12,7 @@ import numpy as np
 from realfill.geometry.camera import Camera, IntrinsicsPrior
 from realfill.geometry.projection import RayProjection, in_bounds
 from realfill.imaging.ncc import NccPatches, NccSettings
-from realfill.imaging.ops import shrink_to, to_gray
-from realfill.matching.photometric_alignment import AlignedPhotos
+from realfill.imaging.ops import Pixels, shrink_to, to_float, to_gray
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,22 @@ class SourceView:
     colors: np.ndarray | None = None
 
     @classmethod
-    def of(cls, photos: AlignedPhotos, number: int, side: int, camera: Camera, prior: IntrinsicsPrior) -> SourceView:
+    def of(
+        cls, photo: Pixels, side: int, camera: Camera, prior: IntrinsicsPrior, color_tolerance: float | None = None
+    ) -> SourceView:
         """Shrink a photo until its longer side has at most `side` pixels.
 
         Args:
-            photos: Of the scene.
-            number: Of the photo.
-            side: At most the size of the picture, pixels.
+            photo: [h, w, 3] uint8; it may be smaller than at full size.
+            side: Longer side of the view, pixels.
             camera: Of the photo at full size.
             prior: Of the photo at full size.
+            color_tolerance: Difference that colors of the same thing do not exceed, 0 to 1; None: colors are not
+                compared.
         """
-        photo = shrink_to(photos.photos[number], side)
-        return cls(to_gray(photo), camera.rescale(photo.shape[1] / prior.width), photos.comparable(photo))
+        shrunk = shrink_to(photo, side)
+        colors = None if color_tolerance is None else to_float(shrunk) / np.float32(color_tolerance)
+        return cls(to_gray(shrunk), camera.rescale(shrunk.shape[1] / prior.width), colors)
 
     def rescale(self, scale: float) -> SourceView:
         """Return the view at a smaller scale, or itself at scale 1."""

@@ -55,7 +55,8 @@ class PlaneSweepSettings:
         smoothing_sigma_depth: Their sigma of depth, pixels of displacement.
         smoothing_sigma_space: Their sigma of space, pixels.
         ncc: Of the comparison.
-        color_weight: Cost of different colors, beside that of uncorrelated windows.
+        color_weight: Cost of different colors in the first sweep, beside that of uncorrelated windows. In the later
+            ones it gave +.1 dB on five views of four albums, and -1 on one.
         points: Of the sparse points.
     """
 
@@ -208,7 +209,7 @@ def _refine(
     """
     base = cv2.GaussianBlur(depth, (0, 0), settings.refine_blur) if settings.refine_blur else depth
     offsets = np.linspace(-reach, reach, settings.refine_labels)  # pixels
-    consistency = PhotoConsistency(target, views, settings.ncc, settings.color_weight)
+    consistency = PhotoConsistency(target, views, settings.ncc)
     cost = np.empty((len(offsets), *base.shape), np.float32)  # [L, H, W]
 
     def compare(number: int) -> None:

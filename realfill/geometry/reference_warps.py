@@ -23,11 +23,10 @@ from realfill.geometry.reconstruction import Reconstruction
 from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings
 from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.geometry.warp import Warp, homography_warp
-from realfill.imaging.ops import to_gray
+from realfill.imaging.ops import Pixels, to_gray
 from realfill.imaging.region import Region
 from realfill.matching.album_matches import AlbumMatchSettings
 from realfill.matching.correspondences import Matches
-from realfill.matching.photometric_alignment import AlignedPhotos
 from realfill.matching.two_view import TwoViewSettings, estimate_two_view_geometry
 
 
@@ -83,7 +82,7 @@ def estimate_reference_warps(
     region: Region,
     reconstruction: Reconstruction | None,
     matches: Mapping[tuple[int, int], Matches],
-    photos: AlignedPhotos,
+    photos: Sequence[Pixels],
     priors: Sequence[IntrinsicsPrior],
     settings: ReferenceWarpSettings = ReferenceWarpSettings(),
     reference_depths: Sequence[ReferenceDepth] = (),
@@ -97,7 +96,7 @@ def estimate_reference_warps(
         region: The part of the target around the hole.
         reconstruction: Of the scene, as `reconstruct_scene` returns it.
         matches: Between photos i < j by (i, j), pixels of the full-size photos; photo 0 is the target.
-        photos: Target and references; they may be smaller than at full size.
+        photos: Target and references, [h, w, 3] uint8 RGB; they may be smaller than at full size.
         priors: Of the cameras, one per photo, at full size.
         settings: When cameras are used, and when homographies.
         reference_depths: Of which the region's depth is merged; without any it is swept in the target's view.
@@ -146,7 +145,7 @@ def _depth_warps(
     region: Region,
     reconstruction: Reconstruction,
     points: np.ndarray,
-    photos: AlignedPhotos,
+    photos: Sequence[Pixels],
     priors: Sequence[IntrinsicsPrior],
     reference_depths: Sequence[ReferenceDepth],
     settings: ReferenceWarpSettings,
@@ -155,10 +154,9 @@ def _depth_warps(
     target = reconstruction.cameras[0]
     cameras = {number: camera.relative_to(target) for number, camera in reconstruction.cameras.items() if number}
     side = round(max(region.canvas.shape[:2]) * region.scale)
-    views = [SourceView.of(photos, number, side, camera, priors[number]) for number, camera in cameras.items()]
+    views = [SourceView.of(photos[number], side, camera, priors[number]) for number, camera in cameras.items()]
     rays = target.rays(*region.grid())  # [h, w, 3]
-    picture = region.crop_rescaled(region.canvas)
-    target_view = TargetView(to_gray(picture), region.hole, rays, points, photos.comparable(picture))
+    target_view = TargetView(to_gray(region.crop_rescaled(region.canvas)), region.hole, rays, points)
     if reference_depths:
         merged = merge_reference_depths(reference_depths, target, region, settings.reference_depth)
         inverse_depth = refine_inverse_depth(target_view, views, merged, settings.reference_depth.refinement)

@@ -48,10 +48,6 @@ class AlignedPhotos:
     photos: Sequence[Pixels]
     tolerance: float
 
-    def comparable(self, photo: Pixels) -> np.ndarray:
-        """Colors of one of the photos, or of a part of it, in units of the tolerance, float32 [h, w, 3]."""
-        return to_float(photo) / np.float32(self.tolerance)
-
 
 def align_colors(
     photos: Sequence[Pixels],

@@ -15,7 +15,6 @@ from realfill.geometry.reconstruction import Reconstruction
 from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.imaging.ops import Pixels
 from realfill.imaging.region import Region
-from realfill.matching.photometric_alignment import AlignedPhotos
 
 WIDTH, HEIGHT, FOCAL, FAR = 160, 120, 100.0, 0.1
 SHIFTS = (0.0, 2.0, -2.0)  # of the cameras: 20 pixels each
@@ -41,7 +40,6 @@ def scene() -> Scene:
         references=[Path("1.png"), Path("2.png")],
         priors=[IntrinsicsPrior(WIDTH, HEIGHT, (WIDTH / 2, HEIGHT / 2))] * 3,
         photos=photos,
-        aligned=AlignedPhotos(photos, 1.0),
         matches={},
         reconstruction=Reconstruction(cameras, np.zeros((0, 3)), np.zeros(0), np.zeros(0)),
         reference_depths=[ReferenceDepth(cameras[1], depth, depth, 1), ReferenceDepth(cameras[2], depth, depth, 2)],

@@ -15,7 +15,6 @@ from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_re
 from realfill.geometry.warp import Warp
 from realfill.imaging.region import Region, RegionSettings
 from realfill.matching.correspondences import Matches
-from realfill.matching.photometric_alignment import AlignedPhotos
 
 WIDTH, HEIGHT, FOCAL = 300, 200, 250.0
 PHOTO = np.ascontiguousarray(skimage.data.coffee()[:HEIGHT, :WIDTH])
@@ -54,7 +53,7 @@ def estimate(
 def models(
     reconstruction: Reconstruction | None, matches: dict[tuple[int, int], Matches]
 ) -> list[tuple[str, dict[int, Warp]]]:
-    photos = AlignedPhotos([PHOTO, np.roll(PHOTO, 5, axis=1)], 1.0)
+    photos = [PHOTO, np.roll(PHOTO, 5, axis=1)]
     return list(estimate_reference_warps(REGION, reconstruction, matches, photos, PRIORS, SETTINGS))
 
 
@@ -96,7 +95,7 @@ def test_with_unresolved_focal_lengths_homographies_that_explain_all_are_preferr
 
 def test_homographies_are_not_estimated_where_depth_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_warps, "_homography_warps", lambda *_: pytest.fail("they are not asked for"))
-    photos = AlignedPhotos([PHOTO, np.roll(PHOTO, 5, axis=1)], 1.0)
+    photos = [PHOTO, np.roll(PHOTO, 5, axis=1)]
     model, _ = next(estimate_reference_warps(REGION, wall(), shifted(), photos, PRIORS, SETTINGS))
     assert model == "depth"
 

@@ -11,7 +11,6 @@ from realfill.geometry.camera import IntrinsicsPrior
 from realfill.geometry.reconstruction import Reconstruction
 from realfill.imaging.region import Region
 from realfill.matching.correspondences import Matches
-from realfill.matching.photometric_alignment import AlignedPhotos
 from realfill.photo_io.working_files import write_png
 
 SIZE = (480, 320)
@@ -74,7 +73,6 @@ def make_scene(
         [Path(f"{number}.png") for number in range(1, len(photos))],
         [unknown_camera(photo) for photo in photos],
         photos,
-        AlignedPhotos(photos, 1.0),
         matches or {},
         reconstruction,
     )
