@@ -35,7 +35,7 @@ def models() -> None:
     from realfill.diffusion.model_memory import estimate_memory
     from realfill.diffusion.model_registry import MODELS
 
-    names, places = Column("model", overflow="fold"), Column("here", overflow="fold")
+    names, places = Column("model", no_wrap=True), Column("here", overflow="fold")
     table = Table(names, places, "GPU memory to sample, to tune", "license")
     for name, spec in MODELS.items():
         try:
