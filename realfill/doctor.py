@@ -61,7 +61,7 @@ def examine_model(name: str) -> list[Finding]:
     Args:
         name: In the registry, or the absolute path of a folder or of a .safetensors checkpoint.
     """
-    findings = [_device(), _tried(f"model {name}", lambda: str(locate_model(name).folder), True)]
+    findings = [_device(), _tried(f"model {name}", partial(_located, name), True)]
     try:
         need = estimate_memory(read_spec(name))
     except RealFillError:
@@ -106,6 +106,12 @@ def _tried(part: str, use: Callable[[], str], needed: bool) -> Finding:
         return Finding(part, True, use(), needed=needed)
     except RealFillError as error:
         return Finding(part, False, error.problem, error.remedy, needed)
+
+
+def _located(name: str) -> str:
+    folder = str(locate_model(name).folder)
+    read_spec(name)  # which fails if weights are damaged
+    return folder
 
 
 def _model(name: str) -> str:

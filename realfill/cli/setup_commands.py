@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from realfill.cli.console import print_line, print_table
@@ -35,7 +35,8 @@ def models() -> None:
     from realfill.diffusion.model_memory import estimate_memory
     from realfill.diffusion.model_registry import MODELS
 
-    table = Table("model", "here", "GPU memory to sample, to tune", "license")
+    names, places = Column("model", no_wrap=True), Column("here", overflow="fold")
+    table = Table(names, places, "GPU memory to sample, to tune", "license")
     for name, spec in MODELS.items():
         try:
             place = Text(str(locate_model(name).folder))

@@ -145,12 +145,18 @@ def _list_parts(folder: Path, family: FamilySpec, with_denoiser: bool) -> list[s
 
 
 def _list_weights(folder: Path, part: str) -> list[str]:
-    """The weights of a part that are there, or the file that is missed; of shards, all that the index names."""
+    """The weights of a part that are there, or the file that is missed; of shards, all that the index names.
+
+    Raises:
+        ModelError: The index of the shards cannot be read, or names none.
+    """
     single, _, index = weights_patterns(part, find_variant(folder, part))
     if not (folder / index).is_file():
         return [single]
-    shards = _read_json(folder / index).get("weight_map", {}).values()
-    return [index, *sorted({f"{part}/{name}" for name in shards})]
+    shards = _read_json(folder / index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise ModelError("The index names no weights.", "Copy or download the model again.", folder / index)
+    return [index, *sorted({f"{part}/{name}" for name in shards.values()})]
 
 
 def _glob(folder: Path, pattern: str) -> list[str]:
@@ -179,6 +185,9 @@ def _locate_path(name: str) -> ModelLocation:
         raise ModelError(f"There is no base model {name!r}.", remedy)
     if path.suffix == ".safetensors":
         return _locate_checkpoint(path)
+    if not path.is_dir():
+        problem = "is neither a folder nor a .safetensors checkpoint" if path.exists() else "is not there"
+        raise ModelError(f"The base model {problem}.", remedy, path)
     family = _recognize_folder(path)
     list_files(path, family, remedy)
     return ModelLocation(path, ModelSpec(family, lora_layers="attention", license="unknown"))
@@ -225,7 +234,7 @@ def recognize_checkpoint(path: Path) -> str:
         if not any(key.endswith(family.checkpoint_mark) for key in shapes):
             continue
         layers = [shape for key, shape in shapes.items() if key.endswith(family.checkpoint_layer)]
-        channels = layers[0][1] if layers else 0
+        channels = layers[0][1] if layers and len(layers[0]) > 1 else 0
         if channels != family.checkpoint_channels:
             problem = (
                 f"The checkpoint's denoiser has {channels} input channels; {name} has {family.checkpoint_channels}."

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from realfill.core.errors import ModelError
 from realfill.diffusion.model_files import ModelLocation, locate_model, weights_patterns
 from realfill.diffusion.model_registry import FAMILIES, MODELS, ModelSpec
 
@@ -68,7 +69,14 @@ def _count_parameters(location: ModelLocation, part: str) -> int:
 
 
 def _count_in_file(path: Path) -> int:
-    """Number of values in a .safetensors file, by its header: 8 bytes of length, then JSON."""
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    """Number of values in a .safetensors file, by its header: 8 bytes of length, then JSON.
+
+    Raises:
+        ModelError: The header is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise ModelError("The weights are damaged.", "Copy or download the model again.", path) from error
     return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")

@@ -118,12 +118,16 @@ def _estimate_homography(matches: Matches, settings: TwoViewSettings) -> np.ndar
 
 
 def _estimate_fundamental(matches: Matches, settings: TwoViewSettings) -> np.ndarray | None:
-    fundamental, _ = cv2.findFundamentalMat(
-        matches.points0,
-        matches.points1,
-        cv2.USAC_MAGSAC,
-        settings.fundamental_threshold,
-        settings.confidence,
-        settings.max_iterations,
-    )
+    """Estimate a fundamental matrix; None where none fits, as of photos that are shifted copies of each other."""
+    try:
+        fundamental, _ = cv2.findFundamentalMat(
+            matches.points0,
+            matches.points1,
+            cv2.USAC_MAGSAC,
+            settings.fundamental_threshold,
+            settings.confidence,
+            settings.max_iterations,
+        )
+    except cv2.error:  # an assertion: OpenCV's refinement found no matrix
+        return None
     return fundamental

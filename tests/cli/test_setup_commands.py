@@ -32,6 +32,11 @@ def test_models_says_what_is_here_and_what_it_needs() -> None:
         assert part in output
 
 
+def test_a_narrow_terminal_cuts_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.out_console, "_width", 80)
+    assert "│ flux2-klein-base-4b │" in run("models").output
+
+
 def test_the_doctor_says_whether_a_model_fits() -> None:
     done = run("doctor", "--model", "pocket")
     assert done.exit_code == 0, done.output

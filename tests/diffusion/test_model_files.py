@@ -17,7 +17,9 @@ from realfill.diffusion.model_files import (
     model_digest,
     recognize_checkpoint,
 )
+from realfill.diffusion.model_memory import read_spec
 from realfill.diffusion.model_registry import MODELS, ModelSpec
+from realfill.doctor import examine_model
 from support.model_families import write_tiny_family
 
 
@@ -59,6 +61,42 @@ def test_a_missing_shard_is_named(klein: Path, tmp_path: Path) -> None:
     (encoder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     with pytest.raises(ModelError, match=r"lacks text_encoder/model-00002-of-00002\.safetensors"):
         locate_model(str(folder))
+
+
+@pytest.mark.parametrize("index", ["{", "{}", '{"weight_map": ["a"]}'])
+def test_a_damaged_index_of_shards_is_refused(klein: Path, tmp_path: Path, index: str) -> None:
+    folder = Path(shutil.copytree(klein, tmp_path / "sharded"))
+    (folder / "text_encoder" / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ModelError, match=r"model\.safetensors\.index\.json: The index names no weights"):
+        locate_model(str(folder))
+
+
+def test_what_is_neither_a_folder_nor_safetensors_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nowhere: The base model is not there"):
+        locate_model(str(tmp_path / "nowhere"))
+    (tmp_path / "model.ckpt").write_bytes(b"pickled")
+    with pytest.raises(ModelError, match=r"model\.ckpt: The base model is neither a folder nor a \.safetensors"):
+        locate_model(str(tmp_path / "model.ckpt"))
+
+
+@pytest.mark.parametrize("config", ["{", "[]"])
+def test_a_damaged_configuration_is_one_clear_error(tiny_model: Path, tmp_path: Path, config: str) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (folder / "unet" / "config.json").write_text(config)
+    with pytest.raises(ModelError, match=r"config\.json: The configuration is damaged"):
+        load_base_model(BaseParams(model=str(folder), device="cpu"))
+
+
+def test_damaged_weights_are_one_clear_error(tiny_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(ModelError, match="The weights cannot be loaded"):
+        load_base_model(BaseParams(model=str(folder), device="cpu")).part("unet")
+    with pytest.raises(ModelError, match="The weights are damaged"):
+        read_spec(str(folder))
+    states = {finding.part: finding.state for finding in examine_model(str(folder)) if not finding.works}
+    assert states == {f"model {folder}": "The weights are damaged."}
 
 
 def test_pickles_do_not_count(klein: Path, tmp_path: Path) -> None:
@@ -111,6 +149,11 @@ def test_a_checkpoint_is_recognized_by_its_tensors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="64 input channels"):
         recognize_checkpoint(write_checkpoint(tmp_path / "dev.safetensors", 64))
     save_file({"a": torch.zeros(1)}, tmp_path / "lora.safetensors")
+    save_file(
+        {"img_in.weight": torch.zeros(1), "double_blocks.0.img_mod.lin.weight": torch.zeros(1)}, tmp_path / "1d"
+    )
+    with pytest.raises(ModelError, match="0 input channels"):
+        recognize_checkpoint(tmp_path / "1d")
     with pytest.raises(ModelError, match="none of the families"):
         recognize_checkpoint(tmp_path / "lora.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(b"\x09")

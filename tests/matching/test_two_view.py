@@ -56,6 +56,14 @@ def test_points_that_all_coincide_prove_nothing() -> None:
     assert verify_matches(Matches(same, same, np.ones(30, np.float32))).shape == (30,)
 
 
+def test_a_homography_is_enough_where_opencv_finds_no_fundamental_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise cv2.error("(-215:Assertion failed) !model.empty() in function 'setModelParameters'")
+
+    monkeypatch.setattr(cv2, "findFundamentalMat", fail)  # as of some photos that were shifted by whole pixels
+    assert verify_matches(shifted_points(strays=80))[80:].all()
+
+
 def test_errors_are_pixels() -> None:
     matches = Matches(np.array([[10, 20]], np.float32), np.array([[13, 24]], np.float32), np.ones(1, np.float32))
     assert TwoViewGeometry(np.eye(3), None).errors(matches) == pytest.approx([5])

@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from realfill.core.errors import ModelError
 from realfill.diffusion.base_model import BaseModel
@@ -45,7 +47,7 @@ def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
     configs = {"scheduler": _read(folder / "scheduler" / "scheduler_config.json")}
     configs["model_index"] = _read(folder / INDEX) if (folder / INDEX).is_file() else {}
     config = _read(folder / family.denoiser / "config.json")
-    channels = config["in_channels"]
+    channels = config.get("in_channels") or 0
     needed = math.ceil(family.input_ratio * (config.get("out_channels") or channels))
     if channels < needed:
         problem = f"The denoiser has {channels} input channels; inpainting needs {needed}."
@@ -85,11 +87,16 @@ def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torc
     is_quantized = is_denoiser and precision == "nf4"
     if is_quantized:
         options["quantization_config"] = _quantization()
-    if is_denoiser and location.checkpoint is not None:
-        network = cls.from_single_file(str(location.checkpoint), config=str(folder), local_files_only=True, **options)
-    else:
-        variant = find_variant(location.folder, part) or None
-        network = cls.from_pretrained(folder, variant=variant, use_safetensors=True, **options)
+    checkpoint = location.checkpoint if is_denoiser else None
+    try:
+        if checkpoint is not None:
+            network = cls.from_single_file(str(checkpoint), config=str(folder), local_files_only=True, **options)
+        else:
+            variant = find_variant(location.folder, part) or None
+            network = cls.from_pretrained(folder, variant=variant, use_safetensors=True, **options)
+    except (OSError, SafetensorError, ValueError) as error:
+        problem = f"The weights cannot be loaded ({' '.join(str(error).split())[:200]})."
+        raise ModelError(problem, "Copy or download the model again.", checkpoint or folder) from error
     network.requires_grad_(False).eval()
     if is_quantized:
         return network  # which lies on the GPU already
@@ -112,6 +119,11 @@ def _quantization() -> Any:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def _read(path: Any) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise ModelError("The configuration is damaged: it is no JSON object.", "Copy or download it again.", path)
     return values
