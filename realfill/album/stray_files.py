@@ -17,7 +17,10 @@ _LOOKALIKES = {
 _ROLES = ("target", "mask", "gt")  # names without suffix in target/
 _SETTINGS = ("album.txt", "album.json", "album.toml", "album.ini")
 _READ_YAML = ("album.yaml", "dvc.yaml")
-_ONLY_THREE = "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask."
+_ONLY_THREE = (
+    "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask; a further photo to "
+    "complete goes into targets/NAME/, as target.* with its mask."
+)
 _PICTURES = (*PHOTO_SUFFIXES, ".bmp", ".gif", ".jp2", ".jxl", ".psd", ".xcf", ".svg", ".pdf")
 
 
