@@ -2,28 +2,16 @@
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 
 import psutil
 import pytest
 
 from realfill.core import worker_processes
 from realfill.core.worker_processes import answer_side_by_side, default_jobs
-
-
-def prepare(offset: int) -> Callable[[int], str]:
-    return partial(answer, offset)
-
-
-def answer(offset: int, number: int) -> str:
-    if number < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return f"{number + offset} {os.environ['MOON']} {os.environ['OMP_WAIT_POLICY']}"
+from support.answering import prepare
 
 
 def tell_death(number: int, ended: str, seconds: float) -> str:
