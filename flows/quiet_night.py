@@ -41,11 +41,8 @@ def pass_quiet_night(library: Library, albums: Sequence[str] | None) -> dict[str
         night = datetime.now().astimezone().date().isoformat()
         table = make_table(library, names, {}, night)
         publish(library, freshness, night, f"{datetime.now():%H%M%S}-{uuid.uuid4().hex[:8]}", table)
-    except (
-        RealFillError,
-        DvcException,
-        OSError,
-    ):  # which `complete_library` tells, and tries again where that can help
+    # `complete_library` tells these, and tries again where that can help.
+    except (RealFillError, DvcException, OSError):
         return None
     return sum_up(night, table, ())
 

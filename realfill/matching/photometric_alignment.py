@@ -64,13 +64,14 @@ def align_colors(
         settings: Of the fit.
     """
     aligned, residuals = [photos[0]], []
+    target = _smooth(photos[0], settings)
     for number in range(1, len(photos)):
         pairs = matches.get((0, number), Matches.empty())
         if len(pairs) < settings.min_matches:
             aligned.append(photos[number])
             continue
-        wanted = _sample(photos[0], sides[0], pairs.points0, settings.blur)  # [N, 3]
-        colors = _sample(photos[number], sides[number], pairs.points1, settings.blur)
+        wanted = _sample(target, sides[0], pairs.points0)  # [N, 3]
+        colors = _sample(_smooth(photos[number], settings), sides[number], pairs.points1)
         transform, residual = _fit(colors, wanted, settings)
         changed = to_float(photos[number]) @ transform[:3] + transform[3]
         aligned.append(to_uint8(changed))
@@ -79,12 +80,15 @@ def align_colors(
     return AlignedPhotos(aligned, min(max(tolerance, settings.min_tolerance), settings.max_tolerance))
 
 
-def _sample(photo: Pixels, side: int, points: np.ndarray, blur: float) -> np.ndarray:
-    """Colors of a photo at points [N, 2] of its full size, [N, 3] float32."""
-    scale = max(photo.shape[:2]) / side
+def _smooth(photo: Pixels, settings: PhotometricAlignmentSettings) -> np.ndarray:
+    return np.asarray(cv2.GaussianBlur(to_float(photo), (0, 0), settings.blur))
+
+
+def _sample(colors: np.ndarray, side: int, points: np.ndarray) -> np.ndarray:
+    """Colors of a photo [h, w, 3] at points [N, 2] of its full size, [N, 3] float32."""
+    scale = max(colors.shape[:2]) / side
     x, y = ((points.T + 0.5) * scale - 0.5).astype(np.float32)
-    smooth = cv2.GaussianBlur(to_float(photo), (0, 0), blur)
-    return np.asarray(cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
+    return np.asarray(cv2.remap(colors, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
 
 
 def _fit(colors: np.ndarray, wanted: np.ndarray, settings: PhotometricAlignmentSettings) -> tuple[np.ndarray, float]:
