@@ -21,6 +21,7 @@ from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_d
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, project_pixels
 from realfill.geometry.reconstruction import Reconstruction
 from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings
+from realfill.geometry.resection import ResectionSettings, resect_target
 from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.geometry.warp import Warp, homography_warp
 from realfill.imaging.ops import Pixels, to_gray
@@ -43,6 +44,7 @@ class ReferenceWarpSettings:
         min_plane_matches: Matches that a homography has to explain, if it is to be used; set by hand.
         two_view: Of the homographies.
         sfm: Of structure from motion.
+        resection: Of the target's camera.
         plane_sweep: Of the depth map, where it is swept in the target's view.
         reference_depth: Of the depth maps of the references.
         visibility: Of occlusion in a reference.
@@ -55,6 +57,7 @@ class ReferenceWarpSettings:
     min_plane_matches: int = 40
     two_view: TwoViewSettings = TwoViewSettings()
     sfm: SfmSettings = SfmSettings()
+    resection: ResectionSettings = ResectionSettings()
     plane_sweep: PlaneSweepSettings = PlaneSweepSettings()
     reference_depth: ReferenceDepthSettings = ReferenceDepthSettings()
     visibility: VisibilitySettings = VisibilitySettings()
@@ -65,7 +68,7 @@ def reconstruct_scene(
     priors: Sequence[IntrinsicsPrior],
     settings: ReferenceWarpSettings = ReferenceWarpSettings(),
 ) -> Reconstruction | None:
-    """Estimate the cameras and sparse points of a scene; see `sfm.reconstruct`.
+    """Estimate the cameras and sparse points of a scene; see `sfm.reconstruct` and `resection`.
 
     Returns:
         The reconstruction; None where there is none, or its computation fails.
@@ -73,9 +76,13 @@ def reconstruct_scene(
     Raises:
         StageError: Structure from motion cannot run.
     """
+    scales, reconstruction = _scales(priors, settings), None
     with skip_failing("Structure from motion"):
-        return reconstruct(priors, matches, _scales(priors, settings), settings.sfm)
-    return None
+        reconstruction = reconstruct(priors, matches, scales, settings.sfm)
+    if reconstruction is not None:
+        with skip_failing("The resection of the target"):
+            return resect_target(reconstruction, matches, priors, scales, settings.resection)
+    return reconstruction
 
 
 def estimate_reference_warps(
