@@ -1,7 +1,8 @@
 """Compose the warped references into one mosaic that covers the hole, with a confidence for every pixel.
 
-Each place shows one reference instead of an average of several, which would blur. Seams between references are
-leveled and blended in frequency bands, and the whole is leveled to the tone of the photo around the hole.
+Each place shows one reference instead of an average of several, which would blur. Seams between references go through
+what looks alike, are leveled and blended in frequency bands, and the whole is leveled to the tone of the photo around
+the hole.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from realfill.compositing.mosaic_confidence import ConfidenceSettings, estimate_confidence
 from realfill.compositing.reference_labeling import Labeling, LabelingSettings, label_references
+from realfill.compositing.seam_finding import SeamFindingSettings, find_seams
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
 from realfill.compositing.tone_leveling import ToneLevelingSettings, level_tone
 from realfill.compositing.warped_reference import WarpedReference
@@ -33,6 +35,7 @@ class MosaicSettings:
             longer side; set by hand.
         min_coverage: Share of a pixel, after resizing to full size, that references have to cover; set by hand.
         labeling: How the reference for a pixel is chosen.
+        seams: How far its seams move to where references look alike.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
         tone: How the tone is leveled.
@@ -41,6 +44,7 @@ class MosaicSettings:
     seam_width: float = 0.1
     min_coverage: float = 0.99
     labeling: LabelingSettings = LabelingSettings()
+    seams: SeamFindingSettings = SeamFindingSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     leveling: SeamLevelingSettings = SeamLevelingSettings()
     tone: ToneLevelingSettings = ToneLevelingSettings()
@@ -85,7 +89,7 @@ def build_mosaic(
     Raises:
         NumericalError: Colors or confidence are not finite.
     """
-    labeling = label_references(references, settings.labeling)
+    labeling = find_seams(references, label_references(references, settings.labeling), settings.seams)
     confidence = estimate_confidence(references, labeling.labels, labeling.disagreement, settings.confidence)
     size = region.full_size
     valid = np.any([reference.valid for reference in references], axis=0)
