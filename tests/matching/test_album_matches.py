@@ -73,6 +73,20 @@ def test_references_that_share_enough_by_sift_are_not_matched_by_aliked(
     assert len(few[0, 1]) == len(matches[0, 1])
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photo_taken_with_the_camera_turned_is_matched_as_well(mask: np.ndarray, turns: int) -> None:
+    turned = np.ascontiguousarray(np.rot90(view(CORNERS[1]), turns))
+    settings = replace(SETTINGS, sift=SiftSettings(max_keypoints=30))  # which bears turns by itself
+    upright = match([turned], mask, 1, replace(settings, few_aliked=0))[0, 1]
+    pairs = match([turned], mask, 1, settings)[0, 1]
+    assert len(pairs) > 2 * len(upright)
+    width, height = SIZE
+    x, y = pairs.points1.T
+    back = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[turns]
+    shift = np.subtract(CORNERS[0], CORNERS[1])
+    assert np.median(np.abs(np.stack(back, axis=1) - pairs.points0 - shift), axis=0).max() < 0.7
+
+
 def test_equal_photos_give_equal_matches_whatever_the_threads(
     matches: dict[tuple[int, int], Matches], mask: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
