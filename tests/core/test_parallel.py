@@ -47,7 +47,7 @@ def test_the_error_of_the_first_item_is_raised_and_the_next_call_works() -> None
 
 def test_what_runs_in_a_thread_gets_those_that_are_idle() -> None:
     for last in (False, True):  # the long item is the caller's, or a helper's
-        started, names = threading.Event(), set()
+        started, names = threading.Event(), set[str]()
 
         def note(_: int, started: threading.Event = started, names: set[str] = names) -> None:
             names.add(threading.current_thread().name)
