@@ -20,7 +20,8 @@ align     placed.json                 `PlacementSummary`
                                       nothing was warped
 finetune  unet/, text_encoder/        LoRA adapters in PEFT's format; absent if the base model was not tuned
           loss.csv                    step, loss, lr
-          metrics.json                steps, final_loss; left_out (why there was no tuning), if so
+          metrics.json                steps, final_loss; left_out (why there was no tuning), if so; needless
+                                      (true), if the model cannot compete with what the references show
 sample    candidates.parquet          one `Candidate` a row
           000.png, 001.png, ...       the candidates: the window at the base model's resolution, 8-bit, in the
                                       working space

@@ -120,7 +120,8 @@ class DetailSources:
     def extract_detail(self, photo: Pixels) -> np.ndarray:
         """Subtract from a photo its version of one pixel per cell, [h, w, 3] uint8 -> float32 in -1..1."""
         coarse = resize(self.downsample(photo).astype(np.float32), photo.shape[1], photo.shape[0])
-        return np.asarray((photo - coarse) / 255, np.float32)
+        detail = np.subtract(photo, coarse, out=coarse)
+        return np.divide(detail, np.float32(255), out=detail)
 
 
 def to_smooth_ycrcb(image: Pixels, settings: DetailSourceSettings = DetailSourceSettings()) -> Pixels:

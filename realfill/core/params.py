@@ -93,7 +93,9 @@ class FinetuneParams(Section):
 class SampleParams(Section):
     """Sampling the candidates."""
 
-    candidates: int = Field(4, ge=1, le=1024, description="Candidates sampled from pure noise.")
+    candidates: int = Field(
+        4, ge=1, le=1024, description="Candidates sampled from pure noise; none where tuning cannot pay."
+    )
     guided: int = Field(
         2, ge=0, le=1024, description="Candidates sampled around the pixels that align is certain of."
     )

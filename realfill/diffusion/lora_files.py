@@ -118,6 +118,7 @@ def write_log(
     losses: Sequence[float],
     params: FinetuneParams,
     left_out: str = "",
+    needless: bool = False,
     settings: TuningLogSettings = TuningLogSettings(),
 ) -> None:
     """Write loss.csv and metrics.json.
@@ -127,6 +128,8 @@ def write_log(
         losses: Of each step that was taken.
         params: The learning rate and its warm-up.
         left_out: Why the tuning was left out; empty where it was not.
+        needless: Whether it was since what the model makes is worse than what the references show: `sample` then
+            draws nothing from pure noise.
         settings: What the final loss is.
     """
     text = io.StringIO()
@@ -136,7 +139,8 @@ def write_log(
         writer.writerow([step, f"{loss:.6f}", f"{params.lr_unet * warmup_factor(step, params):.3e}"])
     atomic_write(folder / "loss.csv", text.getvalue())
     metrics = {"steps": len(losses), "final_loss": final_loss(losses, settings)}
-    write_json(folder / "metrics.json", metrics | ({"left_out": left_out} if left_out else {}))
+    reasons = ({"left_out": left_out} if left_out else {}) | ({"needless": True} if needless else {})
+    write_json(folder / "metrics.json", metrics | reasons)
 
 
 def final_loss(losses: Sequence[float], settings: TuningLogSettings = TuningLogSettings()) -> float | None:

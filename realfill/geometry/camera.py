@@ -118,5 +118,11 @@ class Camera:
         """By which factor distortion moves the points (x, y), [...], away from the center."""
         k1, k2 = self.radial_distortion
         corner = math.hypot(*self.center) / self.focal
-        radius2 = np.minimum(x * x + y * y, (DISTORTED_RADIUS * corner) ** 2)
-        return np.asarray(1 + radius2 * (k1 + k2 * radius2))
+        radius2 = np.asarray(x * x)
+        radius2 += y * y
+        np.minimum(radius2, (DISTORTED_RADIUS * corner) ** 2, out=radius2)
+        factor = radius2 * k2
+        factor += k1
+        factor *= radius2
+        factor += 1
+        return np.asarray(factor)

@@ -61,7 +61,8 @@ def _project_points(
     y /= depth
     scale: np.ndarray | np.float32 = np.float32(camera.focal)
     if any(camera.radial_distortion):
-        scale = camera.distort(x, y) * scale
+        scale = camera.distort(x, y)
+        scale *= np.float32(camera.focal)
     x *= scale
     y *= scale
     x += np.float32(camera.center[0])

@@ -249,5 +249,5 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
 def _describe_tuning(provenance: dict[str, Any]) -> str:
     tuning, prompt = provenance["tuning"], provenance["params"]["finetune"]["prompt"]
     if reason := tuning.get("left_out"):
-        return f"left out, since {reason}"
+        return f"left out, since {reason}" + ("; so none is sampled from noise" if tuning.get("needless") else "")
     return f"{tuning['steps']} steps, prompt “{prompt}”" if tuning["steps"] else "none"

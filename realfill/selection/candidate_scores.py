@@ -15,6 +15,7 @@ import numpy as np
 
 from realfill.album.placement import CERTAIN, Proposal
 from realfill.core.failures import skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.matching.base_matcher import Matcher
 from realfill.matching.correspondences import Matches
 from realfill.matching.two_view import (
@@ -158,16 +159,18 @@ def prepare_references(
     """
     view_features = _extract_features(view.known, "the known part", matcher)
     unknown = cv2.dilate(view.hole.astype(np.uint8), settings.rim_kernel) > 0
-    references = []
-    for name, image in images.items():
+
+    def prepare(name: str) -> PreparedReference:
+        image = images[name]
         features, geometry, warped = _extract_features(image, name, matcher), None, None
         with skip_failing(f"The geometry of {name} in the ranking"):
             matches = _match(matcher, view_features, features)
             geometry = estimate_two_view_geometry(matches[~matches.start_in(unknown)], settings.two_view)
             if geometry is not None:
                 warped = warp_reference(image, geometry.homography, view.known, unknown, settings.reference_error)
-        references.append(PreparedReference(name, image, features, geometry, warped))
-    return references
+        return PreparedReference(name, image, features, geometry, warped)
+
+    return map_parallel(prepare, images)
 
 
 def judge_candidate(

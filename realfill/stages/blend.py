@@ -36,6 +36,7 @@ from realfill.compositing.photographed_pixels import (
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.core.errors import AlbumError, ParamsError, StageError
 from realfill.core.failures import skip_failing
+from realfill.core.parallel import map_parallel
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import to_srgb
 from realfill.photo_io.decode import read_photo
@@ -171,14 +172,18 @@ def _write_previews(album: Album, params: Params, chosen: int, folder: Path) -> 
         return {}
     ranking = read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)
     others = [row.candidate for row in ranking if row.candidate != chosen or params.blend.regions]
-    previews = {}
-    for number in others[: params.blend.previews]:
+    shown = others[: params.blend.previews]
+
+    def write(number: int) -> tuple[int, int] | None:
         choice = params.blend.model_copy(update={"candidate": number, "regions": ()})
         with skip_failing(f"{album.name}: The preview of candidate {number}"):
             pixels, left, top = compose_preview(album, params.model_copy(update={"blend": choice}))
             write_png(folder / preview_name(number), pixels)
-            previews[str(number)] = (left, top)
-    return previews
+            return left, top
+        return None
+
+    corners = zip(shown, map_parallel(write, shown), strict=True)
+    return {str(number): corner for number, corner in corners if corner is not None}
 
 
 def _fill(album: Album, candidate: Candidate, params: BlendParams) -> tuple[BlendedPatch, Pixels]:

@@ -74,7 +74,7 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
         needless = list(takewhile(bool, reasons))
         if len(needless) == len(targets):
             logger.info("The tuning is left out, since %s.", needless[0])
-            return _leave_out(folder, finetune, needless[0])
+            return _leave_out(folder, finetune, needless[0], needless=True)
     checkpoints = checkpoint_folder(album, params.model_copy(update={"finetune": finetune}), model)
     with LoraTrainer(model, encode_training_bank(album, finetune, model), finetune) as trainer:
         failure = _train(trainer, checkpoints, on_progress)
@@ -87,10 +87,10 @@ def run(album: Album, params: Params, on_progress: ProgressCallback | None = Non
     return FinetuneResult(None if failure else folder, len(losses), final_loss(losses))
 
 
-def _leave_out(folder: Path, params: FinetuneParams, reason: str) -> FinetuneResult:
+def _leave_out(folder: Path, params: FinetuneParams, reason: str, *, needless: bool = False) -> FinetuneResult:
     """Publish that nothing was tuned, and why."""
     with atomic_directory(folder) as partial:
-        write_log(partial, [], params, reason)
+        write_log(partial, [], params, reason, needless)
     return FinetuneResult(None, 0, None)
 
 

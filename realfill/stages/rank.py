@@ -13,6 +13,8 @@ from realfill.album.schemas import Candidate, RankedCandidate, VerifiedMatch
 from realfill.album.store import accepted_references, canvas_path, mask_path, read_rows, read_window, write_rows
 from realfill.core.atomic_io import atomic_directory, write_json
 from realfill.core.failures import skip_failing
+from realfill.core.parallel import map_parallel
+from realfill.matching.base_matcher import one_torch_thread
 from realfill.matching.matchers import load_matcher
 from realfill.photo_io.color_management import read_srgb
 from realfill.photo_io.working_files import read_png, write_png
@@ -48,8 +50,9 @@ def run(album: Album, params: Params) -> RankResult:
     matcher = load_matcher(params.rank.matcher)
     window = read_window(album)
     view = HoleView.from_canvas(read_srgb(canvas_path(album)), read_png(mask_path(album)), window)
-    images = {path.name: scale_reference(read_srgb(path), window) for path in accepted_references(album)}
-    references = prepare_references(view, images, matcher)
+    paths = accepted_references(album)
+    scaled = map_parallel(lambda path: scale_reference(read_srgb(path), window), paths)
+    images = {path.name: image for path, image in zip(paths, scaled, strict=True)}
     candidates = read_rows(album.work("sample") / "candidates.parquet", Candidate)
     is_shown = params.blend.generate == "never"  # the picture shows what is certain
     proposal = None if is_shown else read_proposal(album, read_srgb)
@@ -59,9 +62,12 @@ def run(album: Album, params: Params) -> RankResult:
         row.candidate: view.complete(read_srgb(album.work("sample") / row.file), row.kind, proposal)
         for row in candidates
     }
-    judgments = {
-        number: judge_candidate(image, view, references, matcher, proposal) for number, image in completed.items()
-    }
+    with one_torch_thread():
+        references = prepare_references(view, images, matcher)
+        judged = map_parallel(
+            lambda image: judge_candidate(image, view, references, matcher, proposal), completed.values()
+        )
+    judgments = dict(zip(completed, judged, strict=True))
     best, *_ = order = sorted(judgments, key=lambda number: (-judgments[number].score, number))
     rows = [
         _rank_row(rank, number, judgments[number], references, matcher.name)

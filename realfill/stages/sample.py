@@ -56,6 +56,7 @@ class SampleResult:
 def run(album: Album, params: Params, on_progress: ProgressCallback | None = None) -> SampleResult:
     """Sample candidates with the album's adapter, and write them and the placed pixels.
 
+    None are drawn from pure noise where `finetune` tells that the model cannot compete with what the references show.
     A candidate whose pixels are not finite is left out with a warning. With `blend.generate: never` no model is
     loaded: the only candidate shows what the references show for certain.
 
@@ -129,14 +130,15 @@ def _sample_kinds(
 ) -> dict[str, SampledImages]:
     """The candidates of each kind, in the order of their numbers.
 
-    Guided candidates are sampled only if `align` is certain of something.
+    Guided candidates are sampled only if `align` is certain of something, those from pure noise only if they can win.
     """
     image, mask = read_model_window(album, model.resolution)
     profile = read_working_profile(album)  # the model sees and makes sRGB
     references = read_shown_references(accepted_references(album), model)
-    judge = _make_judge(album) if params.sample.reject and params.sample.candidates > 1 else None
+    from_noise = 0 if guide is not None and _is_tuning_needless(album) else params.sample.candidates
+    judge = _make_judge(album) if params.sample.reject and from_noise > 1 else None
     guided = params.sample.guided if guide is not None and guide.keep_weight.any() else 0
-    on_step = _count_steps(on_progress, (params.sample.candidates + guided) * params.sample.steps)
+    on_step = _count_steps(on_progress, (from_noise + guided) * params.sample.steps)
 
     def sample(count: int, guide: Guide | None) -> SampledImages:
         if guide is not None:
@@ -155,7 +157,7 @@ def _sample_kinds(
         )
         return replace(sampled, images=convert_rgb(sampled.images, None, profile))
 
-    sampled = {"noise": sample(params.sample.candidates, None)}
+    sampled = {"noise": sample(from_noise, None)} if from_noise else {}
     if guide is not None:
         kind = "placed" if guide.placed_mask.any() else "patches"
         sampled[kind] = SampledImages(guide.init_image[None], draws=(0,), count=1, batch_size=1)
@@ -202,6 +204,11 @@ def _read_adapter_folder(album: Album) -> Path | None:
     """The folder of the album's adapter; None where no step was taken."""
     folder = album.work("finetune")
     return folder if read_document(folder / "metrics.json")["steps"] else None
+
+
+def _is_tuning_needless(album: Album) -> bool:
+    """Whether the untuned model restores hidden parts of the photo too badly, see `selection.tuning_trial`."""
+    return "needless" in read_document(album.work("finetune") / "metrics.json")
 
 
 def _count_steps(on_progress: ProgressCallback | None, total: int) -> Callable[[int], None]:

@@ -25,6 +25,7 @@ from support.scenes import middle_mask, turned_view, unknown_camera
 
 COFFEE = cv2.resize(skimage.data.coffee(), (900, 600))
 NO_TRIAL = PlacementSettings(pseudo_holes=PseudoHoleSettings(max_count=0))
+TRY_ALL = replace(NO_TRIAL, certain_without_patches=1.1)
 VIEWS = [turned_view(COFFEE, *angles) for angles in ((0, 0), (6, 1), (-5, -2))]
 
 
@@ -58,7 +59,7 @@ def test_a_camera_that_only_turned_is_placed_by_a_homography(tmp_path: Path) -> 
     assert mosaic.hole_share(1) > 0.95
     assert psnr_where_filled(mosaic, region, truth) > 26
     assert placement.errors["geometry"] == min(placement.errors.values())
-    assert placement.errors.keys() == {"geometry", "approximate", "patches"}
+    assert placement.errors.keys() == {"geometry", "approximate"}, "certain enough: patches are not tried"
     np.testing.assert_array_equal(placement.completed[~region.hole], region.crop(truth)[~region.hole])
     np.testing.assert_array_equal(placement.completed[mosaic.filled], mosaic.colors[mosaic.filled])
     assert psnr(placement.completed[region.hole], region.crop(truth)[region.hole]) > 25
@@ -106,14 +107,32 @@ def estimated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture
 def place_turned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, estimated: dict[str, Any]
-) -> Callable[[], Placement]:
+) -> Callable[..., Placement]:
     """Places the turned views without pseudo-holes, as if there were cameras and depth as well as homographies."""
     ((_, warps),) = estimated["estimate_reference_warps"]
     models = [("depth", warps), ("plane", warps)]
     for name in ("match_album", "reconstruct_scene"):
         monkeypatch.setattr(reference_placement, name, lambda *_, name=name: estimated[name])
     monkeypatch.setattr(reference_placement, "estimate_reference_warps", lambda *_: models)
-    return lambda: place(tmp_path, VIEWS[0], middle_mask(VIEWS[0].shape), VIEWS[1:], NO_TRIAL)[0]
+    mask = middle_mask(VIEWS[0].shape)
+    return lambda settings=TRY_ALL: place(tmp_path, VIEWS[0], mask, VIEWS[1:], settings)[0]
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, float]], list[str]]:
+    """Lets the ways have these errors in the pseudo-holes; returns a list of those that are tried, as they are."""
+
+    def set_errors(errors: dict[str, float]) -> list[str]:
+        tried: list[str] = []
+
+        def measure(_scene: Any, ways: dict[str, Any], _settings: Any) -> dict[str, float]:
+            tried.extend(ways)
+            return {way: errors[way] for way in ways if way in errors}
+
+        monkeypatch.setattr(reference_placement, "measure_errors", measure)
+        return tried
+
+    return set_errors
 
 
 @pytest.mark.parametrize(
@@ -125,7 +144,7 @@ def place_turned(
     ],
 )
 def test_where_a_model_fails_the_next_one_is_tried(
-    place_turned: Callable[[], Placement],
+    place_turned: Callable[..., Placement],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     failures: int,
@@ -148,7 +167,7 @@ def test_where_a_model_fails_the_next_one_is_tried(
 
 
 def test_a_reference_that_fails_is_left_out(
-    place_turned: Callable[[], Placement],
+    place_turned: Callable[..., Placement],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -165,7 +184,7 @@ def test_a_reference_that_fails_is_left_out(
 
 
 def test_an_error_that_the_user_can_mend_is_not_a_failure(
-    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
+    place_turned: Callable[..., Placement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise PhotoError("It is damaged.", "Replace it.")
@@ -188,9 +207,12 @@ def test_an_error_that_the_user_can_mend_is_not_a_failure(
     ],
 )
 def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
-    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch, errors: dict[str, float], model: str
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    errors: dict[str, float],
+    model: str,
 ) -> None:
-    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    measured(errors)
     placement = place_turned()
     assert (placement.model, placement.errors) == (model, errors)
     assert (placement.mosaic is None) == (model == "none")
@@ -206,7 +228,11 @@ def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
     ],
 )
 def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes_better(
-    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch, errors: dict[str, float], used: bool
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    errors: dict[str, float],
+    used: bool,
 ) -> None:
     estimate: Any = vars(reference_placement)["estimate_reference_warps"]
     received = []
@@ -215,39 +241,70 @@ def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes
         received.append(arguments[-1])
         return estimate(*arguments)
 
-    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    measured(errors)
     monkeypatch.setattr(reference_placement, "_estimate_reference_depths", lambda *_: ["depth map"])
     monkeypatch.setattr(reference_placement, "estimate_reference_warps", record)
     assert place_turned().model == "depth"
     assert received == [["depth map"] if used else ()]
 
 
-def test_where_geometry_is_certain_of_nothing_the_least_error_decides(
-    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("errors", "share", "tried", "model"),
+    [
+        ({"geometry": 20.0, "patches": 9.0}, 0.25, False, "depth"),
+        ({"geometry": 20.0, "patches": 9.0}, 0.24, True, "none"),
+        ({"geometry": 20.0, "approximate": 9.0, "patches": 9.0}, 0.25, False, "approximate"),
+        ({"patches": 9.0}, 0.9, True, "none"),
+    ],
+)
+def test_patches_are_not_tried_where_geometry_is_certain_of_enough(
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    errors: dict[str, float],
+    share: float,
+    tried: bool,
+    model: str,
 ) -> None:
-    errors = {"geometry": 20.0, "approximate": 30.0, "patches": 19.0}
-    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    ways = measured(errors)
+    monkeypatch.setattr(Mosaic, "hole_share", lambda *_: share)
+    placement = place_turned(NO_TRIAL)
+    assert ("patches" in ways) == tried
+    assert placement.model == model
+    assert placement.errors == {way: error for way, error in errors.items() if way in ways}
+
+
+def test_where_geometry_is_certain_of_nothing_the_least_error_decides(
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured({"geometry": 20.0, "approximate": 30.0, "patches": 19.0})
     monkeypatch.setattr(Mosaic, "hole_share", lambda *_: 0.0)
     assert place_turned().model == "none"
 
 
 def test_a_way_that_cannot_fill_the_hole_itself_makes_place_for_the_next_best(
-    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    errors = {"geometry": 9.0, "approximate": 15.0, "patches": 20.0}
-    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: errors)
+    measured({"geometry": 9.0, "approximate": 15.0, "patches": 20.0})
     monkeypatch.setattr(reference_placement, "estimate_reference_warps", lambda *_: [("plane", {})])
     assert place_turned().model == "approximate"
 
 
 def test_where_patches_fail_the_nearest_colors_fill_the_hole(
-    place_turned: Callable[[], Placement], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("patchmatch failed")
 
     monkeypatch.setattr(scene_completion, "complete_by_patches", fail)
-    monkeypatch.setattr(reference_placement, "measure_errors", lambda *_: {"patches": 9.0})
+    measured({"patches": 9.0})
     completed = place_turned().completed
     assert (completed != 128).any(axis=2).mean() > 0.99, "the gray of the hole is gone"
     assert "The completion by patches failed and is left out (RuntimeError patchmatch failed)" in caplog.text

@@ -137,6 +137,18 @@ def test_previews_show_other_candidates_as_they_would_be_delivered(tmp_path: Pat
     assert find_preview(album, 1) is None
 
 
+def test_previews_do_not_depend_on_the_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    album = prepare(tmp_path / "album", photo_like("rgb 8"))
+    regions = "blend.regions=[{candidate: 0, polygon: [[200, 120], [300, 120], [250, 200]]}]"  # all are shown then
+    pictures = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        blend.run(album, load_params(assignments=["blend.previews=2", regions]))
+        pictures.append([path.read_bytes() for path in sorted(album.work("blend").glob("preview_*.png"))])
+    assert len(pictures[0]) == 2
+    assert pictures[0] == pictures[1]
+
+
 def test_the_authenticity_map_counts_the_matches_of_the_candidate_alone(tmp_path: Path) -> None:
     album = prepare(tmp_path / "album", photo_like("rgb 8"))
     maps = []

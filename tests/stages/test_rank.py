@@ -113,10 +113,13 @@ def test_what_is_written(album: Album) -> None:
     assert 1000 < width <= 1600
 
 
-def test_same_inputs_same_bytes(album: Album) -> None:
+def test_same_inputs_same_bytes_whatever_the_number_of_threads(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
     sample(album, [noise(), truth(album)])
-    first = digest(rank.run(album, XFEAT).folder)
-    assert digest(rank.run(album, XFEAT).folder) == first
+    folders = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        folders.append(digest(rank.run(album, XFEAT).folder))
+    assert folders[0] == folders[1]
 
 
 def test_without_any_match_there_is_still_an_order_and_a_picture(album: Album) -> None:

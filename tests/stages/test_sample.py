@@ -23,7 +23,7 @@ from realfill.diffusion.base_model import BaseModel, load_base_model
 from realfill.diffusion.inpainting_sampler import sample_candidates
 from realfill.photo_io.color_management import convert_rgb, read_srgb
 from realfill.photo_io.working_files import read_png, read_png_profile, write_png
-from realfill.stages import blend, rank, sample
+from realfill.stages import blend, finetune, rank, sample
 from support.camera_photos import ADOBE_RGB
 from support.finished_album import finish
 
@@ -67,6 +67,18 @@ def test_what_is_sampled_depends_on_what_is_placed(album: Album, quick_params: P
     assert kinds(album, quick_params) == [*noise, ("placed", 0)]
     place(album, CERTAIN)
     assert kinds(album, quick_params) == [*noise, ("placed", 0), ("guided", 0), ("guided", 1)]
+
+
+def test_none_are_drawn_from_noise_where_a_trial_tells_that_tuning_cannot_pay(
+    album: Album, quick_params: Params
+) -> None:
+    complete(album)
+    assert not finetune.run(album, quick_params).steps, "random weights cannot compete with patches"
+    assert kinds(album, quick_params) == [("patches", 0)]
+    assert rank.run(album, quick_params).ranked[0].candidate == 0
+    always = quick_params.model_copy(update={"finetune": quick_params.finetune.model_copy(update={"when": "always"})})
+    assert finetune.run(album, always).steps
+    assert kinds(album, always) == [("noise", 0), ("noise", 1), ("patches", 0)]
 
 
 def test_half_of_the_candidates_from_noise_are_given_up_where_asked(album: Album, quick_params: Params) -> None:
