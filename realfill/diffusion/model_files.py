@@ -12,7 +12,8 @@ from typing import Any
 from realfill.core.errors import ModelError
 from realfill.core.hashing import digest_json
 from realfill.diffusion.digest_cache import cached_digest
-from realfill.diffusion.model_registry import FAMILIES, MODELS, FamilySpec, ModelSpec
+from realfill.diffusion.family_recognition import recognize_checkpoint, recognize_folder
+from realfill.diffusion.model_registry import FAMILIES, INDEX, MODELS, FamilySpec, ModelSpec
 
 MODEL_FILES = (  # of a model of the family "sd"; in the order of its digest
     "unet/config.json",
@@ -27,7 +28,6 @@ MODEL_FILES = (  # of a model of the family "sd"; in the order of its digest
     "scheduler/scheduler_config.json",
 )
 TOKENIZER_PATTERNS = ("*.json", "*.txt", "*.model", "*.jinja")
-INDEX = "model_index.json"
 
 
 @dataclass(frozen=True)
@@ -188,19 +188,9 @@ def _locate_path(name: str) -> ModelLocation:
     if not path.is_dir():
         problem = "is neither a folder nor a .safetensors checkpoint" if path.exists() else "is not there"
         raise ModelError(f"The base model {problem}.", remedy, path)
-    family = _recognize_folder(path)
+    family = recognize_folder(path)
     list_files(path, family, remedy)
     return ModelLocation(path, ModelSpec(family, lora_layers="attention", license="unknown"))
-
-
-def _recognize_folder(folder: Path) -> str:
-    """The family whose denoiser and parts a folder has; "sd" where none fits, whose missing file is then named."""
-    for name, family in reversed(FAMILIES.items()):
-        config = _read_json(folder / family.denoiser / "config.json")
-        has_parts = all((folder / part).is_dir() for part in family.parts)
-        if has_parts and config.get("_class_name") == family.parts[family.denoiser]:
-            return name
-    return "sd"
 
 
 def _locate_checkpoint(path: Path) -> ModelLocation:
@@ -214,31 +204,3 @@ def _locate_checkpoint(path: Path) -> ModelLocation:
         problem = f"The checkpoint supplies the denoiser alone; the other parts are those of {base}. {error.problem}"
         raise ModelError(problem, remedy, path) from error
     return ModelLocation(folder, ModelSpec(family, base_spec.lora_layers, license="unknown"), path)
-
-
-def recognize_checkpoint(path: Path) -> str:
-    """The family of a single-file checkpoint, told by the names and shapes of its tensors.
-
-    Raises:
-        ModelError: The file cannot be read, or it is no inpainting model of a known family.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as stored:
-            shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"The checkpoint cannot be read ({error}).", "Download it again.", path) from error
-    known = {name: family for name, family in FAMILIES.items() if family.checkpoint_mark}
-    for name, family in known.items():
-        if not any(key.endswith(family.checkpoint_mark) for key in shapes):
-            continue
-        layers = [shape for key, shape in shapes.items() if key.endswith(family.checkpoint_layer)]
-        channels = layers[0][1] if layers and len(layers[0]) > 1 else 0
-        if channels != family.checkpoint_channels:
-            problem = (
-                f"The checkpoint's denoiser has {channels} input channels; {name} has {family.checkpoint_channels}."
-            )
-            raise ModelError(problem, "Choose an inpainting model.", path)
-        return name
-    raise ModelError(f"The checkpoint is of none of the families {', '.join(known)}.", "Choose another one.", path)
