@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from realfill.diffusion.digest_cache import cached_digest
 from realfill.diffusion.family_recognition import recognize_checkpoint, recognize_folder
 from realfill.diffusion.model_registry import FAMILIES, INDEX, MODELS, FamilySpec, ModelSpec
 
-MODEL_FILES = (  # of a model of the family "sd"; in the order of its digest
+MODEL_FILES = (  # of a plain model of the family "sd"; in the order of its digest
     "unet/config.json",
     "unet/diffusion_pytorch_model.safetensors",
     "vae/config.json",
@@ -83,11 +84,17 @@ def list_files(
     Raises:
         ModelError: One of them is missing.
     """
-    names = list(MODEL_FILES) if family == "sd" else _list_parts(folder, FAMILIES[family], with_denoiser)
-    missing = [name for name in names if not (folder / name).is_file()]
+    names, missing = list(MODEL_FILES), _find_missing(folder, MODEL_FILES)
+    if family != "sd" or missing:  # which may have other names
+        names = _list_parts(folder, FAMILIES[family], with_denoiser)
+        missing = _find_missing(folder, names)
     if missing:
         raise ModelError(f"The base model lacks {missing[0]}.", remedy, folder)
     return names
+
+
+def _find_missing(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not (folder / name).is_file()]
 
 
 @cache
@@ -136,7 +143,9 @@ def _list_parts(folder: Path, family: FamilySpec, with_denoiser: bool) -> list[s
             names.append("scheduler/scheduler_config.json")
         elif part.startswith("tokenizer"):
             listed = {name for pattern in TOKENIZER_PATTERNS for name in _glob(folder, f"{part}/{pattern}")}
-            names += sorted(listed | {f"{part}/tokenizer_config.json"})
+            has_vocabulary = family.parts[part] != "CLIPTokenizer" or f"{part}/tokenizer.json" in listed
+            needed = ["tokenizer_config.json", *([] if has_vocabulary else ["vocab.json", "merges.txt"])]
+            names += sorted(listed | {f"{part}/{name}" for name in needed})
         elif part == family.denoiser and not with_denoiser:
             names.append(f"{part}/config.json")
         else:

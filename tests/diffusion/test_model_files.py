@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTokenizer
 
 from realfill.core.errors import ModelError
 from realfill.core.params import BaseParams
@@ -87,7 +88,7 @@ def test_damaged_weights_are_one_clear_error(tiny_model: Path, tmp_path: Path) -
     with pytest.raises(ModelError, match="The weights are damaged"):
         read_spec(str(folder))
     states = {finding.part: finding.state for finding in examine_model(str(folder)) if not finding.works}
-    assert states == {f"model {folder}": "The weights are damaged."}
+    assert states == {f"model {folder}": f"{weights}: The weights are damaged."}
 
 
 def test_a_damaged_tokenizer_or_schedule_is_one_clear_error(klein: Path, tmp_path: Path) -> None:
@@ -119,6 +120,23 @@ def test_the_half_precision_variant_is_used_where_it_alone_is_there(tmp_path: Pa
     model = load_base_model(BaseParams(model=str(folder), device="cpu"))
     assert model.part("unet").config.in_channels == 9
     assert model.embed(["a photo"])["prompt"].shape == (1, 77, 64)
+
+
+def test_a_folder_of_stable_diffusion_may_have_one_file_for_its_tokenizer_and_half_precision(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    CLIPTokenizer.from_pretrained(folder / "tokenizer").save_pretrained(folder / "tokenizer")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / "tokenizer" / name).unlink()
+    model = load_base_model(BaseParams(model=str(folder), device="cpu"))
+    assert model.part("unet").config.in_channels == 9
+    assert model.embed(["a photo"])["prompt"].shape == (1, 77, 32)
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"lacks tokenizer/merges\.txt"):
+        locate_model(str(folder))
 
 
 def test_a_packaged_model_needs_no_download_and_can_be_replaced(
