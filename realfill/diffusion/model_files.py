@@ -66,6 +66,8 @@ def locate_model(name: str) -> ModelLocation:
     else:
         remedy = f"Run `realfill fetch {name}` where there is a network."
         folder = find_snapshot(spec)
+    if not folder.is_dir():
+        raise ModelError(f"The base model {name} is not on this machine.", remedy)
     list_files(folder, spec.family, remedy)
     return ModelLocation(folder, spec)
 

@@ -29,7 +29,9 @@ def klein(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_missing_model_is_reported_with_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="realfill fetch sd2-inpainting"):
+    with pytest.raises(
+        ModelError, match="^The base model sd2-inpainting is not on this machine. Run `realfill fetch sd2"
+    ):
         locate_model("sd2-inpainting")
     with pytest.raises(ModelError, match="pocket, sd2-inpainting"):
         locate_model(str(tmp_path / "nowhere"))

@@ -72,9 +72,11 @@ def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torc
     """Load a network or a tokenizer, by safetensors alone."""
     import diffusers
     import transformers
+    from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    for logging in (diffusers_logging, transformers_logging):
+        logging.disable_progress_bar()
     family = FAMILIES[location.spec.family]
     is_text = part.startswith(("text_encoder", "tokenizer"))
     cls = getattr(transformers if is_text else diffusers, family.parts[part])
