@@ -287,4 +287,4 @@ def locate_base_model(params: Params) -> ModelLocation | None:
 
 def _model_digest(params: Params) -> str | None:
     location = locate_base_model(params)
-    return location and model_digest(location)
+    return None if location is None else model_digest(location)

@@ -33,7 +33,7 @@ def _check_model_name(name: str) -> str:
     if name not in BASE_MODELS and not Path(name).is_absolute():
         known = f"Choose one of {', '.join(BASE_MODELS)}"
         place = "or the absolute path of a diffusers folder or a .safetensors checkpoint"
-        raise PydanticCustomError("base_model", f"{known}, {place}")  # type: ignore[misc]
+        raise PydanticCustomError("base_model", f"{known}, {place}")
     return name
 
 
