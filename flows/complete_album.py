@@ -8,7 +8,7 @@ same reason no task has a Prefect cache. All tasks run in the flow's process, in
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from realfill.library.engine import require_engine
 from realfill.library.gallery import update_gallery
 from realfill.library.repository import Library
 from realfill.library.target_pipelines import dvc_stage_name
-from realfill.pipeline import STAGES, Stage, plan_steps, run_stage
+from realfill.pipeline import STAGES, Stage, locate_base_model, plan_steps, run_stage
 from realfill.pipeline import stage as stage_named
 
 
@@ -119,6 +119,7 @@ def complete_album(album: str, library: str = ".", gallery: bool = True, remote_
         require_engine(targets[0], stage.name)
     with _lock_album(targets[0]), opened_library.album_state(album) as dvc_state:
         dvc_state.commit_changed_photos()
+        _require_models(runs, dvc_state)
         stages = [_start_stage(*step, dvc_state, remote_folder) for step in plan_steps(runs)]
     if gallery:
         update_gallery(opened_library)
@@ -137,6 +138,17 @@ def stage_timeout(album: Album, params: Params, settings: TimeoutSettings = Time
     denoised = params.sample.candidates * params.sample.steps
     seconds = settings.base_seconds + settings.seconds_per_megabyte * megabytes
     return seconds + settings.seconds_per_sample * (trained + denoised)
+
+
+def _require_models(runs: Sequence[tuple[Album, Params]], dvc_state: DvcState) -> None:
+    """See that base models which are certainly needed are on this machine, before other stages take their time.
+
+    Raises:
+        ModelError: One of them is not.
+    """
+    for step, album, params in plan_steps(runs):
+        if step.uses_model and not dvc_state.is_up_to_date(album.base / "dvc.yaml", dvc_stage_name(step, album)):
+            locate_base_model(params)
 
 
 def _start_stage(stage: Stage, album: Album, params: Params, dvc_state: DvcState, remote_folder: str) -> Any:

@@ -105,7 +105,8 @@ def _tried(part: str, use: Callable[[], str], needed: bool) -> Finding:
     try:
         return Finding(part, True, use(), needed=needed)
     except RealFillError as error:
-        return Finding(part, False, error.problem, error.remedy, needed)
+        place = f"{error.path}: " if error.path and error.path.is_file() else ""
+        return Finding(part, False, place + error.problem, error.remedy, needed)
 
 
 def _located(name: str) -> str:

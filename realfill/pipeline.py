@@ -20,6 +20,7 @@ from realfill.core.hashing import digest, digest_json
 from realfill.core.parameter_sources import PROFILES
 from realfill.core.params import Params, load_params
 from realfill.core.progress import ProgressCallback
+from realfill.diffusion.model_files import ModelLocation, locate_model, model_digest
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,8 @@ def complete_targets(
         if _has_recorded_output(step, album):
             adopt_folder(step.output(album))
         require_replaceable(step.output(album))
+    for _, params in runs:
+        locate_base_model(params)  # before other stages take their time
     with album_lock(runs[0][0]):
         for step, album, params in steps:
             inputs = _inputs(step, album, params)
@@ -273,10 +276,15 @@ def _photo_digest(path: Path) -> str | None:
         return None
 
 
-def _model_digest(params: Params) -> str | None:
-    """Digest of the base model; None where nothing is generated: it need not be on this machine then."""
-    if params.blend.generate == "never":
-        return None
-    from realfill.diffusion.model_files import locate_model, model_digest
+def locate_base_model(params: Params) -> ModelLocation | None:
+    """Find the base model of an album on this machine; None where nothing is generated: it need not be there then.
 
-    return model_digest(locate_model(params.base.model))
+    Raises:
+        ModelError: It is not there, incomplete, or of no known family; says how to get it.
+    """
+    return None if params.blend.generate == "never" else locate_model(params.base.model)
+
+
+def _model_digest(params: Params) -> str | None:
+    location = locate_base_model(params)
+    return None if location is None else model_digest(location)

@@ -15,7 +15,7 @@ from realfill.album.lock import album_lock
 from realfill.album.schemas import Candidate
 from realfill.album.store import accepted_references, read_rows
 from realfill.core.atomic_io import MARK
-from realfill.core.errors import AlbumError, OutputError, SpaceError, StageError
+from realfill.core.errors import AlbumError, ModelError, OutputError, SpaceError, StageError
 from realfill.core.hashing import digest
 from realfill.core.params import Params, load_params
 from realfill.photo_io.working_files import read_png, write_png
@@ -80,6 +80,16 @@ def test_nothing_is_computed_where_the_result_cannot_be_written(album_folder: Pa
     with pytest.raises(OutputError, match=r"notes\.txt"):
         run_stage("finetune", album, quick_params)
     assert digest(album.root) == before
+
+
+def test_a_model_that_is_not_here_is_told_before_anything_is_computed(
+    album_folder: Path, quick_params: Params
+) -> None:
+    album, before = open_album(album_folder), digest(album_folder)
+    for model, told in (("/nowhere", "not there"), ("sd2-inpainting", "realfill fetch sd2-inpainting")):
+        with pytest.raises(ModelError, match=told):
+            complete(album, with_section(quick_params, "base", model=model))
+    assert digest(album_folder) == before
 
 
 def test_the_same_inputs_give_the_same_bytes(album_folder: Path, quick_params: Params, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from realfill.album.album_name import NAME_REMEDY, is_album_name
 from realfill.album.dvc_links import is_cache_link
 from realfill.album.layout import PHOTO_SUFFIXES, Album, target_name
 from realfill.album.settings import read_settings, read_target_settings
-from realfill.album.several_targets import FOLDER, album_around, member_folders, target_folders
+from realfill.album.several_targets import FOLDER, album_around, member_folders, target_folders, targets_called
 from realfill.album.stray_files import SYSTEM_FILES, find_lookalikes, find_stray_files
 from realfill.core.errors import AlbumError, OutputError, TransientError, printable
 
@@ -107,9 +107,7 @@ def _check_name(root: Path, around: Path | None) -> None:
 
 def _find_namesakes(root: Path, name: str, folder: Path) -> Iterator[Path]:
     """The albums in a folder, and the targets of albums in it, that have the name of a target too."""
-    splits = (index for index, character in enumerate(name) if character == "-")
-    targets = (folder / name[:index] / FOLDER / name[index + 1 :] for index in splits)
-    yield from (path for path in targets if path != root and (path / "target").is_dir())
+    yield from (path for path in targets_called(name, folder) if path != root)
     if (folder / name / "target").is_dir():
         yield folder / name
 

@@ -52,7 +52,7 @@ def build_provenance(
         StageError: A stage has not run, or the candidate no longer exists.
     """
     row = _read_candidate(album, candidate)
-    model = Path(row.model or params.base.model).name
+    model = row.model or Path(params.base.model).name
     blended = read_document(album.work("blend") / "blend.json")
     tuning = read_document(album.work("finetune") / "metrics.json")
     values = params.model_dump(mode="json", by_alias=True)

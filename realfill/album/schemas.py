@@ -155,8 +155,8 @@ class Candidate:
         batch_size: Number of candidates in one pass. Floating-point results may depend on it.
         count: Number of candidates requested in all.
         resolution: Side of the picture, pixels.
-        model: Name of the base model; empty if none was loaded.
-        model_digest: Digest of the base model's folder, hex; empty if none was loaded.
+        model: Name of the base model, or of its folder or file; empty if none was loaded.
+        model_digest: Digest of the base model's files, hex; empty if none was loaded.
         adapter_digest: Digest of the LoRA adapter's folder, hex; empty if the base model was used as it is.
         versions: Versions of the libraries that sampled it, a JSON object.
     """

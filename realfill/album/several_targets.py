@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from realfill.core.errors import AlbumError
@@ -39,6 +40,13 @@ def target_folders(folder: Path) -> list[Path]:
             remedy = f"Move its photos into ref/ beside {FOLDER}/, or make an album of its own of the target."
             raise AlbumError("The targets of an album share its references.", remedy, path / "ref")
     return folders
+
+
+def targets_called(name: str, folder: Path) -> Iterator[Path]:
+    """The targets of the albums in a folder that are called so: roof/targets/front is called roof-front."""
+    splits = (index for index, character in enumerate(name) if character == "-")
+    targets = (folder / name[:index] / FOLDER / name[index + 1 :] for index in splits)
+    yield from (path for path in targets if (path / "target").is_dir())
 
 
 def member_folders(folder: Path) -> list[Path]:

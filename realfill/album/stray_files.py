@@ -7,7 +7,7 @@ from pathlib import Path
 
 from realfill.album.layout import PHOTO_SUFFIXES
 from realfill.album.several_targets import FOLDER, target_folders
-from realfill.core.errors import AlbumError
+from realfill.core.errors import AlbumError, printable
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # written by Windows
 _LOOKALIKES = {
@@ -17,10 +17,7 @@ _LOOKALIKES = {
 _ROLES = ("target", "mask", "gt")  # names without suffix in target/
 _SETTINGS = ("album.txt", "album.json", "album.toml", "album.ini")
 _READ_YAML = ("album.yaml", "dvc.yaml")
-_ONLY_THREE = (
-    "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask; a further photo to "
-    "complete goes into targets/NAME/, as target.* with its mask."
-)
+_ONLY_THREE = "Only target.*, mask.* and gt.* are read in target/. Rename it to mask.png if it is the mask."
 _PICTURES = (*PHOTO_SUFFIXES, ".bmp", ".gif", ".jp2", ".jxl", ".psd", ".xcf", ".svg", ".pdf")
 
 
@@ -31,7 +28,7 @@ def find_stray_files(root: Path) -> tuple[tuple[Path, str], ...]:
         root: The album folder.
 
     Raises:
-        AlbumError: One of them is certainly the target or the mask, in a format that cannot be read.
+        AlbumError: One of them is certainly a mask, in a format that cannot be read, or a second photo to complete.
     """
     strays = [*_find_in_target(root), *_find_in_root(root), *_find_in_targets(root)]
     return tuple(sorted(strays))
@@ -56,8 +53,19 @@ def _find_in_target(root: Path) -> Iterator[tuple[Path, str]]:
                 f"Save it as target/mask.png, or remove it (supported: {supported}).",
                 path,
             )
+        if is_photo and "mask" not in role:
+            raise _second_photo_error(path)
         if path.suffix.lower() in _PICTURES or "mask" in role:
             yield path, _ONLY_THREE
+
+
+def _second_photo_error(path: Path) -> AlbumError:
+    place = printable(f"{FOLDER}/{path.stem}/target/target{path.suffix}")
+    remedy = (
+        f"Of several photos each has a folder: move this one to {place}, its mask beside it as mask.png, and the "
+        f"other one to {FOLDER}/NAME/target/ likewise. Or take it out of target/ if it is not to be completed."
+    )
+    return AlbumError("There is another photo in target/ than target.*, mask.* and gt.*.", remedy, path)
 
 
 def _find_in_root(root: Path) -> Iterator[tuple[Path, str]]:

@@ -11,7 +11,7 @@ import typer
 
 from realfill.album.discovery import open_album, open_targets
 from realfill.album.layout import Album
-from realfill.album.several_targets import FOLDER, album_around
+from realfill.album.several_targets import FOLDER, album_around, targets_called
 from realfill.core.parameter_sources import PROFILES
 from realfill.core.params import Params, load_params
 from realfill.core.validation import refuse_lookalikes
@@ -83,7 +83,7 @@ class AlbumOptions:
             ParamsError: The parameters or `album.yaml` cannot be understood.
         """
         folder = album_folder(path)
-        album = open_album(folder, self._results(folder))
+        album = open_album(folder, self.results_folder(folder))
         return album, self._load_params(album)
 
     def open_all(self, path: Path) -> list[tuple[Album, Params]]:
@@ -97,10 +97,10 @@ class AlbumOptions:
             ParamsError: The parameters or `album.yaml` cannot be understood.
         """
         folder = album_folder(path)
-        return [(album, self._load_params(album)) for album in open_targets(folder, self._results(folder))]
+        return [(album, self._load_params(album)) for album in open_targets(folder, self.results_folder(folder))]
 
-    def _results(self, folder: Path) -> Path | None:
-        """Where the results of an album go."""
+    def results_folder(self, folder: Path) -> Path | None:
+        """Where the results of an album go; None for its own folder."""
         return None if self.out is None else self.out / base_folder(folder).name
 
     def _load_params(self, album: Album) -> Params:
@@ -115,16 +115,21 @@ class AlbumOptions:
 def album_folder(path: Path) -> Path:
     """The folder itself, or the one of the album of that name in the library of the working directory.
 
-    A target of an album there is named <album>/targets/<name>.
+    A target is named <album>/targets/<name>, or as it is called on pages, <album>-<name>.
     """
     from realfill.library.repository import Library
 
-    is_name = len(path.parts) == 1 or path.parts[1:-1] == (FOLDER,)
-    if path.is_dir() or not is_name:
+    if path.is_dir():
         return path
-    library = Library.enclosing(Path())
-    known = library is not None and path.parts[0] in library.album_names
-    return library.albums_folder / path if library and known else path
+    places = [path]
+    is_name = len(path.parts) == 1 or path.parts[1:-1] == (FOLDER,)
+    library = Library.enclosing(Path()) if is_name else None
+    if library is not None:
+        if path.parts[0] in library.album_names:
+            return library.albums_folder / path
+        places.append(library.albums_folder / path)
+    called = (target for place in places for target in targets_called(place.name, place.parent))
+    return next(called, path)
 
 
 def base_folder(folder: Path) -> Path:

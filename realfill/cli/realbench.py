@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +14,7 @@ from realfill.cli.complete_albums import AlbumOutcome, attempt, complete_album, 
 from realfill.cli.console import print_line
 from realfill.cli.options import AlbumOptions
 from realfill.core.atomic_io import require_replaceable
-from realfill.core.errors import AlbumError
+from realfill.core.errors import AlbumError, RealFillError, printable
 from realfill.evaluation.realbench import SceneScores, missing_metrics, score_scene
 from realfill.evaluation.realbench_table import summarize, write_realbench
 
@@ -48,7 +49,7 @@ def evaluate_realbench(folder: Path, options: AlbumOptions, *, as_json: bool) ->
             scores += [scored] if scored else []
             outcome = outcome if scored else evaluated
         outcomes.append(outcome)
-    failed = {outcome.name: str(outcome.error) for outcome in outcomes if outcome.error}
+    failed = {each.name: _describe_failure(each.error, each.folder, options) for each in outcomes if each.error}
     document = write_realbench(written, scores, failed, missing_metrics())
     if as_json:
         rows = [asdict(row) for row in summarize(scores)]
@@ -75,6 +76,15 @@ def find_scenes(folder: Path) -> list[Path]:
         remedy = "Give the folder that holds RealBench's scenes: 0/, 1/ and so on, each with target/ and ref/."
         raise AlbumError("There is no scene in this folder.", remedy, folder)
     return sorted(scenes, key=lambda path: [(int(d or 0), t) for d, t in re.findall(r"(\d+)|(\D+)", path.name)])
+
+
+def _describe_failure(error: RealFillError, scene: Path, options: AlbumOptions) -> str:
+    """The error's text with paths relative to the scene, so that it is the same on every machine."""
+    text = str(error)
+    for folder in (scene, options.results_folder(scene) or scene):
+        place = printable(os.path.realpath(folder))
+        text = text.replace(f"{place}/", "").replace(f"{place}: ", "")
+    return text
 
 
 def _score(scene: Path, options: AlbumOptions) -> SceneScores:

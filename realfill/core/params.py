@@ -9,18 +9,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from realfill.core.parameter_sources import merge_values, parse_assignments, read_profile
 from realfill.core.validation import Section, read_yaml, validate_section
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]  # pixels
 
+BASE_MODELS = (
+    "pocket",
+    "sd2-inpainting",
+    "sdxl-inpainting",
+    "flux2-klein-base-4b",
+    "flux2-klein-4b",
+    "flux1-fill-dev",
+)
+"""The names of base models; `diffusion.model_registry` says what they are."""
+
+
+def _check_model_name(name: str) -> str:
+    """See that a base model is a registered one or has a path, so that a typo is told before anything is computed."""
+    if name not in BASE_MODELS and not Path(name).is_absolute():
+        known = f"Choose one of {', '.join(BASE_MODELS)}"
+        place = "or the absolute path of a diffusers folder or a .safetensors checkpoint"
+        raise PydanticCustomError("base_model", f"{known}, {place}")
+    return name
+
 
 class BaseParams(Section):
     """The base model that is tuned and sampled, and the device it runs on."""
 
-    model: str = Field(
+    model: Annotated[str, AfterValidator(_check_model_name)] = Field(
         "pocket",
         description="Name of a registered base model, or absolute path of a diffusers folder or a checkpoint.",
     )

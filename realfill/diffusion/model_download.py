@@ -12,14 +12,13 @@ from typing import Any
 from realfill.core.errors import ModelError, SpaceError
 from realfill.diffusion.digest_cache import cached_digest
 from realfill.diffusion.model_files import (
-    INDEX,
     MODEL_FILES,
     TOKENIZER_PATTERNS,
     list_files,
     locate_model,
     weights_patterns,
 )
-from realfill.diffusion.model_registry import FAMILIES, MODELS, ModelSpec
+from realfill.diffusion.model_registry import FAMILIES, INDEX, MODELS, ModelSpec
 
 SPARE = 2.0  # 10^9 bytes that stay free on the disk
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 from realfill.core.errors import ModelError
 from realfill.core.hashing import digest_json
 from realfill.diffusion.digest_cache import cached_digest
-from realfill.diffusion.model_registry import FAMILIES, MODELS, FamilySpec, ModelSpec
+from realfill.diffusion.family_recognition import recognize_checkpoint, recognize_folder
+from realfill.diffusion.model_registry import FAMILIES, INDEX, MODELS, FamilySpec, ModelSpec
 
-MODEL_FILES = (  # of a model of the family "sd"; in the order of its digest
+MODEL_FILES = (  # of a plain model of the family "sd"; in the order of its digest
     "unet/config.json",
     "unet/diffusion_pytorch_model.safetensors",
     "vae/config.json",
@@ -27,7 +29,6 @@ MODEL_FILES = (  # of a model of the family "sd"; in the order of its digest
     "scheduler/scheduler_config.json",
 )
 TOKENIZER_PATTERNS = ("*.json", "*.txt", "*.model", "*.jinja")
-INDEX = "model_index.json"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def locate_model(name: str) -> ModelLocation:
     else:
         remedy = f"Run `realfill fetch {name}` where there is a network."
         folder = find_snapshot(spec)
+    if not folder.is_dir():
+        raise ModelError(f"The base model {name} is not on this machine.", remedy)
     list_files(folder, spec.family, remedy)
     return ModelLocation(folder, spec)
 
@@ -83,11 +86,17 @@ def list_files(
     Raises:
         ModelError: One of them is missing.
     """
-    names = list(MODEL_FILES) if family == "sd" else _list_parts(folder, FAMILIES[family], with_denoiser)
-    missing = [name for name in names if not (folder / name).is_file()]
+    names, missing = list(MODEL_FILES), _find_missing(folder, MODEL_FILES)
+    if family != "sd" or missing:  # which may have other names
+        names = _list_parts(folder, FAMILIES[family], with_denoiser)
+        missing = _find_missing(folder, names)
     if missing:
         raise ModelError(f"The base model lacks {missing[0]}.", remedy, folder)
     return names
+
+
+def _find_missing(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not (folder / name).is_file()]
 
 
 @cache
@@ -136,7 +145,9 @@ def _list_parts(folder: Path, family: FamilySpec, with_denoiser: bool) -> list[s
             names.append("scheduler/scheduler_config.json")
         elif part.startswith("tokenizer"):
             listed = {name for pattern in TOKENIZER_PATTERNS for name in _glob(folder, f"{part}/{pattern}")}
-            names += sorted(listed | {f"{part}/tokenizer_config.json"})
+            has_vocabulary = family.parts[part] != "CLIPTokenizer" or f"{part}/tokenizer.json" in listed
+            needed = ["tokenizer_config.json", *([] if has_vocabulary else ["vocab.json", "merges.txt"])]
+            names += sorted(listed | {f"{part}/{name}" for name in needed})
         elif part == family.denoiser and not with_denoiser:
             names.append(f"{part}/config.json")
         else:
@@ -188,19 +199,9 @@ def _locate_path(name: str) -> ModelLocation:
     if not path.is_dir():
         problem = "is neither a folder nor a .safetensors checkpoint" if path.exists() else "is not there"
         raise ModelError(f"The base model {problem}.", remedy, path)
-    family = _recognize_folder(path)
+    family = recognize_folder(path)
     list_files(path, family, remedy)
     return ModelLocation(path, ModelSpec(family, lora_layers="attention", license="unknown"))
-
-
-def _recognize_folder(folder: Path) -> str:
-    """The family whose denoiser and parts a folder has; "sd" where none fits, whose missing file is then named."""
-    for name, family in reversed(FAMILIES.items()):
-        config = _read_json(folder / family.denoiser / "config.json")
-        has_parts = all((folder / part).is_dir() for part in family.parts)
-        if has_parts and config.get("_class_name") == family.parts[family.denoiser]:
-            return name
-    return "sd"
 
 
 def _locate_checkpoint(path: Path) -> ModelLocation:
@@ -214,31 +215,3 @@ def _locate_checkpoint(path: Path) -> ModelLocation:
         problem = f"The checkpoint supplies the denoiser alone; the other parts are those of {base}. {error.problem}"
         raise ModelError(problem, remedy, path) from error
     return ModelLocation(folder, ModelSpec(family, base_spec.lora_layers, license="unknown"), path)
-
-
-def recognize_checkpoint(path: Path) -> str:
-    """The family of a single-file checkpoint, told by the names and shapes of its tensors.
-
-    Raises:
-        ModelError: The file cannot be read, or it is no inpainting model of a known family.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as stored:
-            shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"The checkpoint cannot be read ({error}).", "Download it again.", path) from error
-    known = {name: family for name, family in FAMILIES.items() if family.checkpoint_mark}
-    for name, family in known.items():
-        if not any(key.endswith(family.checkpoint_mark) for key in shapes):
-            continue
-        layers = [shape for key, shape in shapes.items() if key.endswith(family.checkpoint_layer)]
-        channels = layers[0][1] if layers and len(layers[0]) > 1 else 0
-        if channels != family.checkpoint_channels:
-            problem = (
-                f"The checkpoint's denoiser has {channels} input channels; {name} has {family.checkpoint_channels}."
-            )
-            raise ModelError(problem, "Choose an inpainting model.", path)
-        return name
-    raise ModelError(f"The checkpoint is of none of the families {', '.join(known)}.", "Choose another one.", path)

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+INDEX = "model_index.json"
+"""The file of a folder in diffusers' format that lists its parts with their classes; not all folders have it."""
+
 
 @dataclass(frozen=True)
 class FamilySpec:

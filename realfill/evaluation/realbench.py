@@ -11,7 +11,6 @@ px on the longer side.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,7 +165,7 @@ def _is_outpainted(hole: Pixels, settings: RealBenchSettings) -> bool:
 
 def _describe_setup(album: Album, sample: Candidate) -> str:
     tuned = read_document(album.work("finetune") / "metrics.json")["steps"]
-    return f"{Path(sample.model).name}, {tuned} tuning steps, {sample.scheduler} with {sample.steps} steps"
+    return f"{sample.model}, {tuned} tuning steps, {sample.scheduler} with {sample.steps} steps"
 
 
 def _score_picture(scorer: Scorer, picture: Pixels) -> PictureScore:

@@ -28,7 +28,7 @@ from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import MaskError, RealFillError, StageError
 from realfill.core.hashing import digest
 from realfill.core.parameter_sources import merge_values
-from realfill.core.params import BlendParams, Params
+from realfill.core.params import BASE_MODELS, BlendParams, Params
 from realfill.imaging.ops import Pixels
 from realfill.library.gallery import update_gallery
 from realfill.review.collection import Collection, FinishedAlbum
@@ -187,11 +187,9 @@ def _make_again(collection: Collection, finished: FinishedAlbum) -> None:
 
 def _former_params(finished: FinishedAlbum) -> dict[str, Any]:
     """The parameters that a photo was made with, without the choice of candidates."""
-    from realfill.diffusion.model_registry import MODELS  # loads torch
-
     params = _common_params(finished.album) if finished.album.siblings else dict(finished.provenance["params"])
     model = params["base"]["model"]
-    if model not in MODELS:
+    if model not in BASE_MODELS:
         problem = f"The album was made with the model folder {model!r}, whose place is not known here."
         remedy = "Run `realfill complete` as you did before: the choice is in its album.yaml."
         raise StageError(problem, remedy, finished.album.root)

@@ -193,7 +193,7 @@ def _describe(
             batch_size=batch.batch_size,
             count=sum(each.count for name, each in sampled.items() if name in GENERATED_KINDS),
             resolution=model.resolution,
-            model=model.name,
+            model=Path(model.name).name,  # a path would differ between machines
             model_digest=model.digest,
             adapter_digest=adapter_digest if is_generated else "",
             versions=versions,

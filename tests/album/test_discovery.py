@@ -205,7 +205,7 @@ def test_a_mask_that_cannot_be_read_is_not_passed_over(album_folder: Path, name:
 
 
 def test_what_lies_where_nothing_is_read_is_told(album_folder: Path) -> None:
-    strays = ("References", "refs", "album.txt", "scan.jpg", "target/mask (1).png", "target/old.tif")
+    strays = ("References", "refs", "album.txt", "scan.jpg", "target/mask (1).png", "target/old.psd")
     for name in strays:
         if "." in name:
             (album_folder / name).write_bytes(b"")
@@ -216,6 +216,14 @@ def test_what_lies_where_nothing_is_read_is_told(album_folder: Path) -> None:
     told = open_album(album_folder).stray_files
     assert {path.relative_to(album_folder).as_posix() for path, _ in told} == set(strays)
     assert all("read" in advice for _, advice in told)
+
+
+def test_a_second_photo_to_complete_is_not_passed_over(album_folder: Path) -> None:
+    (album_folder / "target" / "back.jpg").write_bytes(b"")
+    with pytest.raises(
+        AlbumError, match=r"another photo in target/.*move this one to targets/back/target/target\.jpg"
+    ):
+        open_album(album_folder)
 
 
 @pytest.mark.parametrize(("folder", "other"), [("ref", "References"), ("ref", "Ref"), ("target", "Target")])

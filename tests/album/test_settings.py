@@ -73,6 +73,7 @@ def test_album_settings_that_cannot_be_meant_are_refused(tmp_path: Path, text: s
         ("export: strip", "It is a section.*Known here: format, quality, privacy, gps\\."),
         ("export: [gps, strip]", "It is a section"),
         ("blend: {match_color: true, match_colour: false}", "no parameter 'blend.match_colour'"),
+        ("base: {model: pockt}", "'base.model' is 'pockt'. Choose one of pocket, sd2-inpainting"),
         ("outpaint: {lef: 30%}", "no parameter 'outpaint.lef'. Known here: left, top, right, bottom\\."),
         ("boxes: [{lef: 1}]", "Field required|Known here: left, top, right, bottom"),
     ],

@@ -7,6 +7,7 @@ import pytest
 from realfill.cli.options import AlbumOptions
 from realfill.core.errors import AlbumError, ParamsError
 from support.libraries import make_library, write_tiny_album
+from support.several_targets import make_several
 
 
 def write_params(path: Path, feather: float) -> Path:
@@ -17,6 +18,14 @@ def write_params(path: Path, feather: float) -> Path:
 def test_outputs_go_into_the_album_folder_or_below_out(album_folder: Path, tmp_path: Path) -> None:
     assert AlbumOptions().open(album_folder)[0].out == album_folder
     assert AlbumOptions(out=tmp_path / "out").open(album_folder)[0].out == tmp_path / "out" / "motorcycle"
+
+
+def test_a_target_is_known_by_the_name_that_it_has_on_pages(album_folder: Path) -> None:
+    house = make_several(album_folder)
+    for name in ("front", "back"):
+        assert AlbumOptions().open(house.with_name(f"{house.name}-{name}"))[0].root == house / "targets" / name
+    with pytest.raises(AlbumError, match="no such folder"):
+        AlbumOptions().open(house.with_name(f"{house.name}-roof"))
 
 
 def test_the_parameters_file_of_the_working_directory_is_the_default(

@@ -1,6 +1,7 @@
 """`realfill evaluate --realbench`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,23 @@ def test_all_scenes_are_completed_and_scored_whatever_becomes_of_one(
     bench: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
+    shutil.copytree(bench / "2", bench / "12")
+    (out / "12" / "work" / "align").mkdir(parents=True)
+    (out / "12" / "work" / "align" / "notes.txt").write_text("of another")
     first = evaluate(bench, tiny_model, "--out", str(out))
     assert first.exit_code == 1
     assert "There is no target photo" in first.stderr
     written = (out / "realbench" / "realbench.md").read_text()
     assert written in first.stdout
-    for line in ("| 2, delivered | outpainting | 1 |", "| 10, samples | inpainting | 2 |", "* scene 11 failed: "):
+    for line in (
+        "| 2, delivered | outpainting | 1 |",
+        "| 10, samples | inpainting | 2 |",
+        "* scene 11 failed: There is",
+    ):
         assert line in written
+    assert "* scene 12 failed: work/align: " in written
+    for path in (out / "realbench").iterdir():
+        assert str(tmp_path) not in path.read_bytes().decode(errors="replace"), "it is the same on every machine"
     assert "14.78" in written
     assert "DreamSim is missing" in written
     assert not (bench / "2" / "work").exists()
@@ -54,7 +65,7 @@ def test_all_scenes_are_completed_and_scored_whatever_becomes_of_one(
     again = evaluate(bench, tiny_model, "--out", str(out), "--json")
     document = json.loads(again.stdout)
     assert [scene["scene"] for scene in document["scenes"]] == ["2", "10"]
-    assert list(document["failed"]) == ["11"]
+    assert list(document["failed"]) == ["11", "12"]
     assert document["table"][0]["scenes"] == 2
 
 

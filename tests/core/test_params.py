@@ -29,6 +29,11 @@ def test_an_unknown_key_is_named_with_the_known_ones() -> None:
         ("sample.scheduler=heun", "'dpmsolver\\+\\+', 'unipc', 'ddpm' or 'euler'"),
         ("export.quality=80", "greater than or equal to 95"),
         ("profile=fast", "quick, paper"),
+        (
+            "base.model=pockt",
+            "'base.model' is 'pockt'. Choose one of pocket, sd2-inpainting, .* or the absolute path",
+        ),
+        ("base.model=models/pocket", "absolute path of a diffusers folder or a .safetensors checkpoint"),
         ("finetune", "section.key=value"),
         ("finetune.prompt=[", "'finetune.prompt=\\[' cannot be read as YAML"),
         ("export.privacy.position=no", "'export.privacy.position' is 'no'. .*'keep' or 'strip'"),

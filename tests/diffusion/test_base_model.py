@@ -1,5 +1,3 @@
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +16,12 @@ from realfill.diffusion.training_bank import encode_crops
 def test_a_missing_model_is_reported_with_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="realfill fetch sd2-inpainting"):
         load_base_model(BaseParams(model="sd2-inpainting"))
-    with pytest.raises(ModelError, match="pocket, sd2-inpainting"):
+    with pytest.raises(ModelError, match="lacks unet/config"):
         load_base_model(BaseParams(model=str(tmp_path)))
 
 
 def test_a_model_is_loaded_once_a_process(quick_params: Params, model: BaseModel) -> None:
     assert load_base_model(quick_params.base) is model
-
-
-def test_a_model_without_mask_channels_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    from diffusers import UNet2DConditionModel
-
-    folder = Path(shutil.copytree(tiny_model, tmp_path / "text-to-image"))
-    config = json.loads((folder / "unet" / "config.json").read_text())
-    UNet2DConditionModel.from_config(config | {"in_channels": 4}).save_pretrained(folder / "unet")
-    with pytest.raises(ModelError, match="4 input channels; inpainting needs 9"):
-        load_base_model(BaseParams(model=str(folder), device="cpu"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTokenizer
 
 from realfill.core.errors import ModelError
 from realfill.core.params import BaseParams
@@ -15,12 +16,11 @@ from realfill.diffusion.model_files import (
     find_variant,
     locate_model,
     model_digest,
-    recognize_checkpoint,
 )
 from realfill.diffusion.model_memory import read_spec
 from realfill.diffusion.model_registry import MODELS, ModelSpec
 from realfill.doctor import examine_model
-from support.model_families import write_tiny_family
+from support.model_families import write_fill_checkpoint, write_tiny_family
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,12 @@ def klein(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_missing_model_is_reported_with_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="realfill fetch sd2-inpainting"):
+    with pytest.raises(
+        ModelError, match="^The base model sd2-inpainting is not on this machine. Run `realfill fetch sd2"
+    ):
         locate_model("sd2-inpainting")
     with pytest.raises(ModelError, match="pocket, sd2-inpainting"):
-        locate_model(str(tmp_path))
+        locate_model(str(tmp_path / "nowhere"))
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -79,24 +81,28 @@ def test_what_is_neither_a_folder_nor_safetensors_is_said(tmp_path: Path) -> Non
         locate_model(str(tmp_path / "model.ckpt"))
 
 
-@pytest.mark.parametrize("config", ["{", "[]"])
-def test_a_damaged_configuration_is_one_clear_error(tiny_model: Path, tmp_path: Path, config: str) -> None:
-    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
-    (folder / "unet" / "config.json").write_text(config)
-    with pytest.raises(ModelError, match=r"config\.json: The configuration is damaged"):
-        load_base_model(BaseParams(model=str(folder), device="cpu"))
-
-
 def test_damaged_weights_are_one_clear_error(tiny_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:50])
-    with pytest.raises(ModelError, match="The weights cannot be loaded"):
+    with pytest.raises(ModelError, match="unet: This part of the model cannot be loaded"):
         load_base_model(BaseParams(model=str(folder), device="cpu")).part("unet")
     with pytest.raises(ModelError, match="The weights are damaged"):
         read_spec(str(folder))
     states = {finding.part: finding.state for finding in examine_model(str(folder)) if not finding.works}
-    assert states == {f"model {folder}": "The weights are damaged."}
+    assert states == {f"model {folder}": f"{weights}: The weights are damaged."}
+
+
+def test_a_damaged_tokenizer_or_schedule_is_one_clear_error(klein: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(klein, tmp_path / "model"))
+    (folder / "tokenizer" / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match="tokenizer: This part of the model cannot be loaded"):
+        load_base_model(BaseParams(model=str(folder), device="cpu")).part("tokenizer")
+    schedule = tmp_path / "schedule"
+    shutil.copytree(klein, schedule)
+    (schedule / "scheduler" / "scheduler_config.json").write_text('{"num_train_timesteps": "nine"}')
+    with pytest.raises(ModelError, match=r"scheduler_config\.json: The configuration cannot be used"):
+        load_base_model(BaseParams(model=str(schedule), device="cpu"))
 
 
 def test_pickles_do_not_count(klein: Path, tmp_path: Path) -> None:
@@ -118,6 +124,23 @@ def test_the_half_precision_variant_is_used_where_it_alone_is_there(tmp_path: Pa
     assert model.embed(["a photo"])["prompt"].shape == (1, 77, 64)
 
 
+def test_a_folder_of_stable_diffusion_may_have_one_file_for_its_tokenizer_and_half_precision(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    CLIPTokenizer.from_pretrained(folder / "tokenizer").save_pretrained(folder / "tokenizer")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / "tokenizer" / name).unlink()
+    model = load_base_model(BaseParams(model=str(folder), device="cpu"))
+    assert model.part("unet").config.in_channels == 9
+    assert model.embed(["a photo"])["prompt"].shape == (1, 77, 32)
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"lacks tokenizer/merges\.txt"):
+        locate_model(str(folder))
+
+
 def test_a_packaged_model_needs_no_download_and_can_be_replaced(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,32 +160,8 @@ def test_the_digest_covers_the_files_that_are_loaded_and_no_others(tiny_model: P
     assert changed != same
 
 
-def write_checkpoint(path: Path, channels: int) -> Path:
-    """A file with the names of FLUX.1's own checkpoints, as ComfyUI's users have them."""
-    shapes = {"img_in.weight": (32, channels), "double_blocks.0.img_mod.lin.weight": (192, 32)}
-    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
-    return path
-
-
-def test_a_checkpoint_is_recognized_by_its_tensors(tmp_path: Path) -> None:
-    assert recognize_checkpoint(write_checkpoint(tmp_path / "fill.safetensors", 384)) == "flux_fill"
-    with pytest.raises(ModelError, match="64 input channels"):
-        recognize_checkpoint(write_checkpoint(tmp_path / "dev.safetensors", 64))
-    save_file({"a": torch.zeros(1)}, tmp_path / "lora.safetensors")
-    save_file(
-        {"img_in.weight": torch.zeros(1), "double_blocks.0.img_mod.lin.weight": torch.zeros(1)}, tmp_path / "1d"
-    )
-    with pytest.raises(ModelError, match="0 input channels"):
-        recognize_checkpoint(tmp_path / "1d")
-    with pytest.raises(ModelError, match="none of the families"):
-        recognize_checkpoint(tmp_path / "lora.safetensors")
-    (tmp_path / "cut.safetensors").write_bytes(b"\x09")
-    with pytest.raises(ModelError, match="cannot be read"):
-        recognize_checkpoint(tmp_path / "cut.safetensors")
-
-
 def test_the_other_parts_of_a_checkpoint_are_those_of_the_registered_model(tmp_path: Path) -> None:
-    path = write_checkpoint(tmp_path / "fill.safetensors", 384)
+    path = write_fill_checkpoint(tmp_path / "fill.safetensors", 384)
     with pytest.raises(
         ModelError, match="supplies the denoiser alone.*realfill fetch flux1-fill-dev --without-denoiser"
     ):

@@ -1,7 +1,12 @@
 import pytest
 
+from realfill.core.params import BASE_MODELS
 from realfill.diffusion.families.loading import CLASSES
 from realfill.diffusion.model_registry import FAMILIES, MODELS
+
+
+def test_the_parameters_know_every_model_by_its_name() -> None:
+    assert tuple(MODELS) == BASE_MODELS
 
 
 def test_downloads_are_pinned_to_a_commit() -> None:

@@ -26,7 +26,7 @@ from realfill.flows.complete_album import (
 )
 from realfill.pipeline import STAGES
 from support.fleets import FINAL_STATES, Fleet, start_fleet
-from support.libraries import parse_stages
+from support.libraries import change_yaml, parse_stages
 from support.nights import flows_of_this_process
 
 NAMES = [stage.name for stage in STAGES]
@@ -104,6 +104,19 @@ def test_a_failing_album_says_what_to_do_and_is_not_tried_again(prefect: Fleet) 
     assert "target/target.png" in str(state.message)
     failed = tasks(prefect, state.state_details.flow_run_id, 1)
     assert [(task["name"], task["run_count"]) for task in failed] == [("validate", 1)]
+
+
+def test_a_model_that_is_not_here_is_told_before_the_first_task(prefect: Fleet) -> None:
+    settings = prefect.library / "data" / "albums" / "first" / "album.yaml"
+    before = settings.read_text()
+    change_yaml(settings, "base", model="/nowhere/model")
+    try:
+        state = complete(prefect, "first")
+    finally:
+        settings.write_text(before)
+    assert state.is_failed()
+    assert "ModelError" in str(state.message)
+    assert tasks(prefect, state.state_details.flow_run_id, 0) == []
 
 
 def test_an_unknown_album_is_named_with_those_that_there_are(prefect: Fleet) -> None:

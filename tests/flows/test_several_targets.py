@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from realfill.cli.options import AlbumOptions
 from realfill.library.add_album import add_album
 from realfill.library.repository import Library
 from realfill.library.run_history import read_photo_digest, summarize_results
@@ -35,7 +36,12 @@ def stale(library: Library) -> list[str]:
         return [name for file, name in state.stages if not state.is_up_to_date(file, name)]
 
 
-def test_the_flow_completes_all_targets_for_dvc_too(library: Library, tmp_path: Path) -> None:
+def test_the_flow_completes_all_targets_for_dvc_too(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(library.root)
+    for name in ("house-front", "house/targets/front"):
+        assert AlbumOptions().open(Path(name))[0].name == "house-front"
     summary = json.loads(call(library.root, sys.executable, "-c", COMPLETE).splitlines()[-1])
     assert summary["photo"] == [
         f"data/albums/house/targets/{name}/completed/house-{name}.png" for name in ("back", "front")

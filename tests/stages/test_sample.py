@@ -183,6 +183,13 @@ def test_no_candidate_at_all_is_an_error(album: Album, quick_params: Params, mon
         sample.run(album, quick_params)
 
 
+def test_the_rows_name_the_model_alike_on_every_machine(album: Album, quick_params: Params) -> None:
+    row = sample.run(album, quick_params).candidates[0]
+    model = Path(quick_params.base.model)
+    assert model.is_absolute()
+    assert (row.model, row.model_digest) == (model.name, load_base_model(quick_params.base).digest)
+
+
 def test_the_versions_are_those_of_the_libraries_that_decide_pixels(album: Album, quick_params: Params) -> None:
     rows = sample.run(album, quick_params).candidates
     expected = {name: version(name) for name in ("torch", "diffusers", "peft")}

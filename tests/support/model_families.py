@@ -8,6 +8,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from support.models import write_tiny_model
@@ -158,6 +159,13 @@ def write_tiny_family(family: str, folder: Path) -> Path:
     folder.mkdir(parents=True)
     WRITERS[family](folder)
     return folder
+
+
+def write_fill_checkpoint(path: Path, channels: int) -> Path:
+    """A file with the names of FLUX.1's own checkpoints, as ComfyUI's users have them."""
+    shapes = {"img_in.weight": (32, channels), "double_blocks.0.img_mod.lin.weight": (192, 32)}
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
+    return path
 
 
 def _save(folder: Path, parts: dict[str, Any], index: dict[str, Any]) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from realfill.core.errors import ModelError
 from realfill.diffusion.base_model import BaseModel
@@ -18,8 +14,11 @@ from realfill.diffusion.families.flux2_klein import Flux2Klein
 from realfill.diffusion.families.flux_fill import FluxFill
 from realfill.diffusion.families.sd import StableDiffusion
 from realfill.diffusion.families.sdxl import StableDiffusionXL
-from realfill.diffusion.model_files import INDEX, ModelLocation, find_variant, locate_model, model_digest
-from realfill.diffusion.model_registry import FAMILIES
+from realfill.diffusion.family_recognition import read_config
+from realfill.diffusion.model_files import ModelLocation, find_variant, locate_model, model_digest
+from realfill.diffusion.model_registry import FAMILIES, INDEX
+
+_COPY_AGAIN = "Copy or download the model again."
 
 CLASSES: dict[str, type[BaseModel]] = {
     "sd": StableDiffusion,
@@ -44,21 +43,15 @@ def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
         _quantization()  # which fails now instead of at the first step
     location = locate_model(name)
     family, folder = FAMILIES[location.spec.family], location.folder
-    configs = {"scheduler": _read(folder / "scheduler" / "scheduler_config.json")}
-    configs["model_index"] = _read(folder / INDEX) if (folder / INDEX).is_file() else {}
-    config = _read(folder / family.denoiser / "config.json")
-    channels = config.get("in_channels") or 0
-    needed = math.ceil(family.input_ratio * (config.get("out_channels") or channels))
-    if channels < needed:
-        problem = f"The denoiser has {channels} input channels; inpainting needs {needed}."
-        raise ModelError(problem, "Choose an inpainting model.", folder)
+    configs = {"scheduler": read_config(folder / "scheduler" / "scheduler_config.json")}
+    configs["model_index"] = read_config(folder / INDEX) if (folder / INDEX).is_file() else {}
     cls = CLASSES[location.spec.family]
     makers: dict[str, Callable[[], Any]] = {
         part: partial(_make_part, location, part, accelerator, cls.dtype(part, accelerator), precision)
         for part in family.parts
         if part != "scheduler"
     }
-    return cls(
+    model = cls(
         name=name,
         digest=model_digest(location),
         lora_layers=location.spec.lora_layers,
@@ -67,21 +60,27 @@ def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
         makers=makers,
         configs=configs,
     )
+    try:
+        _ = model.process
+    except Exception as error:  # of any kind, by diffusers' schedulers
+        path = folder / "scheduler" / "scheduler_config.json"
+        raise ModelError(f"The configuration cannot be used ({_shorten(error)}).", _COPY_AGAIN, path) from error
+    return model
 
 
 def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torch.dtype, precision: str) -> Any:
     """Load a network or a tokenizer, by safetensors alone."""
     import diffusers
     import transformers
+    from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    for logging in (diffusers_logging, transformers_logging):
+        logging.disable_progress_bar()
     family = FAMILIES[location.spec.family]
     is_text = part.startswith(("text_encoder", "tokenizer"))
     cls = getattr(transformers if is_text else diffusers, family.parts[part])
     folder = location.folder / part
-    if part.startswith("tokenizer"):
-        return cls.from_pretrained(folder)
     options: dict[str, Any] = {"dtype" if is_text else "torch_dtype": dtype}
     is_denoiser = part == family.denoiser
     is_quantized = is_denoiser and precision == "nf4"
@@ -89,18 +88,26 @@ def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torc
         options["quantization_config"] = _quantization()
     checkpoint = location.checkpoint if is_denoiser else None
     try:
+        if part.startswith("tokenizer"):
+            return cls.from_pretrained(folder)
         if checkpoint is not None:
             network = cls.from_single_file(str(checkpoint), config=str(folder), local_files_only=True, **options)
         else:
             variant = find_variant(location.folder, part) or None
             network = cls.from_pretrained(folder, variant=variant, use_safetensors=True, **options)
-    except (OSError, SafetensorError, ValueError) as error:
-        problem = f"The weights cannot be loaded ({' '.join(str(error).split())[:200]})."
-        raise ModelError(problem, "Copy or download the model again.", checkpoint or folder) from error
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # of any kind, by diffusers, transformers and tokenizers, if a file is damaged
+        problem = f"This part of the model cannot be loaded ({_shorten(error)})."
+        raise ModelError(problem, _COPY_AGAIN, checkpoint or folder) from error
     network.requires_grad_(False).eval()
     if is_quantized:
         return network  # which lies on the GPU already
     return network.to(accelerator.device, memory_format=torch.channels_last)
+
+
+def _shorten(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _quantization() -> Any:
@@ -117,13 +124,3 @@ def _quantization() -> Any:
     from diffusers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise ModelError("The configuration is damaged: it is no JSON object.", "Copy or download it again.", path)
-    return values
