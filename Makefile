@@ -17,9 +17,10 @@ demo: .venv/installed
 test: env
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
-# Two processes for two cores: more threads than that would wait for each other.
+# Two processes for two cores: more threads than that would wait for each other. Files begin in the order of
+# tests/conftest.py, not by their numbers of tests.
 tests: env
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: env
 	$(BIN)/ruff check

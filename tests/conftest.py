@@ -18,6 +18,11 @@ from support.libraries import call, complete_for_dvc, make_library, parse_stages
 from support.models import write_tiny_model
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of whole programs, which take longest: no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("tests", "flows"))
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A randomly initialized model folder of Stable Diffusion 2's classes, 64 px."""
