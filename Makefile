@@ -6,15 +6,21 @@ export OMP_WAIT_POLICY := PASSIVE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint docs env lock clean
+.PHONY: demo test tests lint docs env lock clean
 
 demo: .venv/installed
 	@test -d $(DEMO) || $(BIN)/realfill demo $(DEMO)
 	$(BIN)/realfill complete $(DEMO)
 	$(BIN)/realfill evaluate $(DEMO) --untuned 4
 
-test: env lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+# Type checks keep one core busy, so that tests begin beside them.
+test: env
+	@$(MAKE) --no-print-directory --jobs 2 lint tests
+
+# Two processes for two cores: more threads than that would wait for each other. Files begin in the order of
+# tests/conftest.py, not by their numbers of tests.
+tests: env
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: env
 	$(BIN)/ruff check

@@ -1,11 +1,14 @@
 """The command `realfill pick`: choosing another candidate, in a library and in a folder."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner, Result
+
 from realfill.album.discovery import open_album
+from realfill.cli.application import app
+from realfill.core.errors import RealFillError
 from realfill.core.params import load_params
 from realfill.library.repository import Library
 from realfill.review.application import is_outdated, write_choices
@@ -49,18 +52,20 @@ def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(
     assert opened.params(opened.album("roof")).blend.candidate == "best"
 
 
-def test_the_command_takes_a_folder_and_tells_how_to_correct_a_mistake(album_folder: Path) -> None:
+def test_the_command_takes_a_folder_and_tells_how_to_correct_a_mistake(
+    album_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(album_folder.parent)
     album = finish(album_folder)
     export.run(album, load_params())
 
-    def run(candidate: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "realfill", "pick", album.name, candidate]
-        return subprocess.run(command, cwd=album.root.parent, capture_output=True, text=True, check=False)
+    def run(candidate: str) -> Result:
+        return CliRunner().invoke(app, ["pick", album.name, candidate])
 
     done = run("2")
-    assert (done.returncode, done.stderr) == (0, "Run `realfill complete motorcycle` to deliver it.\n")
+    assert (done.exit_code, done.stderr) == (0, "Run `realfill complete motorcycle` to deliver it.\n")
     assert open_album(album.root).settings.overrides == {"blend": {"candidate": 2}}
     for number in ("-1", "7"):
         done = run(number)
-        assert done.returncode == 1
-        assert f"There is no candidate '{number}'. Choose one of 0, 1, 2, or best." in done.stderr
+        assert isinstance(done.exception, RealFillError)
+        assert f"There is no candidate '{number}'. Choose one of 0, 1, 2, or best." in str(done.exception)

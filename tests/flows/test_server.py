@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from typer.testing import CliRunner
 
+from realfill.cli.application import app
 from realfill.core.errors import LibraryError, TransientError
 from realfill.flows.deployment import set_up_server
 from realfill.flows.server import PAGE_SIZE, ServerSettings, read_pages, require_server
@@ -160,9 +162,7 @@ def test_a_database_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "url", "told"),
     [
-        ("up", "http://127.0.0.1:9/api", "error: The Prefect server at http://127.0.0.1:9/api does not answer"),
         ("night", "http://127.0.0.1:9/api", "error: The Prefect server at http://127.0.0.1:9/api does not answer"),
-        ("work", "http://127.0.0.1:9/api", "error: The Prefect server at http://127.0.0.1:9/api does not answer"),
         (
             "night",
             "http://[::1/api",
@@ -175,6 +175,15 @@ def test_commands_tell_that_the_server_is_away(tmp_path: Path, command: str, url
     message = run_failing(root, "realfill", "fleet", command, PREFECT_API_URL=url)
     assert told in " ".join(message.split())
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("command", ["up", "work"])
+def test_a_fleet_needs_its_server(tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_library(tmp_path / "library"))
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        result = CliRunner().invoke(app, ["fleet", command])
+    assert isinstance(result.exception, TransientError)
+    assert "The Prefect server at http://127.0.0.1:9/api does not answer" in str(result.exception)
 
 
 @pytest.mark.parametrize("count", [0, 1, PAGE_SIZE - 1, PAGE_SIZE, 2 * PAGE_SIZE + 1])

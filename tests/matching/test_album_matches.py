@@ -84,7 +84,7 @@ def test_a_photo_taken_with_the_camera_turned_is_matched_as_well(mask: np.ndarra
     x, y = pairs.points1.T
     back = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[turns]
     shift = np.subtract(CORNERS[0], CORNERS[1])
-    assert np.median(np.abs(np.stack(back, axis=1) - pairs.points0 - shift), axis=0).max() < 0.7
+    assert np.median(np.abs(np.stack(back, axis=1) - pairs.points0 - shift), axis=0).max() < 1.5
 
 
 def test_equal_photos_give_equal_matches_whatever_the_threads(

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 import skimage.data
 import yaml
 from PIL import Image
@@ -17,6 +18,7 @@ from realfill.core.hashing import digest
 from realfill.library.add_album import add_album
 from realfill.library.init_library import init_library
 from realfill.library.repository import Library
+from realfill.pipeline import STAGES, complete
 from support.models import write_tiny_model
 from support.published import publish
 
@@ -105,6 +107,18 @@ def pretend_completed(library: Library, name: str) -> None:
         for file, stage in state.stages:
             if stage:
                 state.commit(file, stage)
+
+
+def complete_for_dvc(root: Path, name: str) -> None:
+    """Complete an album in this process and commit every stage to DVC, as the flow does."""
+    library = Library.open(root)
+    album = library.album(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REALFILL_MODELS", str(root / "models"))
+        complete(album, library.params(album))
+    with library.album_state(name) as state:
+        for stage in STAGES:
+            state.commit(library.pipeline_file(name), stage.name)
 
 
 def is_up_to_date(library: Library, name: str, stage: str) -> bool:
