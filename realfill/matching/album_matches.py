@@ -36,10 +36,11 @@ class AlbumMatchSettings:
         sift_side: Longer side of the photos that SIFT sees, pixels; set by hand.
         enough_sift: References that share this many matches of SIFT are not matched by ALIKED with each other as
             well. On castle-front, whose references share more, what was placed had 24.76 dB with it, 24.75 without.
-        few_aliked: With fewer matches of ALIKED, a pair is matched with its first photo turned by quarters, too, and
-            the turn with most matches is kept. Set by hand, as easy pairs have several hundred. Where the cameras
-            were turned by 45 to 90 degrees against each other, those that agree on a geometry rose from 11 to 125,
-            36 to 87, 8 to 45 and 11 to 50.
+        few_aliked: Where ALIKED matches less than this share of the keypoints of the photo that has fewer, the pair
+            is matched with its first photo turned by quarters, too, and the turn with most matches is kept. Set by
+            hand, about 140 matches of photos with texture; easy pairs have several hundred. Where the cameras were
+            turned by 45 to 90 degrees against each other, those that agree on a geometry rose from 13 to 125, 36 to
+            87, 8 to 45 and 11 to 50.
         aliked: Of ALIKED.
         sift: Of SIFT; more keypoints of less contrast than its defaults, since the photos are larger. Set by hand.
         hole_dilation: Side of the square by which the hole is dilated before matches in it are dropped, pixels of
@@ -49,7 +50,7 @@ class AlbumMatchSettings:
     aliked_side: int = 1024
     sift_side: int = 2048
     enough_sift: int = 600
-    few_aliked: int = 150
+    few_aliked: float = 0.07
     aliked: AlikedSettings = AlikedSettings()
     sift: SiftSettings = SiftSettings(max_keypoints=8000, contrast_threshold=0.01)
     hole_dilation: int = 17
@@ -131,7 +132,9 @@ def _match_pairs(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]], turns: 
 def _match_turned(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]], settings: AlbumMatchSettings) -> Pairs:
     """Match pairs, those of few matches with the first photo turned by quarters as well."""
     upright = _match_pairs(view, pairs)
-    few = [pair for pair, matches in upright.items() if len(matches) < settings.few_aliked]
+    few = [
+        pair for pair, matches in upright.items() if len(matches) < settings.few_aliked * view.fewer_keypoints(pair)
+    ]
     first = sorted({i for i, _ in few})
     map_parallel(lambda task: view.extract(*task), list(itertools.product(first, (1, 2, 3))))
     tried = [upright, *(_match_pairs(view, few, turns) for turns in (1, 2, 3))]
@@ -157,6 +160,11 @@ class _MatcherAtSize:
     def shown(self, pair: tuple[int, int]) -> tuple[list[Pixels], list[int]]:
         """Two photos as they were given, and the longer sides of them at full size, pixels."""
         return [self._photos[number] for number in pair], [self._full_sides[number] for number in pair]
+
+    def fewer_keypoints(self, pair: tuple[int, int]) -> int:
+        """The number of keypoints of that photo of a pair which has fewer; 0 where they could not be extracted."""
+        shown = [self._features.get((number, 0)) for number in pair]
+        return min(0 if keypoints is None else len(keypoints.points) for keypoints in shown)
 
     def extract(self, number: int, turns: int = 0) -> None:
         """Extract the features of a photo that is turned by a number of quarters, counterclockwise."""
