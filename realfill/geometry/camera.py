@@ -114,6 +114,10 @@ class Camera:
         scale = self.focal * self.distort(x, y)
         return x * scale + self.center[0], y * scale + self.center[1], depth
 
+    def project_world(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Project points [N, 3] in world coordinates; see `project`."""
+        return self.project(points @ self.rotation.T + self.translation)
+
     def distort(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """By which factor distortion moves the points (x, y), [...], away from the center."""
         k1, k2 = self.radial_distortion

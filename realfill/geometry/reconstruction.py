@@ -14,6 +14,11 @@ from realfill.geometry.camera import Camera
 SUPPORT_ERROR = 1.0
 
 
+def msac_shares(errors: np.ndarray, max_error: float) -> np.ndarray:
+    """How much errors [N] support a model: 1 for none, 0 from `max_error` on (MSAC; Torr and Zisserman, 2000)."""
+    return np.asarray(np.maximum(0, 1 - np.square(errors / max_error)))
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """Cameras and points of a scene.
@@ -36,10 +41,9 @@ class Reconstruction:
     def support(self) -> float:
         """How many keypoints the points explain, each counted the less the larger its point's reprojection error is.
 
-        The measure is MSAC's (Torr and Zisserman, 2000), for errors up to `SUPPORT_ERROR`.
+        See `msac_shares`, for errors up to `SUPPORT_ERROR`.
         """
-        shares = np.maximum(0, 1 - np.square(self.errors / SUPPORT_ERROR))
-        return float((self.track_lengths * shares).sum())
+        return float((self.track_lengths * msac_shares(self.errors, SUPPORT_ERROR)).sum())
 
     def write(self, path: Path) -> None:
         """Write the reconstruction to an .npz file."""

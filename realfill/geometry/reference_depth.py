@@ -122,7 +122,7 @@ def _estimate_depth(
     view: SourceView, others: Sequence[SourceView], points: np.ndarray, settings: ReferenceDepthSettings
 ) -> np.ndarray | None:
     """Estimate the inverse depth of a reference, [h, w] float32; None where it shows too few points [N, 3]."""
-    columns, rows, depth = view.camera.project(points @ view.camera.rotation.T + view.camera.translation)
+    columns, rows, depth = view.camera.project_world(points)
     shown = (depth > MIN_DEPTH) & in_bounds(columns, rows, view.gray.shape)
     if shown.sum() < settings.min_points:
         return None

@@ -139,7 +139,7 @@ def _project_sparse_points(
 ) -> np.ndarray:
     """Project the accurate sparse points into the region: columns, rows (working scale), inverse depth, [N, 3]."""
     camera = reconstruction.cameras[0]
-    columns, rows, depth = camera.project(reconstruction.points @ camera.rotation.T + camera.translation)
+    columns, rows, depth = camera.project_world(reconstruction.points)
     x, y = region.to_working(columns, rows)
     width, height = region.size
     margin = settings.point_margin

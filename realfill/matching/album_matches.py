@@ -169,7 +169,7 @@ class _MatcherAtSize:
     def extract(self, number: int, turns: int = 0) -> None:
         """Extract the features of a photo that is turned by a number of quarters, counterclockwise."""
         with skip_failing(f"{self._matcher.name} on {_name(number)}"):
-            shown = np.ascontiguousarray(np.rot90(self._shrink(number), turns))
+            shown = np.ascontiguousarray(np.rot90(shrink_to(self._photos[number], self._side), turns))
             self._features[number, turns] = self._matcher.extract_features(shown)
 
     def match(self, i: int, j: int, turns: int = 0) -> Matches:
@@ -184,14 +184,13 @@ class _MatcherAtSize:
         )
         return Matches(points0, points1, matches.confidence)
 
-    def _shrink(self, number: int) -> Pixels:
-        return shrink_to(self._photos[number], self._side)
-
     def _turn_back(self, number: int, points: np.ndarray, turns: int) -> np.ndarray:
         """Where points (x, y) [N, 2] of a photo turned by quarters lie in the photo itself."""
-        height, width = self._shrink(number).shape[:2]
+        if not turns:
+            return points
+        width, height = self._features[number, 0].size
         x, y = points.T
-        places = ((x, y), (width - 1 - y, x), (width - 1 - x, height - 1 - y), (y, height - 1 - x))
+        places = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}
         return np.stack(places[turns], axis=1)
 
 
