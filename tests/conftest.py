@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from realfill.album.discovery import open_album
 from realfill.core.params import Params, load_params
 from realfill.demo_album import write_demo_album
 from realfill.pipeline import complete
+from support.fleets import Fleet, start_server
 from support.libraries import call, complete_for_dvc, make_library, parse_stages
 from support.models import write_tiny_model
 
@@ -93,3 +95,10 @@ def finished_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
             complete_for_dvc(make_library(root, "roof"), "roof")
             assert parse_stages(call(root, "dvc", "repro")) == ["gallery"]
     return root
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A Prefect server for the flows of this process, for which nobody works."""
+    with start_server(tmp_path_factory.mktemp("server")) as fleet:
+        yield fleet

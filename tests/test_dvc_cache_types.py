@@ -1,17 +1,18 @@
 """Libraries in which DVC links photos and results into its cache instead of copying them."""
 
 import hashlib
-import sys
 from pathlib import Path
 
 import pytest
 
+from realfill.flows.complete_album import complete_album
 from realfill.library.add_album import add_album
 from realfill.library.repository import Library
+from support.fleets import Fleet
 from support.libraries import call, change_yaml, copy_library, make_library, parse_stages
+from support.nights import flows_of_this_process
 
 ALBUM = "data/albums/roof/dvc.yaml"
-COMPLETE = "from realfill.flows.complete_album import complete_album; complete_album('roof', gallery=False)"
 
 
 def make_linked_library(root: Path, cache_type: str) -> Path:
@@ -58,14 +59,17 @@ def test_results_that_are_links_are_replaced_and_not_written_through(tmp_path: P
     assert damaged_objects(root) == []
 
 
-def test_flows_and_complete_work_on_what_dvc_links(finished_library: Path, tmp_path: Path) -> None:
+def test_flows_and_complete_work_on_what_dvc_links(
+    finished_library: Path, prefect_server: Fleet, tmp_path: Path
+) -> None:
     root = copy_library(finished_library, tmp_path / "library")
     link(root, "symlink")
     photo = root / "data" / "albums" / "roof" / "completed" / "roof.png"
     assert photo.is_symlink()
     before = photo.read_bytes()
     change_yaml(root / "params.yaml", "blend", feather=3)
-    call(root, sys.executable, "-c", COMPLETE, PREFECT_HOME=str(tmp_path / "home"))
+    with flows_of_this_process(prefect_server, root):
+        complete_album("roof", gallery=False)
     assert photo.is_symlink()
     assert photo.read_bytes() != before
     assert parse_stages(call(root, "dvc", "repro", ALBUM)) == []

@@ -1,11 +1,6 @@
-"""The album's flow on a real Prefect server: once by a real worker, then in this process.
-
-test_several_targets.py runs it without a server.
-"""
+"""The album's flow on a real Prefect server, in this process; test_complete_library.py has a worker run it."""
 
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,50 +20,39 @@ from realfill.flows.complete_album import (
     stage_timeout,
 )
 from realfill.pipeline import STAGES
-from support.fleets import FINAL_STATES, Fleet, start_fleet
-from support.libraries import change_yaml, parse_stages
+from support.fleets import Fleet
+from support.libraries import call, change_yaml, make_library, parse_stages
 from support.nights import flows_of_this_process
 
 NAMES = [stage.name for stage in STAGES]
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A server that was set up, and a worker in the library's own clone."""
-    with start_fleet(tmp_path_factory.mktemp("prefect"), "first", "second") as fleet:
-        fleet.start_worker("worker", fleet.library)
-        yield fleet
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with two albums."""
+    return make_library(tmp_path_factory.mktemp("albums") / "library", "first", "second")
 
 
-def complete(prefect: Fleet, album: str) -> State[Any]:
+def complete(server: Fleet, library: Path, album: str) -> State[Any]:
     """Run the flow in this process; the state in which it ended."""
-    with flows_of_this_process(prefect, prefect.library):
+    with flows_of_this_process(server, library):
         state: State[Any] = complete_album(album, return_state=True)
     return state
 
 
-def tasks(prefect: Fleet, run: Any, count: int) -> list[dict[str, Any]]:
-    """The tasks of a flow run, of which there are so many as soon as the server has recorded them all."""
-    deadline = time.monotonic() + 60
-    while True:
-        runs = prefect.query("task_runs", flow_runs={"id": {"any_": [str(run)]}})
-        if len([task for task in runs if task["state_type"] in FINAL_STATES]) >= count or time.monotonic() > deadline:
-            return sorted(runs, key=lambda task: str(task["start_time"]))
-        time.sleep(0.1)
-
-
-def test_a_deployment_run_completes_an_album_for_dvc_too(prefect: Fleet) -> None:
-    run = prefect.wait(prefect.run("complete-album/album", "album=first"))
-    assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert [(task["name"], task["state_name"]) for task in tasks(prefect, run["id"], len(NAMES))] == [
+def test_the_flow_completes_an_album_for_dvc_too(prefect_server: Fleet, library: Path) -> None:
+    state = complete(prefect_server, library, "first")
+    assert state.is_completed(), state.message
+    run = str(state.state_details.flow_run_id)
+    assert [(task["name"], task["state_name"]) for task in prefect_server.tasks(run, len(NAMES))] == [
         (name, "Completed") for name in NAMES
     ]
-    assert list((prefect.library / "data" / "albums" / "first" / "completed").glob("*.png"))
+    assert list((library / "data" / "albums" / "first" / "completed").glob("*.png"))
     album = "data/albums/first/dvc.yaml"
-    assert "up to date" in prefect.call("dvc", "status", album, "dvc.yaml")
-    assert parse_stages(prefect.call("dvc", "repro", album)) == []
+    assert "up to date" in call(library, "dvc", "status", album, "dvc.yaml")
+    assert parse_stages(call(library, "dvc", "repro", album)) == []
 
-    entries = prefect.query("artifacts", flow_runs={"id": {"any_": [run["id"]]}})
+    entries = prefect_server.query("artifacts", flow_runs={"id": {"any_": [run]}})
     artifacts = {artifact["key"]: artifact for artifact in entries}
     assert float(artifacts["first-finetune"]["data"]) == 100
     assert len(json.loads(artifacts["first-ranking"]["data"])) == 2
@@ -77,50 +61,50 @@ def test_a_deployment_run_completes_an_album_for_dvc_too(prefect: Fleet) -> None
     assert len(artifacts["first-result"]["data"]) < 200_000
 
 
-def test_after_dvc_repro_every_task_is_cached(prefect: Fleet) -> None:
-    prefect.call("dvc", "repro")
-    state = complete(prefect, "second")
+def test_after_dvc_repro_every_task_is_cached(prefect_server: Fleet, library: Path) -> None:
+    call(library, "dvc", "repro")
+    state = complete(prefect_server, library, "second")
     assert state.is_completed(), state.message
     summary = state.result()
     assert summary["album"] == "second"
-    assert (prefect.library / summary["photo"]).is_file()
+    assert (library / summary["photo"]).is_file()
     assert [(stage["stage"], stage["cached"]) for stage in summary["stages"]] == [(name, True) for name in NAMES]
-    cached = tasks(prefect, state.state_details.flow_run_id, len(NAMES))
+    cached = prefect_server.tasks(str(state.state_details.flow_run_id), len(NAMES))
     assert [(task["name"], task["state_name"]) for task in cached] == [(name, "Cached") for name in NAMES]
     assert all("DVC" in task["state"]["message"] for task in cached)
-    assert "up to date" in prefect.call("dvc", "status")
+    assert "up to date" in call(library, "dvc", "status")
 
 
-def test_a_failing_album_says_what_to_do_and_is_not_tried_again(prefect: Fleet) -> None:
-    target = prefect.library / "data" / "albums" / "first" / "target" / "target.png"
+def test_a_failing_album_says_what_to_do_and_is_not_tried_again(prefect_server: Fleet, library: Path) -> None:
+    target = library / "data" / "albums" / "first" / "target" / "target.png"
     intact = target.read_bytes()
     target.write_bytes(intact[: len(intact) // 2])
     try:
-        state = complete(prefect, "first")
+        state = complete(prefect_server, library, "first")
     finally:
         target.write_bytes(intact)
     assert state.is_failed()
     assert "PhotoError" in str(state.message)
     assert "target/target.png" in str(state.message)
-    failed = tasks(prefect, state.state_details.flow_run_id, 1)
+    failed = prefect_server.tasks(str(state.state_details.flow_run_id), 1)
     assert [(task["name"], task["run_count"]) for task in failed] == [("validate", 1)]
 
 
-def test_a_model_that_is_not_here_is_told_before_the_first_task(prefect: Fleet) -> None:
-    settings = prefect.library / "data" / "albums" / "first" / "album.yaml"
+def test_a_model_that_is_not_here_is_told_before_the_first_task(prefect_server: Fleet, library: Path) -> None:
+    settings = library / "data" / "albums" / "first" / "album.yaml"
     before = settings.read_text()
     change_yaml(settings, "base", model="/nowhere/model")
     try:
-        state = complete(prefect, "first")
+        state = complete(prefect_server, library, "first")
     finally:
         settings.write_text(before)
     assert state.is_failed()
     assert "ModelError" in str(state.message)
-    assert tasks(prefect, state.state_details.flow_run_id, 0) == []
+    assert prefect_server.tasks(str(state.state_details.flow_run_id), 0) == []
 
 
-def test_an_unknown_album_is_named_with_those_that_there_are(prefect: Fleet) -> None:
-    state = complete(prefect, "third")
+def test_an_unknown_album_is_named_with_those_that_there_are(prefect_server: Fleet, library: Path) -> None:
+    state = complete(prefect_server, library, "third")
     assert state.is_failed()
     assert "Known: first, second" in str(state.message)
 

@@ -1,23 +1,21 @@
 """An album of several targets in a library: its flow, and what DVC knows of it, both real."""
 
-import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from realfill.cli.options import AlbumOptions
+from realfill.flows.complete_album import complete_album
 from realfill.library.add_album import add_album
 from realfill.library.repository import Library
 from realfill.library.run_history import read_photo_digest, summarize_results
 from realfill.library.work_orders import apply_work_order, make_work_order, shared_context
 from realfill.review.collection import Collection
+from support.fleets import Fleet
 from support.libraries import call, make_agent_clone, make_library, parse_stages, write_tiny_album
+from support.nights import flows_of_this_process
 from support.several_targets import make_several
-
-FLOW = "from realfill.flows.complete_album import complete_album"
-COMPLETE = f"import json; {FLOW}; print(json.dumps(complete_album('house')))"
 
 
 @pytest.fixture
@@ -37,12 +35,13 @@ def stale(library: Library) -> list[str]:
 
 
 def test_the_flow_completes_all_targets_for_dvc_too(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library, prefect_server: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(library.root)
     for name in ("house-front", "house/targets/front"):
         assert AlbumOptions().open(Path(name))[0].name == "house-front"
-    summary = json.loads(call(library.root, sys.executable, "-c", COMPLETE).splitlines()[-1])
+    with flows_of_this_process(prefect_server, library.root):
+        summary = complete_album("house")
     assert summary["photo"] == [
         f"data/albums/house/targets/{name}/completed/house-{name}.png" for name in ("back", "front")
     ]

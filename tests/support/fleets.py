@@ -124,6 +124,16 @@ class Fleet:
         response = httpx.post(f"{self.api}/{kind}/filter", json=query, timeout=60).raise_for_status()
         return list(response.json())
 
+    def tasks(self, run: str, count: int) -> list[dict[str, Any]]:
+        """The tasks of a flow run, of which there are so many as soon as the server has recorded them all."""
+        deadline = time.monotonic() + 600
+        while True:
+            tasks = self.query("task_runs", flow_runs={"id": {"any_": [run]}})
+            ended = [task for task in tasks if task["state_type"] in FINAL_STATES]
+            if len(ended) >= count or time.monotonic() > deadline:
+                return sorted(tasks, key=lambda task: str(task["start_time"]))
+            time.sleep(0.1)
+
     def count_album_runs(self) -> Counter[str]:
         """How often each album was worked on, by its name."""
         flows = {flow["id"]: flow["name"] for flow in self.query("flows")}
