@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from realfill.flows.complete_library import complete_library
+from realfill.flows.deployment import set_up_server
 from realfill.library import quarantine, run_history
 from realfill.library.add_album import add_album
 from realfill.library.repository import Library
+from realfill.pipeline import STAGES
 from support.fleets import Fleet, commit, start_fleet, use_remote
-from support.libraries import call, write_tiny_album
+from support.libraries import call, change_yaml, write_tiny_album
 from support.nights import flows_of_this_process
 
 GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
@@ -25,9 +27,11 @@ GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A library after its first night: two good albums, one whose photo is damaged, and one without a hole.
 
-    Two agents work in clones of their own and share nothing with the library but the DVC remote.
+    Two agents work in clones of their own and share nothing with the library but the DVC remote. A model is only
+    loaded for the damaged album, once that is repaired.
     """
     with start_fleet(tmp_path_factory.mktemp("fleet"), *GOOD) as fleet:
+        change_yaml(fleet.library / "params.yaml", "blend", generate="never")
         for name in BROKEN:
             _break(add_album(write_tiny_album(fleet.root / "broken" / name), fleet.library))
         commit(fleet.library)
@@ -43,6 +47,7 @@ def _break(album: Path) -> None:
     target = album / "target" / "target.png"
     if album.name == "torn":
         target.write_bytes(target.read_bytes()[:3000])
+        change_yaml(album / "album.yaml", "blend", generate="auto")
     else:
         (album / "target" / "mask.png").unlink()
 
@@ -95,7 +100,8 @@ def test_setting_a_server_up_again_changes_nothing(night: Fleet) -> None:
         return [sorted((entry["id"], entry["name"]) for entry in night.query(kind)) for kind in kinds]
 
     before = state()
-    night.call("realfill", "fleet", "up")
+    with flows_of_this_process(night, night.library):
+        set_up_server(night.library)
     assert state() == before
     assert [name for _, name in before[0]] != []
 
@@ -116,6 +122,14 @@ def test_every_deployment_finds_its_flow(night: Fleet) -> None:
     flows = {flow["id"]: flow["name"] for flow in night.query("flows")}
     names = {f"{flows[entry['flow_id']]}/{entry['name']}" for entry in night.query("deployments")}
     assert names == {"complete-album/album", "complete-shard/shard", "complete-library/library"}
+
+
+def test_an_agent_completes_an_album_that_is_asked_for(night: Fleet) -> None:
+    for name in ("agent-1", "agent-2"):
+        call(night.root / name, "dvc", "pull", *(f"data/albums/roof/{part}.dvc" for part in ("ref", "target")))
+    run = night.wait(night.run("complete-album/album", "album=roof", "gallery=false"))
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert [task["name"] for task in night.tasks(run["id"], len(STAGES))] == [stage.name for stage in STAGES]
 
 
 def test_a_second_night_with_nothing_new_asks_no_agent(night: Fleet) -> None:
