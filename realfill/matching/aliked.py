@@ -17,6 +17,8 @@ from realfill.matching.correspondences import Matches
 from realfill.matching.lightglue import load_lightglue, match_keypoints
 from realfill.matching.weights import locate_package, read_weights
 
+_DESCRIBED_AT_ONCE = 256  # points, so that their samples stay in the processor's cache
+
 
 @dataclass(frozen=True)
 class AlikedSettings:
@@ -87,9 +89,11 @@ class _SparseAliked(ALIKED):  # type: ignore[misc]
             (x, y) in pixels, float32 [N, 2], and descriptors, float32 [N, 128].
         """
         height, width = image.shape[-2:]
-        levels, extent = self._pyramid(image), torch.tensor([width - 1.0, height - 1.0])
+        levels = self._pyramid(image.contiguous(memory_format=torch.channels_last))
+        extent = torch.tensor([width - 1.0, height - 1.0])
         points = self._locate(self._score(levels), extent)
-        return points, self._describe(levels, points, extent)
+        parts = points.split(_DESCRIBED_AT_ONCE)
+        return points, torch.cat([self._describe(levels, part, extent) for part in parts])
 
     def _pyramid(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Compute 32 channels of features at 1, 1/2, 1/8 and 1/32 of the photo's size, [1, 32, h, w] each."""
@@ -111,11 +115,10 @@ class _SparseAliked(ALIKED):  # type: ignore[misc]
         The head's first convolution has no extent: it is done before the levels are enlarged, not after.
         """
         first, *rest = self.score_head
-        total = levels[0].new_zeros(())
-        for level, weight in zip(levels, first.weight.chunk(len(levels), dim=1), strict=True):
-            part = functional.conv2d(level, weight)  # [1, 8, h, w]
-            part = functional.interpolate(part, levels[0].shape[-2:], mode="bilinear", align_corners=True)
-            total = total + part
+        weights = first.weight.chunk(len(levels), dim=1)
+        total, *coarser = map(functional.conv2d, levels, weights)  # [1, 8, h, w] each
+        for part in coarser:
+            total += functional.interpolate(part, total.shape[-2:], mode="bilinear", align_corners=True)
         for layer in rest:
             total = layer(total)
         return torch.sigmoid(total)
@@ -177,7 +180,7 @@ def _sample_levels(levels: list[torch.Tensor], pixels: torch.Tensor, extent: tor
     """Compute the features of all levels at whole pixels [N, 2], float32 [N, 128], normalized."""
     finest, *coarser = levels
     columns, rows = pixels.long().unbind(1)
-    sampled = [finest[0].flatten(1)[:, rows * finest.shape[-1] + columns].T]
+    sampled = [finest[0].flatten(1).T[rows * finest.shape[-1] + columns]]
     for level in coarser:
         size = torch.tensor([level.shape[-1] - 1, level.shape[-2] - 1])
         sampled.append(_sample(level, pixels * (size / extent), size))
