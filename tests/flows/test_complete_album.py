@@ -1,6 +1,7 @@
 """The album's flow on a real Prefect server, in this process; test_complete_library.py has a worker run it."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from realfill.album.lock import album_lock
 from realfill.core.errors import TransientError
 from realfill.core.params import load_params
 from realfill.core.progress import ProgressUpdate
+from realfill.flows.artifacts import ArtifactSettings, make_progress_callback
 from realfill.flows.complete_album import (
     TimeoutSettings,
     _lock_album,
@@ -40,7 +42,11 @@ def complete(server: Fleet, library: Path, album: str) -> State[Any]:
     return state
 
 
-def test_the_flow_completes_an_album_for_dvc_too(prefect_server: Fleet, library: Path) -> None:
+def test_the_flow_completes_an_album_for_dvc_too(
+    prefect_server: Fleet, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = partial(make_progress_callback, settings=ArtifactSettings(update_seconds=0))
+    monkeypatch.setattr("realfill.flows.complete_album.make_progress_callback", often)
     state = complete(prefect_server, library, "first")
     assert state.is_completed(), state.message
     run = str(state.state_details.flow_run_id)

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from realfill.flows.complete_library import complete_library
-from realfill.flows.deployment import set_up_server
 from realfill.library import quarantine, run_history
 from realfill.library.add_album import add_album
 from realfill.library.repository import Library
 from realfill.pipeline import STAGES
 from support.fleets import Fleet, commit, start_fleet, use_remote
-from support.libraries import call, change_yaml, write_tiny_album
+from support.libraries import call, write_tiny_album
 from support.nights import flows_of_this_process
 
 GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
@@ -27,11 +26,9 @@ GOOD, BROKEN = ("roof", "tower"), ("torn", "whole")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A library after its first night: two good albums, one whose photo is damaged, and one without a hole.
 
-    Two agents work in clones of their own and share nothing with the library but the DVC remote. A model is only
-    loaded for the damaged album, once that is repaired.
+    Two agents work in clones of their own and share nothing with the library but the DVC remote.
     """
     with start_fleet(tmp_path_factory.mktemp("fleet"), *GOOD) as fleet:
-        change_yaml(fleet.library / "params.yaml", "blend", generate="never")
         for name in BROKEN:
             _break(add_album(write_tiny_album(fleet.root / "broken" / name), fleet.library))
         commit(fleet.library)
@@ -47,7 +44,6 @@ def _break(album: Path) -> None:
     target = album / "target" / "target.png"
     if album.name == "torn":
         target.write_bytes(target.read_bytes()[:3000])
-        change_yaml(album / "album.yaml", "blend", generate="auto")
     else:
         (album / "target" / "mask.png").unlink()
 
@@ -100,8 +96,7 @@ def test_setting_a_server_up_again_changes_nothing(night: Fleet) -> None:
         return [sorted((entry["id"], entry["name"]) for entry in night.query(kind)) for kind in kinds]
 
     before = state()
-    with flows_of_this_process(night, night.library):
-        set_up_server(night.library)
+    night.call("realfill", "fleet", "up")
     assert state() == before
     assert [name for _, name in before[0]] != []
 
