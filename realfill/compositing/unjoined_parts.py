@@ -1,0 +1,124 @@
+"""Parts of a mosaic that are mistakes: no other reference confirms them, and they do not join what surrounds them.
+
+Where the depth is wrong, a reference shows some other place: gravel in a lawn, a piece of wall beside a toy. Where
+several references show the place, the labeling avoids it; where only one does, what tells is the seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from realfill.compositing.mosaic_confidence import choose, measure_support
+from realfill.compositing.warped_reference import WarpedReference
+from realfill.imaging.ops import fill_from_nearest
+
+
+@dataclass(frozen=True)
+class UnjoinedPartSettings:
+    """When a part of a mosaic is taken for a mistake.
+
+    Attributes:
+        max_difference: Mean distance of colors in 0..1 along the seams of a part beyond which it does not join: that
+            at which a reference is an outlier; see `LabelingSettings`.
+        min_support: Support by another reference, 0 to 1, beyond which a pixel is confirmed; see
+            `mosaic_confidence`. Set by hand.
+        min_confirmed: Share of confirmed pixels with which a part is not a mistake; set by hand.
+        blur: Standard deviation of the Gaussian that takes the detail from colors, pixels: what lies off by a few
+            pixels is not something else. Looked at on columns, lawns and toys.
+        reach: How far from a seam colors are compared, pixels; set by hand.
+        min_area: Smaller parts are left, pixels; set by hand.
+    """
+
+    max_difference: float = 0.15
+    min_support: float = 0.5
+    min_confirmed: float = 0.2
+    blur: float = 8.0
+    reach: int = 3
+    min_area: int = 30
+
+
+def find_unjoined_parts(
+    references: Sequence[WarpedReference], labels: np.ndarray, settings: UnjoinedPartSettings = UnjoinedPartSettings()
+) -> np.ndarray:
+    """Find the parts of one reference each that are mistakes; never the largest one.
+
+    Args:
+        references: K warped references of one region.
+        labels: Number of the reference that each pixel shows, int [h, w].
+        settings: When a part is a mistake.
+
+    Returns:
+        bool [h, w].
+    """
+    valid = np.stack([r.valid for r in references])
+    visible = choose(np.stack([r.visible for r in references]), labels)
+    coarse = np.stack([_blur(r, settings.blur) for r in references])
+    confirmed = (measure_support(references, labels) > settings.min_support) & visible
+    rejected = np.zeros(labels.shape, bool)
+    for number, box, part in list(_find_parts(labels, settings))[:-1]:
+        if confirmed[box][part].mean() >= settings.min_confirmed:
+            continue
+        left = np.where(rejected, -1, labels)[box]
+        difference = _seam_difference(coarse[:, *box], valid[:, *box], number, part, left, settings)
+        if difference > settings.max_difference:
+            rejected[box] |= part
+    return rejected
+
+
+Box = tuple[slice, slice]
+
+
+def _find_parts(labels: np.ndarray, settings: UnjoinedPartSettings) -> Iterator[tuple[int, Box, np.ndarray]]:
+    """Connected parts of one label, the smallest first: label, box with a margin, bool [h, w] within the box."""
+    margin = 2 * settings.reach + 1
+    parts = []
+    for number in np.unique(labels).tolist():
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats((labels == number).astype(np.uint8), connectivity=4)
+        for index, (left, top, width, height, area) in list(enumerate(stats.tolist()))[1:]:
+            if area >= settings.min_area:
+                rows = slice(max(0, top - margin), top + height + margin)
+                columns = slice(max(0, left - margin), left + width + margin)
+                parts.append((area, number, (rows, columns), numbers[rows, columns] == index))
+    for _, number, box, part in sorted(parts, key=lambda item: item[0]):
+        yield number, box, part
+
+
+def _seam_difference(
+    colors: np.ndarray,
+    valid: np.ndarray,
+    number: int,
+    part: np.ndarray,
+    labels: np.ndarray,
+    settings: UnjoinedPartSettings,
+) -> float:
+    """Mean distance of a part's reference to those that surround it, along its seams; 0 where they share nothing.
+
+    Args:
+        colors: Of K references, [K, h, w, 3] float32.
+        valid: Where they show anything, bool [K, h, w].
+        number: Of the part's reference.
+        part: bool [h, w].
+        labels: int [h, w]; -1 where there is nothing any more.
+        settings: How far from the seams.
+    """
+    outside = ~part & (labels >= 0)
+    if not outside.any():
+        return 0.0
+    around = fill_from_nearest(labels, outside)  # beside the seams, on both sides: the reference beyond the part
+    window = np.ones((2 * settings.reach + 1,) * 2, np.uint8)
+    seam = np.logical_and(*(cv2.dilate(side.astype(np.uint8), window) > 0 for side in (part, outside)))
+    shared = seam & valid[number] & choose(valid, around)
+    if not shared.any():
+        return 0.0
+    return float(np.linalg.norm(choose(colors, around) - colors[number], axis=-1)[shared].mean())
+
+
+def _blur(reference: WarpedReference, sigma: float) -> np.ndarray:
+    """Colors of a reference without their detail, [h, w, 3] float32; what it does not show does not count."""
+    weight = reference.valid.astype(np.float32)[..., None]
+    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
+    return np.asarray(cv2.GaussianBlur(reference.colors * weight, (0, 0), sigma) / total)
