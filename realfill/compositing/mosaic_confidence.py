@@ -61,10 +61,8 @@ def estimate_confidence(
     confidence *= np.exp(-(choose(disagreement, labels) ** 2))
     visible = choose(np.stack([r.visible for r in references]), labels)
     confidence = np.where(visible, confidence, np.minimum(confidence, settings.unsupported))
-    confidence *= np.exp(
-        -local_variance(to_gray(choose(np.stack([r.colors for r in references]), labels)))
-        / settings.busy_deviation**2
-    )
+    colors = choose(np.stack([r.colors for r in references]), labels)
+    confidence *= np.exp(-local_variance(to_gray(colors)) / settings.busy_deviation**2)
     approximate = np.array([r.warp.approximate for r in references])[labels]
     confidence = np.where(approximate, np.minimum(confidence, settings.unsupported), confidence)
     similarity = np.array([r.similarity / settings.full_similarity for r in references]).clip(0, 1)[labels]
