@@ -30,7 +30,6 @@ class UnjoinedPartSettings:
         blur: Standard deviation of the Gaussian that takes the detail from colors, pixels: what lies off by a few
             pixels is not something else. Looked at on columns, lawns and toys.
         reach: How far from a seam colors are compared, pixels; set by hand.
-        min_area: Smaller parts are left, pixels; set by hand.
     """
 
     max_difference: float = 0.15
@@ -38,7 +37,6 @@ class UnjoinedPartSettings:
     min_confirmed: float = 0.2
     blur: float = 8.0
     reach: int = 3
-    min_area: int = 30
 
 
 def find_unjoined_parts(
@@ -79,10 +77,9 @@ def _find_parts(labels: np.ndarray, settings: UnjoinedPartSettings) -> Iterator[
     for number in np.unique(labels).tolist():
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((labels == number).astype(np.uint8), connectivity=4)
         for index, (left, top, width, height, area) in list(enumerate(stats.tolist()))[1:]:
-            if area >= settings.min_area:
-                rows = slice(max(0, top - margin), top + height + margin)
-                columns = slice(max(0, left - margin), left + width + margin)
-                parts.append((area, number, (rows, columns), numbers[rows, columns] == index))
+            rows = slice(max(0, top - margin), top + height + margin)
+            columns = slice(max(0, left - margin), left + width + margin)
+            parts.append((area, number, (rows, columns), numbers[rows, columns] == index))
     for _, number, box, part in sorted(parts, key=lambda item: item[0]):
         yield number, box, part
 
