@@ -59,7 +59,7 @@ class Mosaic:
 
     Attributes:
         colors: [h, w, 3] in the working space, uint8, or uint16 where that is wider than sRGB.
-        confidence: [h, w] uint8: 0 where no reference shows anything, else 1 to 255.
+        confidence: [h, w] uint8: 0 where no reference shows anything that joins, else 1 to 255.
         references: Names of the references that it shows.
         hole: bool [h, w].
     """
@@ -93,7 +93,7 @@ def build_mosaic(
         NumericalError: Colors or confidence are not finite.
     """
     labeling = find_seams(references, label_references(references, settings.labeling), settings.seams)
-    unjoined = find_unjoined_parts(references, labeling.labels, settings.unjoined)
+    unjoined = find_unjoined_parts(references, labeling.labels, settings.unjoined, settings.confidence)
     labeling = replace(labeling, labels=fill_from_nearest(labeling.labels, ~unjoined))
     confidence = estimate_confidence(references, labeling.labels, labeling.disagreement, settings.confidence)
     size = region.full_size

@@ -14,7 +14,7 @@ LABELS = STRIP.astype(int)
 
 
 def first() -> WarpedReference:
-    return warped_reference(PHOTO, valid=~STRIP)
+    return warped_reference(np.where(STRIP[..., None], 0, PHOTO).astype(np.float32), valid=~STRIP)
 
 
 def wrong(visible: np.ndarray | None = None, valid: np.ndarray | None = None) -> WarpedReference:
@@ -47,9 +47,13 @@ def test_a_part_of_which_nothing_is_seen_beside_its_seam_is_none() -> None:
     assert not find_unjoined_parts([first(), wrong(valid=STRIP)], LABELS).any()
 
 
+def test_a_part_in_other_light_is_none() -> None:
+    assert not find_unjoined_parts([first(), warped_reference(PHOTO + np.float32(0.2))], LABELS).any()
+
+
 def test_the_largest_part_is_kept_and_a_speck_is_judged() -> None:
-    whole = np.zeros(PHOTO.shape[:2], int)
-    assert not find_unjoined_parts([wrong(), first()], whole).any()
-    speck = whole.copy()
+    confirmed = warped_reference(1 - PHOTO)
+    assert not find_unjoined_parts([first(), confirmed, confirmed], LABELS).any(), "the strip is confirmed"
+    speck = np.zeros(PHOTO.shape[:2], int)
     speck[44:47, 40:43] = 1
     np.testing.assert_array_equal(find_unjoined_parts([first(), wrong()], speck), speck == 1)

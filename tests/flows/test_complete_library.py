@@ -124,7 +124,12 @@ def test_an_agent_completes_an_album_that_is_asked_for(night: Fleet) -> None:
         call(night.root / name, "dvc", "pull", *(f"data/albums/roof/{part}.dvc" for part in ("ref", "target")))
     run = night.wait(night.run("complete-album/album", "album=roof", "gallery=false"))
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert [task["name"] for task in night.tasks(run["id"], len(STAGES))] == [stage.name for stage in STAGES]
+    tasks = night.tasks(run["id"], len(STAGES))
+    assert [task["name"] for task in tasks] == [stage.name for stage in STAGES]
+    assert {task["state_name"] for task in tasks} <= {"Completed", "Cached"}
+    assert any(
+        list((night.root / name / "data/albums/roof/completed").glob("*.png")) for name in ("agent-1", "agent-2")
+    )
 
 
 def test_a_second_night_with_nothing_new_asks_no_agent(night: Fleet) -> None:

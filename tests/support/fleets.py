@@ -129,7 +129,7 @@ class Fleet:
         deadline = time.monotonic() + 600
         while True:
             tasks = self.query("task_runs", flow_runs={"id": {"any_": [run]}})
-            ended = [task for task in tasks if task["state_type"] in FINAL_STATES]
+            ended = [task for task in tasks if task["state"] and task["state"]["type"] in FINAL_STATES]
             if len(ended) >= count or time.monotonic() > deadline:
                 return sorted(tasks, key=lambda task: str(task["start_time"]))
             time.sleep(0.1)
