@@ -1,14 +1,14 @@
 """Compose the warped references into one mosaic that covers the hole, with a confidence for every pixel.
 
 Each place shows one reference instead of an average of several, which would blur. Seams between references go through
-what looks alike, are leveled and blended in frequency bands; parts that do not join are left out. The whole has the
-tone of the photo around the hole.
+what looks alike, are leveled and blended in frequency bands, and the whole is leveled to the tone of the photo around
+the hole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,11 +18,10 @@ from realfill.compositing.reference_labeling import Labeling, LabelingSettings, 
 from realfill.compositing.seam_finding import SeamFindingSettings, find_seams
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
 from realfill.compositing.tone_leveling import ToneLevelingSettings, level_tone
-from realfill.compositing.unjoined_parts import UnjoinedPartSettings, find_unjoined_parts
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
-from realfill.imaging.ops import Pixels, fill_from_nearest, to_float, to_uint8, to_uint16
+from realfill.imaging.ops import Pixels, to_float, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
 from realfill.imaging.region import Region
 
@@ -37,7 +36,6 @@ class MosaicSettings:
         min_coverage: Share of a pixel, after resizing to full size, that references have to cover; set by hand.
         labeling: How the reference for a pixel is chosen.
         seams: How far its seams move to where references look alike.
-        unjoined: Which parts are left out.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
         tone: How the tone is leveled.
@@ -47,7 +45,6 @@ class MosaicSettings:
     min_coverage: float = 0.99
     labeling: LabelingSettings = LabelingSettings()
     seams: SeamFindingSettings = SeamFindingSettings()
-    unjoined: UnjoinedPartSettings = UnjoinedPartSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     leveling: SeamLevelingSettings = SeamLevelingSettings()
     tone: ToneLevelingSettings = ToneLevelingSettings()
@@ -59,7 +56,7 @@ class Mosaic:
 
     Attributes:
         colors: [h, w, 3] in the working space, uint8, or uint16 where that is wider than sRGB.
-        confidence: [h, w] uint8: 0 where no reference shows anything that joins, else 1 to 255.
+        confidence: [h, w] uint8: 0 where no reference shows anything, else 1 to 255.
         references: Names of the references that it shows.
         hole: bool [h, w].
     """
@@ -93,11 +90,9 @@ def build_mosaic(
         NumericalError: Colors or confidence are not finite.
     """
     labeling = find_seams(references, label_references(references, settings.labeling), settings.seams)
-    unjoined = find_unjoined_parts(references, labeling.labels, settings.unjoined, settings.confidence)
-    labeling = replace(labeling, labels=fill_from_nearest(labeling.labels, ~unjoined))
     confidence = estimate_confidence(references, labeling.labels, labeling.disagreement, settings.confidence)
     size = region.full_size
-    valid = np.any([reference.valid for reference in references], axis=0) & ~unjoined
+    valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
     hole = region.crop(region.mask) > 0
     colors = _level_tone(region, _blend(region, references, labeling, settings), covered & ~hole, hole, settings)

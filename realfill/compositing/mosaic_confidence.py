@@ -57,23 +57,20 @@ def estimate_confidence(
     Returns:
         [h, w] float32, 0 to 1.
     """
-    confidence = measure_support(references, labels, settings)
-    confidence *= np.exp(-(choose(disagreement, labels) ** 2))
-    visible = choose(np.stack([r.visible for r in references]), labels)
+    confidence = _support(references, labels, settings)
+    confidence *= np.exp(-(_choose(disagreement, labels) ** 2))
+    visible = _choose(np.stack([r.visible for r in references]), labels)
     confidence = np.where(visible, confidence, np.minimum(confidence, settings.unsupported))
-    colors = choose(np.stack([r.colors for r in references]), labels)
-    confidence *= np.exp(-local_variance(to_gray(colors)) / settings.busy_deviation**2)
+    confidence *= np.exp(-local_variance(to_gray(_chosen_colors(references, labels))) / settings.busy_deviation**2)
     approximate = np.array([r.warp.approximate for r in references])[labels]
     confidence = np.where(approximate, np.minimum(confidence, settings.unsupported), confidence)
     similarity = np.array([r.similarity / settings.full_similarity for r in references]).clip(0, 1)[labels]
     return (confidence * similarity).astype(np.float32)
 
 
-def measure_support(
-    references: Sequence[WarpedReference], labels: np.ndarray, settings: ConfidenceSettings = ConfidenceSettings()
-) -> np.ndarray:
+def _support(references: Sequence[WarpedReference], labels: np.ndarray, settings: ConfidenceSettings) -> np.ndarray:
     """Measure how well another reference confirms the chosen one's colors, [h, w] float32, `unsupported` to 1."""
-    colors = choose(np.stack([r.colors for r in references]), labels)
+    colors = _chosen_colors(references, labels)
     support = np.full(labels.shape, settings.unsupported, np.float32)
     for number, reference in enumerate(references):
         distance = np.linalg.norm(reference.colors - colors, axis=-1)
@@ -84,7 +81,12 @@ def measure_support(
     return support
 
 
-def choose(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Values [K, h, w, ...] of the chosen references, [h, w, ...]."""
-    chosen = labels.reshape(1, *labels.shape, *[1] * (values.ndim - 3))
-    return np.asarray(np.take_along_axis(values, chosen, axis=0)[0])
+def _chosen_colors(references: Sequence[WarpedReference], labels: np.ndarray) -> np.ndarray:
+    """Colors of the chosen references, [h, w, 3] float32."""
+    colors = np.stack([r.colors for r in references])  # [K, h, w, 3]
+    return np.asarray(np.take_along_axis(colors, labels[None, ..., None], axis=0)[0])
+
+
+def _choose(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Values [K, h, w] of the chosen references, [h, w]."""
+    return np.asarray(np.take_along_axis(values, labels[None], axis=0)[0])

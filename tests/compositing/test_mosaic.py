@@ -136,20 +136,3 @@ def test_no_mosaic_holds_what_is_no_number(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(mosaic_module, part, lambda *arguments: compute(*arguments) * np.nan)
     with pytest.raises(NumericalError):
         build_mosaic(REGION, references)
-
-
-def test_a_part_that_does_not_join_is_left_out_and_leaves_no_trace(tmp_path: Path) -> None:
-    def all_but_a_strip(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return columns, rows, (columns < 180) | (columns >= 200) | (rows < 60) | (rows >= 140)
-
-    photo = PHOTO.copy()
-    photo[60:140, 165:200] = 255 - photo[60:140, 165:200]  # of the hole: in the strip, and beside it
-    references = [warp(tmp_path / "a.png", all_but_a_strip), warp(tmp_path / "b.png", photo=photo, parallax=0.2)]
-    mosaic = build_mosaic(REGION, references)
-    left, top, _, _ = REGION.box
-    strip = np.s_[62 - top : 138 - top, 182 - left : 198 - left]
-    assert not mosaic.confidence[strip].any()
-    shown = mosaic.confidence[60 - top : 140 - top, 100 - left : 180 - left] > 0
-    colors = mosaic.colors[60 - top : 140 - top, 100 - left : 180 - left]
-    assert shown.mean() > 0.8
-    assert np.abs(colors.astype(int) - PHOTO[60:140, 100:180])[shown].mean() < 3
