@@ -116,7 +116,8 @@ class _SparseAliked(ALIKED):  # type: ignore[misc]
         """
         first, *rest = self.score_head
         weights = first.weight.chunk(len(levels), dim=1)
-        total, *coarser = map(functional.conv2d, levels, weights)  # [1, 8, h, w] each
+        reduced = (functional.conv2d(level, weight) for level, weight in zip(levels, weights, strict=True))
+        total, *coarser = reduced  # [1, 8, h, w] each
         for part in coarser:
             total += functional.interpolate(part, total.shape[-2:], mode="bilinear", align_corners=True)
         for layer in rest:

@@ -126,7 +126,7 @@ class Fleet:
 
     def tasks(self, run: str, count: int) -> list[dict[str, Any]]:
         """The tasks of a flow run, of which there are so many as soon as the server has recorded them all."""
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 60
         while True:
             tasks = self.query("task_runs", flow_runs={"id": {"any_": [run]}})
             ended = [task for task in tasks if task["state"] and task["state"]["type"] in FINAL_STATES]
