@@ -7,15 +7,22 @@ differ least.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from realfill.compositing.reference_labeling import Labeling
 from realfill.compositing.warped_reference import WarpedReference
+
+_NONE = -1  # a pixel that neither of two references reaches
+_PIXEL_COST = 100  # of a seam between pixels that are alike; flows are whole numbers
+_MAX_COST = 1_000_000  # of a seam beside a band
+_FLAT = 1 / 255**2  # squared gradient below which a picture counts as flat
 
 
 @dataclass(frozen=True)
@@ -50,16 +57,57 @@ def find_seams(
     if len(used) < 2:
         return labeling
     window = np.ones((2 * settings.band + 1,) * 2, np.uint8)
-    to_umat: Any = cv2.UMat  # OpenCV's stubs do not know that it takes arrays
-    pictures, masks = [], []
+    reached = {}
     for number in used:
         reference, own = references[number], labeling.labels == number
         shows = reference.valid & reference.visible & ~labeling.outliers[number]
-        reach = (cv2.dilate(own.astype(np.uint8), window) > 0) & shows
-        pictures.append(to_umat(np.ascontiguousarray(reference.colors * np.float32(255))))
-        masks.append(to_umat((own | reach).astype(np.uint8) * 255))
-    finder = cv2.detail.GraphCutSeamFinder("COST_COLOR_GRAD")
+        reached[number] = own | ((cv2.dilate(own.astype(np.uint8), window) > 0) & shows)
+    for first, second in itertools.combinations(used, 2):
+        _share_out(reached[first], reached[second], references[first].colors, references[second].colors)
     labels = labeling.labels.copy()
-    for number, mask in zip(used, finder.find(pictures, [(0, 0)] * len(used), masks), strict=True):
-        labels[mask.get() > 0] = number
+    for number in used:
+        labels[reached[number]] = number
     return replace(labeling, labels=labels)
+
+
+def _share_out(reached0: np.ndarray, reached1: np.ndarray, colors0: np.ndarray, colors1: np.ndarray) -> None:
+    """Cut where two references both reach, bool [h, w] each, in place; their colors are [h, w, 3] in 0..1.
+
+    The graph has a node for each pixel that both reach, and one for all that only the first or the second reaches.
+    """
+    both = reached0 & reached1
+    count = int(both.sum())
+    if not count:
+        return
+    source, sink = count, count + 1
+    nodes = np.full(both.shape, _NONE)
+    nodes[both] = np.arange(count)
+    nodes[reached0 & ~both], nodes[reached1 & ~both] = source, sink
+    edges = [
+        _edges(nodes, count, _cut_cost(colors0, colors1)),
+        _edges(nodes.T, count, _cut_cost(colors0.transpose(1, 0, 2), colors1.transpose(1, 0, 2))),
+    ]
+    starts, ends, costs = (np.concatenate(parts) for parts in zip(*edges, strict=True))
+    places = np.hstack([starts, ends]), np.hstack([ends, starts])
+    graph = csr_array((np.hstack([costs, costs]), places), (count + 2, count + 2), np.int32)
+    residual = graph - maximum_flow(graph, source, sink).flow
+    residual.eliminate_zeros()
+    is_first = np.zeros(count + 2, bool)
+    is_first[breadth_first_order(residual, source, return_predecessors=False)] = True
+    reached0[both], reached1[both] = is_first[:count], ~is_first[:count]
+
+
+def _cut_cost(colors0: np.ndarray, colors1: np.ndarray) -> np.ndarray:
+    """Cost of a seam between each pixel and the one to its right, int32 [h, w - 1]; see Kwatra et al., equation 2."""
+    differences = ((colors0 - colors1) ** 2).sum(axis=2)
+    gradients = sum((cv2.Sobel(colors, cv2.CV_32F, 1, 0) ** 2).sum(axis=2) for colors in (colors0, colors1))
+    across, beside = (plane[:, :-1] + plane[:, 1:] for plane in (differences, gradients))
+    return np.rint(_PIXEL_COST * (1 + across / (beside + _FLAT))).clip(max=_MAX_COST).astype(np.int32)
+
+
+def _edges(nodes: np.ndarray, count: int, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges between the nodes [h, w] of neighbors in a row, of which at least one may change sides."""
+    starts, ends = nodes[:, :-1], nodes[:, 1:]
+    connected = (starts != _NONE) & (ends != _NONE) & (np.minimum(starts, ends) < count)
+    starts, ends, costs = starts[connected], ends[connected], costs[connected]
+    return starts, ends, np.where(np.maximum(starts, ends) < count, costs, _MAX_COST)

@@ -125,8 +125,8 @@ def _match_references(
     return {pair: (kept | matched)[pair] for pair in pairs}
 
 
-def _match_pairs(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]], turns: int = 0) -> Pairs:
-    return dict(zip(pairs, map_parallel(lambda pair: view.match(*pair, turns), pairs), strict=True))
+def _match_pairs(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]]) -> Pairs:
+    return dict(zip(pairs, map_parallel(lambda pair: view.match(*pair), pairs), strict=True))
 
 
 def _match_turned(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]], settings: AlbumMatchSettings) -> Pairs:
@@ -135,10 +135,11 @@ def _match_turned(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]], settin
     few = [
         pair for pair, matches in upright.items() if len(matches) < settings.few_aliked * view.fewer_keypoints(pair)
     ]
-    first = sorted({i for i, _ in few})
-    map_parallel(lambda task: view.extract(*task), list(itertools.product(first, (1, 2, 3))))
-    tried = [upright, *(_match_pairs(view, few, turns) for turns in (1, 2, 3))]
-    return upright | {pair: max((matches[pair] for matches in tried), key=len) for pair in few}
+    turns = (1, 2, 3)
+    map_parallel(lambda task: view.extract(*task), list(itertools.product(sorted({i for i, _ in few}), turns)))
+    turned = map_parallel(lambda task: view.match(*task[0], task[1]), list(itertools.product(few, turns)))
+    tried = [[upright[pair], *turned[len(turns) * number :][: len(turns)]] for number, pair in enumerate(few)]
+    return upright | {pair: max(matches, key=len) for pair, matches in zip(few, tried, strict=True)}
 
 
 def _join(by_aliked: Pairs, by_sift: Pairs) -> Pairs:

@@ -29,6 +29,14 @@ def test_a_seam_goes_around_what_only_one_reference_shows() -> None:
     np.testing.assert_array_equal(labels[:, far], HALVES[:, far])
 
 
+def test_a_seam_has_the_least_cost() -> None:
+    """The rows are alike, so that the best of all seams is straight: in the column where both look most alike."""
+    differing = PHOTO[:1] + np.abs(np.arange(90) - 48.5)[None, :, None].astype(np.float32) / 90
+    references = [warped_reference(np.repeat(picture, 60, axis=0)) for picture in (PHOTO[:1], differing)]
+    labels = find_seams(references, labeling_of(HALVES)).labels
+    assert (labels == (np.arange(90) > 48)).all()
+
+
 def test_a_reference_does_not_reach_to_where_it_is_hidden_or_alone() -> None:
     right_half = HALVES == 1
     hidden = warped_reference(PHOTO, visible=right_half)
