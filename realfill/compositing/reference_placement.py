@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -154,29 +155,29 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
     taken there, and the approximate alignment elsewhere.
     """
     scene = replace(scene, reference_depths=_estimate_reference_depths(scene, settings))
-    placed: dict[str, tuple[str, Mosaic | None]] = {}
+    trials = {way: _try_placing(way, settings) for way in _WAYS} | {"patches": _try_patches(settings)}
 
     def try_ways(*ways: str) -> dict[str, float]:
-        return measure_errors(scene, {way: _try_placing(way, settings) for way in ways}, settings.pseudo_holes)
+        return measure_errors(scene, {way: trials[way] for way in ways}, settings.pseudo_holes)
 
-    def place(way: str) -> float:
-        """Place by a way; the share of the hole of which it is certain."""
-        if way not in placed:
-            placed[way] = _WAYS[way](scene, settings)
-        mosaic = placed[way][1]
+    @cache
+    def place(way: str) -> tuple[str, Mosaic | None]:
+        return _WAYS[way](scene, settings)
+
+    def certain_share(way: str) -> float:
+        _, mosaic = place(way)
         return 0.0 if mosaic is None else mosaic.hole_share(CERTAIN)
 
     errors = try_ways("reference depth", "approximate")
     is_best = "reference depth" in errors and errors["reference depth"] <= min(errors.values())
-    if not is_best or place("reference depth") < settings.certain_without_sweep:
+    if not is_best or certain_share("reference depth") < settings.certain_without_sweep:
         errors |= try_ways("geometry")
     geometry = _rank(("geometry", "reference depth"), errors, settings.min_gains)[0]
-    certain = place(geometry)
+    certain = certain_share(geometry)
     if geometry not in errors or certain < settings.certain_without_patches:
-        errors |= measure_errors(scene, {"patches": _try_patches(settings)}, settings.pseudo_holes)
+        errors |= try_ways("patches")
     for way in takewhile(lambda way: way != "patches", _rank_ways(errors, certain >= settings.min_certain, settings)):
-        place(way)
-        model, mosaic = placed[way]
+        model, mosaic = place(way)
         if mosaic is not None:
             return Placement(model, mosaic, _complete(scene, mosaic, settings), errors, scene)
     return Placement("none", None, _complete(scene, None, settings), errors, scene)
@@ -209,7 +210,7 @@ def _try_placing(way: str, settings: PlacementSettings) -> Callable[[Scene], Pix
     return fill
 
 
-def _try_patches(settings: PlacementSettings) -> Callable[[Scene], Pixels]:
+def _try_patches(settings: PlacementSettings) -> Callable[[Scene], Pixels | None]:
     """The trial of patches alone."""
     return lambda scene: resize(_complete(scene, None, settings), *scene.region.full_size)
 

@@ -21,7 +21,7 @@ from realfill.compositing.warped_reference import WarpedReference
 
 _NONE = -1  # a pixel that neither of two references reaches
 _PIXEL_COST = 100  # of a seam between pixels that are alike; flows are whole numbers
-_MAX_COST = 1_000_000  # of a seam beside a band
+_MAX_COST = 1_000_000  # of any seam, and of one that leaves its band
 _FLAT = 1 / 255**2  # squared gradient below which a picture counts as flat
 
 

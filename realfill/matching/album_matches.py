@@ -137,9 +137,9 @@ def _match_turned(view: _MatcherAtSize, pairs: Sequence[tuple[int, int]], settin
     ]
     turns = (1, 2, 3)
     map_parallel(lambda task: view.extract(*task), list(itertools.product(sorted({i for i, _ in few}), turns)))
-    turned = map_parallel(lambda task: view.match(*task[0], task[1]), list(itertools.product(few, turns)))
-    tried = [[upright[pair], *turned[len(turns) * number :][: len(turns)]] for number, pair in enumerate(few)]
-    return upright | {pair: max(matches, key=len) for pair, matches in zip(few, tried, strict=True)}
+    tasks = list(itertools.product(few, turns))
+    turned = dict(zip(tasks, map_parallel(lambda task: view.match(*task[0], task[1]), tasks), strict=True))
+    return upright | {pair: max(upright[pair], *(turned[pair, turn] for turn in turns), key=len) for pair in few}
 
 
 def _join(by_aliked: Pairs, by_sift: Pairs) -> Pairs:

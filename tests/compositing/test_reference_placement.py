@@ -221,10 +221,10 @@ def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
 @pytest.mark.parametrize(
     ("errors", "used"),
     [
-        ({"geometry": 20.0, "reference depth": 19.0, "patches": 30.0}, True),
-        ({"geometry": 20.0, "reference depth": 20.5, "patches": 30.0}, True),
-        ({"geometry": 20.0, "reference depth": 21.0, "patches": 30.0}, False),
-        ({}, False),
+        ({"geometry": 20.0, "reference depth": 19.0, "patches": 30.0}, [["depth map"]]),
+        ({"geometry": 20.0, "reference depth": 20.5, "patches": 30.0}, [["depth map"]]),
+        ({"geometry": 20.0, "reference depth": 21.0, "patches": 30.0}, [["depth map"], ()]),
+        ({}, [()]),
     ],
 )
 def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes_better(
@@ -232,7 +232,7 @@ def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes
     measured: Callable[[dict[str, float]], list[str]],
     monkeypatch: pytest.MonkeyPatch,
     errors: dict[str, float],
-    used: bool,
+    used: list[Any],
 ) -> None:
     estimate: Any = vars(reference_placement)["estimate_reference_warps"]
     received = []
@@ -246,8 +246,7 @@ def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes
     monkeypatch.setattr(reference_placement, "estimate_reference_warps", record)
     monkeypatch.setattr(Mosaic, "hole_share", lambda *_: 0.3)
     assert place_turned().model == "depth"
-    assert received[-1] == (["depth map"] if used else ())
-    assert len(received) == (2 if errors and not used else 1)
+    assert received == used
 
 
 @pytest.mark.parametrize(
