@@ -155,7 +155,7 @@ def _rename_to_kohya(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give LoRA weights of a UNet and a text encoder, by PEFT's names, those of kohya's scripts.
 
     diffusers tells that format of a text encoder by its layers `out_proj`. They are not tuned here, so zeros stand
-    for them.
+    for them. It numbers the text encoder as one of two; InvokeAI looks for the only one without a number.
     """
     from diffusers.utils import convert_state_dict_to_kohya
 
@@ -166,7 +166,7 @@ def _rename_to_kohya(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if key.startswith("text_encoder.") and ".q_proj." in key:
             named[key.replace(".q_proj.", ".out_proj.")] = torch.zeros_like(value)
     renamed: dict[str, Tensor] = convert_state_dict_to_kohya(named)
-    return renamed
+    return {re.sub("^lora_te1_", "lora_te_", key): value for key, value in renamed.items()}
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

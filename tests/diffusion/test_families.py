@@ -250,7 +250,7 @@ def test_the_exported_adapter_is_loaded_by_diffusers(
         trainer.train(tmp_path / "checkpoints")
         write_adapter(tmp_path, model)
         batch = trainer.draw_batch(0)
-    prefixes = ("lora_unet_", "lora_te1_text_model_encoder_") if model.denoiser == "unet" else ("transformer.",)
+    prefixes = ("lora_unet_", "lora_te_text_model_encoder_") if model.denoiser == "unet" else ("transformer.",)
     assert all(key.startswith(prefixes) for key in load_file(tmp_path / EXPORTED_ADAPTER))
 
     def predict() -> torch.Tensor:
