@@ -1,8 +1,8 @@
 """Compose the warped references into one mosaic that covers the hole, with a confidence for every pixel.
 
-Each place shows one reference instead of an average of several, which would blur. Seams between references go through
-what looks alike, are leveled and blended in frequency bands, and the whole is leveled to the tone of the photo around
-the hole.
+Each place shows one reference instead of an average of several, which would blur; its coarser bands follow what the
+others agree on. Seams between references go through what looks alike, are leveled and blended in frequency bands, and
+the whole is leveled to the tone of the photo around the hole.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realfill.compositing.consensus import ConsensusSettings, estimate_consensus_offset
 from realfill.compositing.mosaic_confidence import ConfidenceSettings, estimate_confidence
 from realfill.compositing.reference_labeling import Labeling, LabelingSettings, label_references
 from realfill.compositing.seam_finding import SeamFindingSettings, find_seams
@@ -38,6 +39,7 @@ class MosaicSettings:
         seams: How far its seams move to where references look alike.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
+        consensus: How far the colors follow those of other references.
         tone: How the tone is leveled.
     """
 
@@ -47,6 +49,7 @@ class MosaicSettings:
     seams: SeamFindingSettings = SeamFindingSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     leveling: SeamLevelingSettings = SeamLevelingSettings()
+    consensus: ConsensusSettings = ConsensusSettings()
     tone: ToneLevelingSettings = ToneLevelingSettings()
 
 
@@ -95,7 +98,9 @@ def build_mosaic(
     valid = np.any([reference.valid for reference in references], axis=0)
     covered = cv2.resize(valid.astype(np.float32), size) > settings.min_coverage
     hole = region.crop(region.mask) > 0
-    colors = _level_tone(region, _blend(region, references, labeling, settings), covered & ~hole, hole, settings)
+    offset = cv2.resize(estimate_consensus_offset(references, labeling, settings.consensus), size)
+    blended = _blend(region, references, labeling, settings) + offset
+    colors = _level_tone(region, blended, covered & ~hole, hole, settings)
     require_finite(colors=colors, confidence=confidence)
     return Mosaic(
         colors=to_uint16(colors) if region.profile else to_uint8(colors),

@@ -68,11 +68,13 @@ class Labeling:
         disagreement: Photometric disagreement of each reference with the others, float32 [K, h, w]: 0 = none, 1 = an
             outlier.
         outliers: Where a reference shows what the others do not, and beside it, bool [K, h, w].
+        costs: Of taking each reference, float32 [K, h, w].
     """
 
     labels: np.ndarray
     disagreement: np.ndarray
     outliers: np.ndarray
+    costs: np.ndarray
 
 
 def label_references(
@@ -90,7 +92,7 @@ def label_references(
     nearby = np.stack([cv2.dilate(values, window) for values in disagreement])  # [K, h, w]
     costs = _costs(references, nearby, settings)
     labels = aggregate_costs(costs, settings.switch_cost, settings.switch_cost).argmin(axis=0)
-    return Labeling(labels, disagreement, nearby >= 1)
+    return Labeling(labels, disagreement, nearby >= 1, costs)
 
 
 def photometric_disagreement(

@@ -19,7 +19,8 @@ def with_spot() -> np.ndarray:
 
 def labeling_of(labels: np.ndarray, outliers: np.ndarray | None = None) -> Labeling:
     nothing = np.zeros((2, *labels.shape), bool)
-    return Labeling(labels, nothing.astype(np.float32), nothing if outliers is None else outliers)
+    costs = nothing.astype(np.float32)
+    return Labeling(labels, costs, nothing if outliers is None else outliers, costs)
 
 
 def test_a_seam_goes_around_what_only_one_reference_shows() -> None:
