@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realfill.compositing.reference_labeling import Labeling
+from realfill.compositing.reference_labeling import Labeling, take_labeled
 from realfill.compositing.warped_reference import WarpedReference
 
 _LEAST_SHARE = 1e-3  # of a blurred mask, below which there is nothing
@@ -51,9 +51,9 @@ def estimate_consensus_offset(
         labeling: Which of them is shown where.
         settings: How much the others count.
     """
-    chosen = _choose(np.stack([r.colors for r in references]), labeling.labels)  # [h, w, 3]
-    cost = _choose(labeling.costs, labeling.labels)  # [h, w]
-    is_shown = _choose(np.stack([r.valid for r in references]), labeling.labels)
+    chosen = take_labeled(np.stack([r.colors for r in references]), labeling.labels)  # [h, w, 3]
+    cost = take_labeled(labeling.costs, labeling.labels)  # [h, w]
+    is_shown = take_labeled(np.stack([r.valid for r in references]), labeling.labels)
     total, mass = np.zeros_like(chosen), np.ones_like(cost)  # the one that is shown counts 1
     for number, (reference, costs) in enumerate(zip(references, labeling.costs, strict=True)):
         is_other = is_shown & (labeling.labels != number)
@@ -66,12 +66,6 @@ def estimate_consensus_offset(
         total += weight[..., None] * difference
         mass += weight
     return np.asarray(total / mass[..., None], np.float32)
-
-
-def _choose(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Take from values [K, h, w, ...] those that the labels [h, w] choose."""
-    rows, columns = np.indices(labels.shape)
-    return np.asarray(values[labels, rows, columns])
 
 
 def _blur(values: np.ndarray, settings: ConsensusSettings) -> np.ndarray:

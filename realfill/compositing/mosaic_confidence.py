@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realfill.compositing.reference_labeling import take_labeled
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.imaging.ops import local_variance, to_gray
 
@@ -58,8 +59,8 @@ def estimate_confidence(
         [h, w] float32, 0 to 1.
     """
     confidence = _support(references, labels, settings)
-    confidence *= np.exp(-(_choose(disagreement, labels) ** 2))
-    visible = _choose(np.stack([r.visible for r in references]), labels)
+    confidence *= np.exp(-(take_labeled(disagreement, labels) ** 2))
+    visible = take_labeled(np.stack([r.visible for r in references]), labels)
     confidence = np.where(visible, confidence, np.minimum(confidence, settings.unsupported))
     confidence *= np.exp(-local_variance(to_gray(_chosen_colors(references, labels))) / settings.busy_deviation**2)
     approximate = np.array([r.warp.approximate for r in references])[labels]
@@ -83,10 +84,4 @@ def _support(references: Sequence[WarpedReference], labels: np.ndarray, settings
 
 def _chosen_colors(references: Sequence[WarpedReference], labels: np.ndarray) -> np.ndarray:
     """Colors of the chosen references, [h, w, 3] float32."""
-    colors = np.stack([r.colors for r in references])  # [K, h, w, 3]
-    return np.asarray(np.take_along_axis(colors, labels[None, ..., None], axis=0)[0])
-
-
-def _choose(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Values [K, h, w] of the chosen references, [h, w]."""
-    return np.asarray(np.take_along_axis(values, labels[None], axis=0)[0])
+    return take_labeled(np.stack([r.colors for r in references]), labels)

@@ -95,6 +95,12 @@ def label_references(
     return Labeling(labels, disagreement, nearby >= 1, costs)
 
 
+def take_labeled(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Take from values [K, h, w, ...], one per reference, those of the labels, int [h, w]; returns [h, w, ...]."""
+    indices = labels.reshape(1, *labels.shape, *[1] * (values.ndim - 3))
+    return np.asarray(np.take_along_axis(values, indices, axis=0)[0])
+
+
 def photometric_disagreement(
     references: Sequence[WarpedReference], number: int, settings: LabelingSettings = LabelingSettings()
 ) -> np.ndarray:
