@@ -9,7 +9,7 @@ import numpy as np
 
 from realfill.core.failures import require_finite
 from realfill.imaging.guided_filter import GuidedFilterSettings, add_guided
-from realfill.imaging.ops import shrink_to
+from realfill.imaging.ops import masked_blur, shrink_to
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def fit_color_transform(
     step = max(1, len(rows) // settings.max_samples)
     rows, columns = rows[::step], columns[::step]
     source, goal = (
-        _masked_blur(image, ring, settings.blur)[rows, columns].astype(np.float64)  # [N, 3]
+        masked_blur(image, ring, settings.blur)[rows, columns].astype(np.float64)  # [N, 3]
         for image in (reference, target)
     )
     weight = np.exp(-distance[rows, columns] / settings.distance_decay).astype(np.float64)  # [N]
@@ -194,14 +194,6 @@ def _select_ring(shared: np.ndarray, distance: np.ndarray, settings: ColorTransf
     """Select the shared pixels around the hole that are compared, bool [H, W]; None where there are too few."""
     ring = shared & (distance < settings.max_distance)
     return ring if ring.sum() >= settings.min_pixels else None
-
-
-def _masked_blur(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur an image [H, W, 3] float32 with a Gaussian that ignores the pixels outside a mask [H, W] bool."""
-    weight = mask.astype(np.float32)
-    total = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
-    blurred: np.ndarray = total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
-    return blurred
 
 
 def _sectors(rows: np.ndarray, columns: np.ndarray, hole: np.ndarray, count: int) -> np.ndarray:

@@ -15,8 +15,7 @@ import numpy as np
 
 from realfill.compositing.reference_labeling import Labeling, take_labeled
 from realfill.compositing.warped_reference import WarpedReference
-
-_LEAST_SHARE = 1e-3  # of a blurred mask, below which there is nothing
+from realfill.imaging.ops import masked_blur
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,11 @@ def estimate_consensus_offset(
     total, mass = np.zeros_like(chosen), np.ones_like(cost)  # the one that is shown counts 1
     for number, (reference, costs) in enumerate(zip(references, labeling.costs, strict=True)):
         is_other = is_shown & (labeling.labels != number)
-        shared = (is_other & reference.visible & ~labeling.outliers[number]).astype(np.float32)
-        share = np.maximum(_blur(shared, settings), _LEAST_SHARE)[..., None]
-        difference = _blur((reference.colors - chosen) * shared[..., None], settings) / share
+        shared = is_other & reference.visible & ~labeling.outliers[number]
+        difference = masked_blur(reference.colors - chosen, shared, settings.blur)
         suitability = np.exp(-np.maximum(costs - cost, 0) / settings.cost_scale)
         closeness = 1 / (1 + (difference**2).sum(axis=-1) / settings.color_scale**2)
-        weight = _blur(suitability * shared, settings) * closeness  # [h, w]
+        weight = cv2.GaussianBlur(suitability * shared, (0, 0), settings.blur) * closeness  # [h, w]
         total += weight[..., None] * difference
         mass += weight
     return np.asarray(total / mass[..., None], np.float32)
-
-
-def _blur(values: np.ndarray, settings: ConsensusSettings) -> np.ndarray:
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), settings.blur))

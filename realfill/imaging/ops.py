@@ -127,3 +127,11 @@ def fill_from_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
         return np.zeros_like(values)
     _, (rows, columns) = distance_transform_edt(~known, return_indices=True)
     return np.asarray(values[rows, columns])
+
+
+def masked_blur(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur an image [H, W, 3] float32 with a Gaussian that ignores the pixels outside a mask [H, W] bool."""
+    weight = mask.astype(np.float32)
+    total = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
+    blurred: np.ndarray = total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
+    return blurred
