@@ -6,8 +6,10 @@ shape. A plain step is what diffusers' example scripts do: the autoencoder runs 
 model, batch, LoRA layers, gradient checkpointing, optimizer and machine. One JSON row a measurement is printed and
 flushed as soon as it is taken; a family that fails has a row with its error, and the others go on.
 
+With --nf4 a denoiser is written to a temporary folder and read with 4-bit weights, as a user's model is.
+
 usage: python bench/families.py [--families sdxl flux2_klein flux_fill sd] [--batch 1] [--steps 4] [--seconds 190]
-       [--out FILE] [--tiny] | --table FILE
+       [--nf4] [--out FILE] [--tiny] | --table FILE
 
 On a machine without the project installed: PYTHONPATH=. python3 bench/families.py --out "$OUT/families.jsonl"
 It imports torch, diffusers, transformers, peft, accelerate, safetensors, numpy, cv2 and scipy, and of the project
@@ -24,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,13 +35,16 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.base_model import BaseModel, create_accelerator, memory_format
 from realfill.diffusion.families.flux2_klein import Flux2Klein
 from realfill.diffusion.families.flux_fill import FluxFill
+from realfill.diffusion.families.loading import load_part
 from realfill.diffusion.families.sd import StableDiffusion
 from realfill.diffusion.families.sdxl import StableDiffusionXL
 from realfill.diffusion.inpainting_sampler import sample_candidates
 from realfill.diffusion.lora_tuning import LoraTrainer
+from realfill.diffusion.model_files import ModelLocation
+from realfill.diffusion.model_registry import ModelSpec
 from realfill.diffusion.training_bank import encode_crops
 
 PROMPT = "a photo of sks"
@@ -85,6 +91,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to try the bench itself")
     parser.add_argument("--table", type=Path, help="only print the rows of a file of --out as a Markdown table")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 on the CPU, too")
+    parser.add_argument("--nf4", action="store_true", help="the denoiser's weights in 4 bits, on CUDA")
     arguments = parser.parse_args()
     cases = TINY if arguments.tiny else FULL
     if arguments.table:
@@ -93,7 +100,7 @@ def main() -> None:
     bench = Bench(arguments)
     for name in arguments.families:
         with bench.guard(name, "family"):
-            measure_family(bench, name, cases[name], make_accelerator(arguments.bf16))
+            measure_family(bench, name, cases[name], create_accelerator("auto", "bf16" if arguments.bf16 else "auto"))
         if DEVICE.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -148,6 +155,8 @@ class Bench:
 def measure_family(bench: Bench, name: str, case: Case, accelerator: Accelerator) -> None:
     started = time.monotonic()
     model = make_model(case, accelerator)
+    if bench.arguments.nf4:
+        quantize_denoiser(model, name)
     parameters = sum(weight.numel() for weight in model.part(model.denoiser).parameters())
     synchronize()
     bench.write(
@@ -342,11 +351,6 @@ class PlainStep:
         return output[:, : positions.shape[1]].transpose(1, 2).reshape(noisy.shape)
 
 
-def make_accelerator(in_bf16: bool) -> Accelerator:
-    on_cpu = DEVICE.type == "cpu"
-    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if in_bf16 or not on_cpu else "no")
-
-
 def make_model(case: Case, accelerator: Accelerator) -> BaseModel:
     """Networks with random weights, built on the device, and random embeddings of the prompts."""
 
@@ -357,7 +361,7 @@ def make_model(case: Case, accelerator: Accelerator) -> BaseModel:
                 network = build()
         finally:
             torch.set_default_dtype(torch.float32)
-        return network.requires_grad_(False).eval().to(DEVICE, memory_format=torch.channels_last)
+        return network.requires_grad_(False).eval().to(DEVICE, memory_format=memory_format(DEVICE))
 
     denoiser = case.model.denoiser
     builders = {denoiser: case.denoiser, "vae": case.vae}
@@ -378,6 +382,18 @@ def make_model(case: Case, accelerator: Accelerator) -> BaseModel:
     for prompt in ("", PROMPT):
         model.embeddings[prompt] = {name: torch.randn(shape, device=DEVICE) for name, shape in case.prompt.items()}
     return model
+
+
+def quantize_denoiser(model: BaseModel, family: str) -> None:
+    """Write the denoiser, and read it with weights of 4 bits."""
+    part = model.denoiser
+    dtype = model.dtype(part, model.accelerator)
+    with TemporaryDirectory() as folder:
+        model.part(part).save_pretrained(Path(folder) / part)
+        model.replace_part(part, None)
+        reset_peak()
+        location = ModelLocation(Path(folder), ModelSpec(family, "attention", license=""))
+        model.replace_part(part, load_part(location, part, model.accelerator, dtype, "nf4"))
 
 
 class RandomTokenizer:

@@ -3,10 +3,10 @@
 A step of the real trainer is recorded as PyTorch runs it, forward and backward: every product with its very operands,
 shapes, strides and types, in the backward pass only those that a gradient needs. Then each kind of product is run
 alone, many times in a row, so that nothing of Python, of launching or of other operations is in its time; the limit
-is the sum over all products of the step. Steps and products take turns. On CUDA the step is measured as written and
-compiled; the limit is that of the step as written. On the CPU times are those of the processor, so that other work
-on the machine does not count. One JSON row a measurement is printed and flushed as soon as it is taken; one that
-fails has a row with its error.
+is the sum over all products of the step. Steps and products take turns. On CUDA the step is measured as written, as a
+CUDA graph, and compiled; the limit is that of the step as written. On the CPU times are those of the processor, so
+that other work on the machine does not count. One JSON row a measurement is printed and flushed as soon as it is
+taken; one that fails has a row with its error.
 
 usage: python bench/limit.py [--model sd2|pocket|tiny] [--batch 16] [--rounds 5] [--seconds 60] [--out FILE]
 
@@ -37,8 +37,9 @@ from realfill.diffusion.lora_tuning import LoraTrainer
 aten = torch.ops.aten
 GEMMS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm}
 CONVOLUTIONS = {aten.convolution, aten.convolution_backward, aten._slow_conv2d_forward, aten._slow_conv2d_backward}
-NEVER = CompilationSettings(min_steps=10**9)
-ALWAYS = CompilationSettings(min_steps=0)
+AS_WRITTEN = CompilationSettings(min_steps=10**9, uses_graphs=False)
+GRAPHED = CompilationSettings(min_steps=10**9)
+COMPILED = CompilationSettings(min_steps=0)
 POOL = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
 BURST = 0.01  # seconds that one product is run for at a time
 
@@ -103,19 +104,20 @@ def main() -> None:
     params = make_params(batch_size=arguments.batch, micro_batch=arguments.batch)
     row = {"model": arguments.model, "batch": arguments.batch, "side": model.resolution}
     limit = None
-    with bench.guard(arguments.model, "limit"), LoraTrainer(model, bank, params, NEVER) as trainer:
+    with bench.guard(arguments.model, "limit"), LoraTrainer(model, bank, params, AS_WRITTEN) as trainer:
         limit = measure_limit(bench, trainer, arguments.rounds, row)
     if DEVICE.type != "cuda" or limit is None:
         return
-    if time.monotonic() - bench.started > arguments.seconds:
-        bench.write(**row, what="compiled step", skipped="no time is left")
-        return
-    torch.cuda.empty_cache()
-    with bench.guard(arguments.model, "compiled step"), LoraTrainer(model, bank, params, ALWAYS) as trainer:
-        first = clock(partial(trainer.train_step, 0))
-        bench.write(**row, what="compile", seconds=round(first, 2))
-        seconds = [clock(partial(trainer.train_step, step)) for step in range(1, 3 * arguments.rounds + 2)][1:]
-        write_step(bench, row, "compiled step", seconds, limit)
+    for what, settings in (("graphed step", GRAPHED), ("compiled and graphed step", COMPILED)):
+        if time.monotonic() - bench.started > arguments.seconds:
+            bench.write(**row, what=what, skipped="no time is left")
+            continue
+        torch.cuda.empty_cache()
+        with bench.guard(arguments.model, what), LoraTrainer(model, bank, params, settings) as trainer:
+            first = clock(partial(trainer.train_step, 0))
+            bench.write(**row, what=f"first {what}", seconds=round(first, 2))
+            seconds = [clock(partial(trainer.train_step, step)) for step in range(1, 3 * arguments.rounds + 2)][1:]
+            write_step(bench, row, what, seconds, limit)
 
 
 def measure_limit(bench: Bench, trainer: LoraTrainer, rounds: int, row: dict[str, Any]) -> float:

@@ -11,12 +11,12 @@ machine does not count. Photos are drawn unless some are named. One JSON row a m
 soon as it is taken; what fails has a row with its error.
 
 usage: python bench/step.py [--model sd2|pocket|tiny] [--batch 16] [--steps 60] [--every 5] [--held-out 32]
-       [--bank 64] [--photos FILE...] [--as-written] [--limit] [--seconds 150] [--out FILE]
+       [--bank 64] [--photos FILE...] [--no-compile] [--limit] [--seconds 150] [--out FILE]
 
 On a machine with a GPU and without the project's environment, also measuring the limit of `bench/limit.py`
 (150 s, of which compiling takes most):
 PYTHONPATH=. python3 bench/step.py --model sd2 --batch 16 --steps 40 --limit --seconds 120 --out "$OUT/step.jsonl"
-PYTHONPATH=. python3 bench/step.py --model pocket --batch 16 --steps 300 --every 20 --as-written --limit --seconds 60
+PYTHONPATH=. python3 bench/step.py --model pocket --batch 16 --steps 300 --every 20 --no-compile --limit --seconds 60
 After the seconds no step is begun, except the first dozen of ours; what was measured until then is written.
 """
 
@@ -32,12 +32,12 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import torch
-from families import DEVICE, FULL, TINY, Bench, make_accelerator, make_model, synchronize
+from families import DEVICE, FULL, TINY, Bench, make_model, synchronize
 from peft import LoraConfig, get_peft_model
 
 from realfill.core.params import BaseParams, FinetuneParams
 from realfill.core.seeding import numpy_generator
-from realfill.diffusion.base_model import BaseModel, load_base_model, mask_image
+from realfill.diffusion.base_model import BaseModel, create_accelerator, load_base_model, mask_image
 from realfill.diffusion.compilation import CompilationSettings
 from realfill.diffusion.condition import Condition
 from realfill.diffusion.lora_tuning import LoraTrainer
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=32, help="crops that the loss is taken on")
     parser.add_argument("--bank", type=int, default=64, help="pairs of our bank")
     parser.add_argument("--photos", type=Path, nargs="+")
-    parser.add_argument("--as-written", action="store_true", help="ours not compiled on CUDA")
+    parser.add_argument("--no-compile", action="store_true", help="ours not compiled on CUDA")
     parser.add_argument("--limit", action="store_true", help="measure the limit of our step, too")
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--out", type=Path)
@@ -94,14 +94,14 @@ def compare(bench: Bench, arguments: argparse.Namespace, common: dict[str, Any])
     bank_seconds = clock(lambda: encoded.append(make_bank(model, arguments.bank, photos)))
     params = make_params(batch_size=arguments.batch, micro_batch=arguments.batch, bank=arguments.bank)
     limit = measure_step_limit(bench, model, encoded[0], params, common) if arguments.limit else None
-    settings = CompilationSettings(min_steps=10**9 if arguments.as_written else 0)
+    settings = CompilationSettings(min_steps=10**9 if arguments.no_compile else 0)
     with LoraTrainer(model, encoded[0], params, settings) as trainer:
         ours = Course(bench, held_out, "ours", common, max(1, arguments.every // 5))
         ours.run(trainer, arguments.steps, target if has_learned else np.inf, until=bench.started + arguments.seconds)
     if limit:
         beside = {
             "ratio_to_limit": round(ours.median / limit, 3),
-            "is_compiled": DEVICE.type == "cuda" and not arguments.as_written,
+            "is_compiled": DEVICE.type == "cuda" and not arguments.no_compile,
         }
         bench.write(**common, what="our step beside its limit", seconds=round(ours.median, 5), **beside)
     reached = [step for step, loss in ours.losses.items() if loss <= target]
@@ -129,7 +129,7 @@ def measure_step_limit(
     """Seconds of the products of our step alone; None where they cannot be measured."""
     from limit import measure_limit
 
-    never = CompilationSettings(min_steps=10**9)
+    never = CompilationSettings(min_steps=10**9, uses_graphs=False)
     with bench.guard(common["model"], "limit"), LoraTrainer(model, bank, params, never) as trainer:
         return measure_limit(bench, trainer, 3, common)
     return None
@@ -273,7 +273,7 @@ def open_model(name: str) -> BaseModel:
     """The pocket model, or random weights of the size of Stable Diffusion 2 or of a toy."""
     torch.manual_seed(0)
     if name in ("sd2", "tiny"):
-        return make_model((FULL if name == "sd2" else TINY)["sd"], make_accelerator(False))
+        return make_model((FULL if name == "sd2" else TINY)["sd"], create_accelerator("auto", "auto"))
     return load_base_model(BaseParams(model=name))
 
 

@@ -6,6 +6,7 @@ numbers positions and scales times stays inside its `predict`. Families are the 
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,7 @@ class BaseModel(ABC):
     def __post_init__(self) -> None:
         self._parts: dict[str, Any] = {}
         self.embeddings: dict[str, Embeddings] = {}
+        self._tokens: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
     def dtype(cls, part: str, accelerator: Any) -> torch.dtype:
@@ -81,6 +83,11 @@ class BaseModel(ABC):
         """Device that the model is on."""
         device: torch.device = self.accelerator.device
         return device
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How its networks and their activations lie in memory."""
+        return memory_format(self.device)
 
     def part(self, name: str) -> Any:
         """A part of the model, e.g. "vae"; made now if it is not in memory."""
@@ -178,11 +185,17 @@ class BaseModel(ABC):
         return {name: torch.stack([each[name] for each in embedded]).to(self.device) for name in embedded[0]}
 
     def tokenize(self, tokenizer: str, texts: Sequence[str], length: int | None = None) -> Any:
-        """Tokens of texts, padded or cut to a length, by default the most that the tokenizer's model takes."""
-        part = self.part(tokenizer)
-        most = length or part.model_max_length
-        tokens = part(list(texts), padding="max_length", max_length=most, truncation=True, return_tensors="pt")
-        return tokens.to(self.device)
+        """Tokens of texts, padded or cut to a length, by default the most that the tokenizer's model takes.
+
+        They stay on the device, since a tuning step wants the same ones each time.
+        """
+        key = (tokenizer, *texts, length)
+        if key not in self._tokens:
+            part = self.part(tokenizer)
+            most = length or part.model_max_length
+            tokens = part(list(texts), padding="max_length", max_length=most, truncation=True, return_tensors="pt")
+            self._tokens[key] = tokens.to(self.device)
+        return self._tokens[key]
 
     def _drop(self, names: Sequence[str]) -> None:
         for name in names:
@@ -249,6 +262,15 @@ class BaseModel(ABC):
                 self.replace_part(name, part)
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How networks and their activations lie in memory: as convolutions like it on the CPU, as norms do on CUDA.
+
+    CUDA's group norm takes contiguous values alone. At Stable Diffusion 2's size and batch 16 a tuning step took
+    .132 s that way and .145 s with channels last (H200, CUDA graphs).
+    """
+    return torch.contiguous_format if device.type == "cuda" else torch.channels_last
+
+
 def mask_image(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Make the masked image that the denoiser is conditioned on.
 
@@ -275,11 +297,19 @@ def load_base_model(params: BaseParams) -> BaseModel:
 def _load(name: str, device: str, precision: str) -> BaseModel:
     from realfill.diffusion.families.loading import load_model  # here, for it takes seconds to import
 
-    return load_model(name, _create_accelerator(device, precision), precision)
+    return load_model(name, create_accelerator(device, precision), precision)
 
 
-def _create_accelerator(device: str, precision: str) -> Any:
-    """Choose device and precision; "auto" is bfloat16 on CUDA and float32 on the CPU."""
+def create_accelerator(device: str, precision: str) -> Any:
+    """Choose device and precision; "auto" is bfloat16 on CUDA and float32 on the CPU.
+
+    Args:
+        device: "auto", "cuda" or "cpu".
+        precision: As in the parameters.
+
+    Raises:
+        ModelError: There is no such device.
+    """
     from accelerate import Accelerator
 
     has_cuda = torch.cuda.is_available()
@@ -289,6 +319,7 @@ def _create_accelerator(device: str, precision: str) -> Any:
     # the backward pass of cuDNN's attention broke off with an illegal memory access at FLUX.1 Fill's size
     # (H100, PyTorch 2.11); flash attention does not
     torch.backends.cuda.enable_cudnn_sdp(False)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once; sums in a fixed order
     usual = "no" if on_cpu else "bf16"
     mixed_precision = {"auto": usual, "nf4": usual}.get(precision, precision)
     return Accelerator(cpu=on_cpu, mixed_precision=mixed_precision)

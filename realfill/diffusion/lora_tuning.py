@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ from realfill.diffusion.compilation import (
     wants_compilation,
 )
 from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
+from realfill.diffusion.cuda_tuning import deterministic_algorithms, norms_in_type_of_weights
+from realfill.diffusion.graphed_pass import GraphedPass
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
 from realfill.diffusion.lora_schedule import warmup_factor
 from realfill.diffusion.training_bank import TrainingBank
@@ -61,7 +65,10 @@ class LoraTrainer:
         self.losses: list[float] = []
         self._model, self._bank, self._params = model, bank, params
         self._micro_batch = min(params.micro_batch, params.batch_size)
+        self._is_graphed = settings.uses_graphs and model.device.type == "cuda" and not model.checkpoints_gradients
         self._is_compiled = wants_compilation(model.device, params.steps, settings)
+        self._graphs: dict[int, GraphedPass] = {}  # by the number of samples
+        self._context = ExitStack()
         self._drawn: tuple[int, dict[str, Tensor]] | None = None  # a step, and its batch on the device
         self._prompts: Embeddings | None = None  # where no step changes them
 
@@ -70,6 +77,8 @@ class LoraTrainer:
         if not model.tunes_text:
             model.embed(["", params.prompt])  # before the denoiser takes its memory
         self._frozen = {name: model.part(name) for name in model.tuned_parts}
+        self._context.enter_context(deterministic_algorithms(model.device))
+        self._context.enter_context(norms_in_type_of_weights(self._frozen[model.denoiser]))
         layers = model.lora_layers if params.layers == "auto" else params.layers
         torch.manual_seed(derive_seed("adapter", params.seed))
         if model.checkpoints_gradients:
@@ -77,7 +86,7 @@ class LoraTrainer:
         for name, part in self._frozen.items():
             targets = model.lora_targets(layers) if name == model.denoiser else TEXT_ENCODER_MODULES
             tuned = self._add_lora(part, targets)
-            tuned.to(model.device, memory_format=torch.channels_last).train()
+            tuned.to(model.device, memory_format=model.memory_format).train()
             if name == "text_encoder" and not params.lr_text:
                 tuned.requires_grad_(False)
             if self._is_compiled and name == model.denoiser:
@@ -118,6 +127,8 @@ class LoraTrainer:
         return tuned
 
     def __exit__(self, *_: object) -> None:
+        self._graphs.clear()
+        self._context.close()
         for name, part in self._frozen.items():
             tuned = self._model.part(name)
             if tuned is not part:
@@ -187,6 +198,7 @@ class LoraTrainer:
             problem = "Not even one sample fits into memory."
             raise TuningError(problem, "Free memory, or choose a smaller base model.") from error
         self._micro_batch //= 2
+        self._graphs.clear()
         logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
         torch.cuda.empty_cache()
 
@@ -195,16 +207,35 @@ class LoraTrainer:
         if self._drawn is None or self._drawn[0] != step:
             self._drawn = step, self._move_batch(self.draw_batch(step))
         batch = self._drawn[1]
-        size = self._params.batch_size
-        self._optimizer.zero_grad(set_to_none=True)
+        slices = range(0, self._params.batch_size, self._micro_batch)
+        micro_batches = [
+            {name: value[begin : begin + self._micro_batch] for name, value in batch.items()} for begin in slices
+        ]
+        if self._is_graphed:
+            self._capture(micro_batches)
+        self._optimizer.zero_grad(set_to_none=not self._is_graphed)
         loss = torch.zeros((), device=self._model.device)
-        for begin in range(0, size, self._micro_batch):
+        for begin, micro_batch in zip(slices, micro_batches, strict=True):
             torch.manual_seed(derive_seed("dropout", self._params.seed, step, begin))
-            end = begin + self._micro_batch
-            summed = self.compute_loss({name: value[begin:end] for name, value in batch.items()})
-            self._model.accelerator.backward(summed / size)
-            loss += summed.detach() / size
+            graph = self._graphs.get(len(micro_batch["times"]))
+            loss += graph.replay(micro_batch) if graph else self._run_pass(micro_batch)
         return loss
+
+    def _capture(self, micro_batches: Sequence[Mapping[str, Tensor]]) -> None:
+        """Capture a pass of each number of samples that has none yet."""
+        for batch in micro_batches:
+            count = len(batch["times"])
+            if count in self._graphs:
+                continue
+            for weight in self._weights.values():
+                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            self._graphs[count] = GraphedPass(self._run_pass, batch)
+
+    def _run_pass(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Add the gradients of a micro-batch; returns its share of the batch's mean loss, on the device."""
+        loss = self.compute_loss(batch) / self._params.batch_size
+        self._model.accelerator.backward(loss)
+        return loss.detach()
 
     def _move_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A batch on the device; on CUDA without waiting for it."""
@@ -240,7 +271,7 @@ class LoraTrainer:
             "references": bank.draw_references(rows, self._model.max_references, generator),
         }
 
-    def compute_loss(self, batch: dict[str, Tensor]) -> Tensor:
+    def compute_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Weighted mean squared error, summed over the samples of a batch as `draw_batch` returns it; a scalar."""
         model = self._model
         batch = {name: value.to(model.device) for name, value in batch.items()}

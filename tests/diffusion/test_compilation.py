@@ -19,7 +19,7 @@ CUDA = torch.device("cuda")
 
 def test_only_long_tunings_on_a_gpu_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "missing_compiler", lambda: "")
-    assert wants_compilation(CUDA, 10_000)
+    assert wants_compilation(CUDA, 20_000)
     assert not wants_compilation(CUDA, 2000)
     assert not wants_compilation(torch.device("cpu"), 10_000)
 
@@ -32,7 +32,7 @@ def test_a_missing_compiler_is_named_in_a_warning(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if has_triton else None)
     monkeypatch.setattr(shutil, "which", lambda name: None if has_triton else "/usr/bin/cc")
     with caplog.at_level(logging.WARNING):
-        assert not wants_compilation(CUDA, 10_000)
+        assert not wants_compilation(CUDA, 20_000)
     assert missing in missing_compiler()
     assert missing in caplog.text
     assert "slower" in caplog.text

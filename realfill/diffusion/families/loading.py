@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from realfill.core.errors import ModelError
-from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.base_model import BaseModel, memory_format
 from realfill.diffusion.families.flux2_klein import Flux2Klein
 from realfill.diffusion.families.flux_fill import FluxFill
 from realfill.diffusion.families.sd import StableDiffusion
@@ -47,7 +47,7 @@ def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
     configs["model_index"] = read_config(folder / INDEX) if (folder / INDEX).is_file() else {}
     cls = CLASSES[location.spec.family]
     makers: dict[str, Callable[[], Any]] = {
-        part: partial(_make_part, location, part, accelerator, cls.dtype(part, accelerator), precision)
+        part: partial(load_part, location, part, accelerator, cls.dtype(part, accelerator), precision)
         for part in family.parts
         if part != "scheduler"
     }
@@ -68,8 +68,19 @@ def load_model(name: str, accelerator: Any, precision: str) -> BaseModel:
     return model
 
 
-def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torch.dtype, precision: str) -> Any:
-    """Load a network or a tokenizer, by safetensors alone."""
+def load_part(location: ModelLocation, part: str, accelerator: Any, dtype: torch.dtype, precision: str) -> Any:
+    """Load a network or a tokenizer, by safetensors alone.
+
+    Args:
+        location: The model's files.
+        part: Folder of the part.
+        accelerator: Its device.
+        dtype: Of the weights.
+        precision: "nf4" for a denoiser of 4-bit weights.
+
+    Raises:
+        ModelError: Its files are damaged.
+    """
     import diffusers
     import transformers
     from diffusers.utils import logging as diffusers_logging
@@ -103,7 +114,7 @@ def _make_part(location: ModelLocation, part: str, accelerator: Any, dtype: torc
     network.requires_grad_(False).eval()
     if is_quantized:
         return network  # which lies on the GPU already
-    return network.to(accelerator.device, memory_format=torch.channels_last)
+    return network.to(accelerator.device, memory_format=memory_format(accelerator.device))
 
 
 def _shorten(error: Exception) -> str:
