@@ -35,7 +35,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from realfill.diffusion.base_model import BaseModel, create_accelerator, memory_format
+from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.devices import create_accelerator, memory_format
 from realfill.diffusion.families.flux2_klein import Flux2Klein
 from realfill.diffusion.families.flux_fill import FluxFill
 from realfill.diffusion.families.loading import load_part

@@ -77,6 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params(assignments=arguments.assignments)
     model = load_base_model(params.base)
+    model.accepts_composite = True  # a model folder that is named by its path, too: the reference is its condition
     print(f"| album | autoencoder | {' | '.join(METHODS)} | recall kept |\n|{'---|' * (len(METHODS) + 3)}")
     round_trips, all_qualities, rows = [], [], []
     for path in arguments.albums:

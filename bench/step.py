@@ -37,9 +37,10 @@ from peft import LoraConfig, get_peft_model
 
 from realfill.core.params import BaseParams, FinetuneParams
 from realfill.core.seeding import numpy_generator
-from realfill.diffusion.base_model import BaseModel, create_accelerator, load_base_model, mask_image
+from realfill.diffusion.base_model import BaseModel, load_base_model, mask_image
 from realfill.diffusion.compilation import CompilationSettings
 from realfill.diffusion.condition import Condition
+from realfill.diffusion.devices import create_accelerator
 from realfill.diffusion.lora_tuning import LoraTrainer
 from realfill.diffusion.training_bank import TrainingBank, encode_crops
 from realfill.diffusion.training_masks import random_mask

@@ -6,7 +6,6 @@ numbers positions and scales times stays inside its `predict`. Families are the 
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from realfill.core.errors import ModelError
 from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
+from realfill.diffusion.devices import create_accelerator, memory_format
 from realfill.imaging.ops import UNKNOWN_LEVEL
 
 if TYPE_CHECKING:
@@ -262,15 +261,6 @@ class BaseModel(ABC):
                 self.replace_part(name, part)
 
 
-def memory_format(device: torch.device) -> torch.memory_format:
-    """How networks and their activations lie in memory: as convolutions like it on the CPU, as norms do on CUDA.
-
-    CUDA's group norm takes contiguous values alone. At Stable Diffusion 2's size and batch 16 a tuning step took
-    .132 s that way and .145 s with channels last (H200, CUDA graphs).
-    """
-    return torch.contiguous_format if device.type == "cuda" else torch.channels_last
-
-
 def mask_image(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Make the masked image that the denoiser is conditioned on.
 
@@ -298,28 +288,3 @@ def _load(name: str, device: str, precision: str) -> BaseModel:
     from realfill.diffusion.families.loading import load_model  # here, for it takes seconds to import
 
     return load_model(name, create_accelerator(device, precision), precision)
-
-
-def create_accelerator(device: str, precision: str) -> Any:
-    """Choose device and precision; "auto" is bfloat16 on CUDA and float32 on the CPU.
-
-    Args:
-        device: "auto", "cuda" or "cpu".
-        precision: As in the parameters.
-
-    Raises:
-        ModelError: There is no such device.
-    """
-    from accelerate import Accelerator
-
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise ModelError("No CUDA device is visible.", "Set base.device to auto or cpu, or repair the driver.")
-    on_cpu = device == "cpu" or not has_cuda
-    # the backward pass of cuDNN's attention broke off with an illegal memory access at FLUX.1 Fill's size
-    # (H100, PyTorch 2.11); flash attention does not
-    torch.backends.cuda.enable_cudnn_sdp(False)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once; sums in a fixed order
-    usual = "no" if on_cpu else "bf16"
-    mixed_precision = {"auto": usual, "nf4": usual}.get(precision, precision)
-    return Accelerator(cpu=on_cpu, mixed_precision=mixed_precision)

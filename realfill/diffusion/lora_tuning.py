@@ -25,10 +25,11 @@ from realfill.diffusion.compilation import (
     wants_compilation,
 )
 from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
-from realfill.diffusion.cuda_tuning import deterministic_algorithms, norms_in_type_of_weights
+from realfill.diffusion.devices import deterministic_algorithms, is_out_of_memory
 from realfill.diffusion.graphed_pass import GraphedPass
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
 from realfill.diffusion.lora_schedule import warmup_factor
+from realfill.diffusion.norms import norms_in_type_of_weights
 from realfill.diffusion.training_bank import TrainingBank
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class LoraTrainer:
         return loss
 
     def _halve_micro_batch(self, error: Exception) -> None:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise error
         if self._micro_batch == 1:
             problem = "Not even one sample fits into memory."
@@ -295,9 +296,3 @@ class LoraTrainer:
     def _wanted(self, batch: dict[str, Tensor]) -> Tensor:
         """What the denoiser is to predict, [b, C, h, w]."""
         return self._model.process.wanted(batch["latents"], batch["noise"], batch["times"])
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)  # PyTorch's on the CPU

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from realfill.core.errors import ModelError
-from realfill.diffusion.base_model import BaseModel, memory_format
+from realfill.diffusion.base_model import BaseModel
+from realfill.diffusion.devices import memory_format
 from realfill.diffusion.families.flux2_klein import Flux2Klein
 from realfill.diffusion.families.flux_fill import FluxFill
 from realfill.diffusion.families.sd import StableDiffusion

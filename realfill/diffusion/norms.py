@@ -1,4 +1,4 @@
-"""How networks are tuned on CUDA: in the same bytes each time, and norms in the type of the weights."""
+"""Norms of networks with bfloat16 weights, without autocast's conversions to float32 and back."""
 
 from __future__ import annotations
 
@@ -9,24 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-
-@contextmanager
-def deterministic_algorithms(device: torch.device) -> Iterator[None]:
-    """Let CUDA sum in a fixed order inside the block; the CPU does so always.
-
-    cuBLAS also needs `CUBLAS_WORKSPACE_CONFIG`, which `create_accelerator` sets before the first product.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    deterministic: Any = torch.utils.deterministic
-    deterministic.fill_uninitialized_memory = False  # which would find errors, and takes time
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
 
 
 @contextmanager

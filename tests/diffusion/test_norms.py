@@ -1,4 +1,4 @@
-"""Tuning on CUDA: norms without conversions anywhere; graphs and fixed sums where there is a GPU."""
+"""Norms in the type of their weights; on CUDA also graphs, and sums in a fixed order."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from torch import nn
 from realfill.core.params import FinetuneParams
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.compilation import CompilationSettings
-from realfill.diffusion.cuda_tuning import norms_in_type_of_weights
 from realfill.diffusion.lora_tuning import LoraTrainer
+from realfill.diffusion.norms import norms_in_type_of_weights
 from realfill.diffusion.training_bank import encode_crops
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
