@@ -3,8 +3,9 @@
 The cost of a step does not depend on the weights. So the networks are built on the device itself with random weights,
 bfloat16 on CUDA, by the public configurations; nothing is downloaded, and prompts are random embeddings of the right
 shape. A plain step is what diffusers' example scripts do: the autoencoder runs in each step. Both have the same
-model, batch, LoRA layers, gradient checkpointing, optimizer and machine. One JSON row a measurement is printed and
-flushed as soon as it is taken; a family that fails has a row with its error, and the others go on.
+model, batch, LoRA layers, gradient checkpointing, order of sums, norms, optimizer and machine. One JSON row a
+measurement is printed and flushed as soon as it is taken; a family that fails has a row with its error, and the
+others go on.
 
 With --nf4 a denoiser is written to a temporary folder and read with 4-bit weights, as a user's model is.
 

@@ -197,6 +197,7 @@ class BaseModel(ABC):
         return self._tokens[key]
 
     def _drop(self, names: Sequence[str]) -> None:
+        self._tokens.clear()
         for name in names:
             self._parts.pop(name, None)
         if self.device.type == "cuda":

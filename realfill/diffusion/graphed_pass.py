@@ -1,8 +1,9 @@
-"""Forward and backward pass of a batch as one CUDA graph: launching its kernels takes longer than they run."""
+"""Forward and backward passes as CUDA graphs: launching their kernels one by one takes longer than they run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,35 +11,62 @@ from torch import Tensor
 WARMUP_PASSES = 2  # which choose algorithms and load kernels, as neither can be done while a graph is captured
 
 
-class GraphedPass:
-    """A pass that is captured once and replayed, each time on another batch of the same shapes.
+class CaptureError(RuntimeError):
+    """A pass cannot be captured on this machine; it can still be run as written."""
 
-    Every draw from PyTorch's default generator is made anew in each replay, from its seed at that time.
+
+@dataclass(frozen=True)
+class _Capture:
+    graph: torch.cuda.CUDAGraph
+    batch: Mapping[str, Tensor]
+    loss: Tensor
+
+
+class GraphedPasses:
+    """Passes that are captured once for each number of samples, and replayed on other batches.
+
+    Every draw from the device's default generator is made anew in each replay, from its seed at that time.
 
     Args:
-        run: The pass: adds gradients to those that the weights have, without waiting for the device, and returns the
+        run: A pass: adds gradients to those that the weights have, without waiting for the device, and returns the
             loss.
-        batch: Tensors on the device.
-
-    Raises:
-        RuntimeError: The pass cannot be captured.
     """
 
-    def __init__(self, run: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]) -> None:
-        self._batch = {name: value.clone() for name, value in batch.items()}
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+    def __init__(self, run: Callable[[Mapping[str, Tensor]], Tensor]) -> None:
+        self._run = run
+        self._stream = torch.cuda.Stream()
+        self._pool = torch.cuda.graph_pool_handle()
+        self._captures: dict[int, _Capture] = {}
+
+    def capture(self, batch: Mapping[str, Tensor]) -> None:
+        """Capture the pass of so many samples, if it is not yet; leaves gradients that mean nothing.
+
+        Args:
+            batch: Tensors on the device, [B, ...] each, "times" among them.
+
+        Raises:
+            CaptureError: It cannot be captured.
+        """
+        if len(batch["times"]) in self._captures:
+            return
+        held = {name: value.clone() for name, value in batch.items()}
+        graph = torch.cuda.CUDAGraph()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             for _ in range(WARMUP_PASSES):
-                run(self._batch)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._loss = run(self._batch)
+                self._run(held)
+            try:
+                with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                    loss = self._run(held)
+            except RuntimeError as error:
+                raise CaptureError(" ".join(str(error).split())[:200]) from error
+        torch.cuda.current_stream().wait_stream(self._stream)
+        self._captures[len(batch["times"])] = _Capture(graph, held, loss)
 
     def replay(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Run the pass on a batch; returns its loss, which the next replay replaces."""
+        """Run the captured pass on a batch; returns its loss, which the next replay replaces."""
+        capture = self._captures[len(batch["times"])]
         for name, value in batch.items():
-            self._batch[name].copy_(value, non_blocking=True)
-        self._graph.replay()
-        return self._loss
+            capture.batch[name].copy_(value, non_blocking=True)
+        capture.graph.replay()
+        return capture.loss

@@ -25,8 +25,8 @@ from realfill.diffusion.compilation import (
     wants_compilation,
 )
 from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
-from realfill.diffusion.devices import deterministic_algorithms, is_out_of_memory
-from realfill.diffusion.graphed_pass import GraphedPass
+from realfill.diffusion.devices import deterministic_algorithms, is_out_of_memory, move_batch, split_batch
+from realfill.diffusion.graphed_pass import CaptureError, GraphedPasses
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
 from realfill.diffusion.lora_schedule import warmup_factor
 from realfill.diffusion.norms import norms_in_type_of_weights
@@ -53,7 +53,7 @@ class LoraTrainer:
         model: The base model.
         bank: Pre-encoded pairs of a crop and a mask.
         params: Layers, rank, learning rates, steps, seed.
-        settings: When the networks are compiled.
+        settings: When the networks are compiled, and passes captured.
     """
 
     def __init__(
@@ -66,20 +66,27 @@ class LoraTrainer:
         self.losses: list[float] = []
         self._model, self._bank, self._params = model, bank, params
         self._micro_batch = min(params.micro_batch, params.batch_size)
-        self._is_graphed = settings.uses_graphs and model.device.type == "cuda" and not model.checkpoints_gradients
+        self._wants_graphs = settings.uses_graphs and model.device.type == "cuda" and not model.checkpoints_gradients
+        self._graphs: GraphedPasses | None = None
         self._is_compiled = wants_compilation(model.device, params.steps, settings)
-        self._graphs: dict[int, GraphedPass] = {}  # by the number of samples
-        self._context = ExitStack()
         self._drawn: tuple[int, dict[str, Tensor]] | None = None  # a step, and its batch on the device
         self._prompts: Embeddings | None = None  # where no step changes them
 
     def __enter__(self) -> LoraTrainer:
+        with ExitStack() as stack:
+            self._prepare(stack)
+            self._context = stack.pop_all()
+        return self
+
+    def _prepare(self, stack: ExitStack) -> None:
+        """Add LoRA layers, make their optimizer, and enter what holds while the model is tuned."""
         model, params = self._model, self._params
         if not model.tunes_text:
             model.embed(["", params.prompt])  # before the denoiser takes its memory
         self._frozen = {name: model.part(name) for name in model.tuned_parts}
-        self._context.enter_context(deterministic_algorithms(model.device))
-        self._context.enter_context(norms_in_type_of_weights(self._frozen[model.denoiser]))
+        stack.callback(self._restore_parts)
+        stack.enter_context(deterministic_algorithms(model.device))
+        stack.enter_context(norms_in_type_of_weights(self._frozen[model.denoiser]))
         layers = model.lora_layers if params.layers == "auto" else params.layers
         torch.manual_seed(derive_seed("adapter", params.seed))
         if model.checkpoints_gradients:
@@ -107,7 +114,6 @@ class LoraTrainer:
             for part in self._frozen
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay, fused=True)
-        return self
 
     def _add_lora(self, part: torch.nn.Module, target_modules: LoraTargets) -> PeftModel:
         from peft import LoraConfig, get_peft_model
@@ -128,8 +134,10 @@ class LoraTrainer:
         return tuned
 
     def __exit__(self, *_: object) -> None:
-        self._graphs.clear()
+        self._graphs = None
         self._context.close()
+
+    def _restore_parts(self) -> None:
         for name, part in self._frozen.items():
             tuned = self._model.part(name)
             if tuned is not part:
@@ -186,7 +194,7 @@ class LoraTrainer:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._halve_micro_batch(error)
         self._optimizer.step()
-        self._drawn = step + 1, self._move_batch(self.draw_batch(step + 1))  # while the device works
+        self._drawn = step + 1, move_batch(self.draw_batch(step + 1), self._model.device)  # while the device works
         loss = float(mean)
         if not math.isfinite(loss):
             raise NumericalError(f"the loss of step {step} is {loss}")
@@ -199,51 +207,44 @@ class LoraTrainer:
             problem = "Not even one sample fits into memory."
             raise TuningError(problem, "Free memory, or choose a smaller base model.") from error
         self._micro_batch //= 2
-        self._graphs.clear()
+        self._graphs = None
         logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
         torch.cuda.empty_cache()
 
     def _accumulate_gradients(self, step: int) -> Tensor:
         """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss, on the device."""
         if self._drawn is None or self._drawn[0] != step:
-            self._drawn = step, self._move_batch(self.draw_batch(step))
+            self._drawn = step, move_batch(self.draw_batch(step), self._model.device)
         batch = self._drawn[1]
-        slices = range(0, self._params.batch_size, self._micro_batch)
-        micro_batches = [
-            {name: value[begin : begin + self._micro_batch] for name, value in batch.items()} for begin in slices
-        ]
-        if self._is_graphed:
-            self._capture(micro_batches)
-        self._optimizer.zero_grad(set_to_none=not self._is_graphed)
+        micro_batches = split_batch(batch, self._micro_batch)
+        graphs = self._capture(micro_batches)
+        self._optimizer.zero_grad(set_to_none=graphs is None)
         loss = torch.zeros((), device=self._model.device)
-        for begin, micro_batch in zip(slices, micro_batches, strict=True):
-            torch.manual_seed(derive_seed("dropout", self._params.seed, step, begin))
-            graph = self._graphs.get(len(micro_batch["times"]))
-            loss += graph.replay(micro_batch) if graph else self._run_pass(micro_batch)
+        for number, micro_batch in enumerate(micro_batches):
+            torch.manual_seed(derive_seed("dropout", self._params.seed, step, number * self._micro_batch))
+            loss += graphs.replay(micro_batch) if graphs else self._run_pass(micro_batch)
         return loss
 
-    def _capture(self, micro_batches: Sequence[Mapping[str, Tensor]]) -> None:
-        """Capture a pass of each number of samples that has none yet."""
-        for batch in micro_batches:
-            count = len(batch["times"])
-            if count in self._graphs:
-                continue
-            for weight in self._weights.values():
-                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            self._graphs[count] = GraphedPass(self._run_pass, batch)
+    def _capture(self, micro_batches: Sequence[Mapping[str, Tensor]]) -> GraphedPasses | None:
+        """The passes of these micro-batches as graphs, or None where they are run as written."""
+        if not self._wants_graphs:
+            return None
+        self._graphs = self._graphs or GraphedPasses(self._run_pass)
+        for weight in self._weights.values():
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        try:
+            for micro_batch in micro_batches:
+                self._graphs.capture(micro_batch)
+        except CaptureError as error:
+            logger.warning("A step is slower than it could be: it cannot be captured as a CUDA graph (%s).", error)
+            self._wants_graphs, self._graphs = False, None
+        return self._graphs
 
     def _run_pass(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Add the gradients of a micro-batch; returns its share of the batch's mean loss, on the device."""
         loss = self.compute_loss(batch) / self._params.batch_size
         self._model.accelerator.backward(loss)
         return loss.detach()
-
-    def _move_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A batch on the device; on CUDA without waiting for it."""
-        device = self._model.device
-        if device.type != "cuda":
-            return {name: value.to(device) for name, value in batch.items()}
-        return {name: value.pin_memory().to(device, non_blocking=True) for name, value in batch.items()}
 
     def draw_batch(self, step: int) -> dict[str, Tensor]:
         """Draw the batch of a step, which is determined by (seed, step) alone.
@@ -293,6 +294,6 @@ class LoraTrainer:
             self._prompts = prompts
         return prompts
 
-    def _wanted(self, batch: dict[str, Tensor]) -> Tensor:
+    def _wanted(self, batch: Mapping[str, Tensor]) -> Tensor:
         """What the denoiser is to predict, [b, C, h, w]."""
         return self._model.process.wanted(batch["latents"], batch["noise"], batch["times"])
