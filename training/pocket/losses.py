@@ -16,8 +16,9 @@ from training_loop import autocast
 LATENT_NOISE = 0.03  # standard deviation of the noise on the latents while the autoencoder is trained
 KL_WEIGHT = 1e-5
 HOLE_WEIGHT = 4.0  # of the denoising loss inside the hole
-NOISIER_SHARE = 0.5  # of the samples, whose timesteps are likelier the noisier they are; the others' are uniform
-START_SHARE = 0.5  # of the samples at little noise, starts from placed references as guided sampling does
+NOISIER_SHARE = 0.4  # of the samples, whose timesteps are likelier the noisier they are; the others' are below
+LITTLE_NOISE = 300  # of 1000: the timesteps of the others, where guided sampling takes place
+START_SHARE = 0.7  # of the samples at little noise, starts from placed references as guided sampling does
 START_TIMES = 600  # of 1000
 
 
@@ -47,7 +48,7 @@ def _reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 def denoising_loss(model: Any, data: Tensor, prompt_embeds: Tensor, generator: torch.Generator) -> Tensor:
     """Weighted square error of the predicted velocity (Salimans and Ho, arXiv 2202.00512, appendix D).
 
-    Half of the samples at less noise than `START_TIMES` start, as guided sampling does, from the placed references or
+    Most of the samples at less noise than `START_TIMES` start, as guided sampling does, from the placed references or
     from a mixture of them and the target: the velocity is the one that leads to the target all the same.
 
     Args:
@@ -59,7 +60,8 @@ def denoising_loss(model: Any, data: Tensor, prompt_embeds: Tensor, generator: t
     latents, mask, masked_latents, init_latents = data.split([4, 1, 4, 4], 1)
     count, device = len(data), data.device
     uniform, kind, mixture, started = torch.rand(4, count, generator=generator, device=device)  # [B] each
-    times = (1000 * torch.where(kind < NOISIER_SHARE, uniform.sqrt(), uniform)).long().clamp(max=999)  # [B]
+    times = torch.where(kind < NOISIER_SHARE, 1000 * uniform.sqrt(), LITTLE_NOISE * uniform)  # [B]
+    times = times.long().clamp(max=999)
     noise = torch.randn(latents.shape, generator=generator, device=device)
     alpha, sigma = (level[times, None, None, None] for level in _levels(device))
     is_started = (started < START_SHARE) & (times < START_TIMES)
