@@ -4,9 +4,9 @@ A step of the real trainer is recorded as PyTorch runs it, forward and backward:
 shapes, strides and types, in the backward pass only those that a gradient needs. Then each kind of product is run
 alone, many times in a row, so that nothing of Python, of launching or of other operations is in its time; the limit
 is the sum over all products of the step. Steps and products take turns. On CUDA the step is measured as written, as a
-CUDA graph, and compiled; the limit is that of the step as written. On the CPU times are those of the processor, so
-that other work on the machine does not count. One JSON row a measurement is printed and flushed as soon as it is
-taken; one that fails has a row with its error.
+CUDA graph, and compiled; the limit is that of the step as written, with its sums in a fixed order, too. On the CPU
+times are those of the processor, so that other work on the machine does not count. One JSON row a measurement is
+printed and flushed as soon as it is taken; one that fails has a row with its error.
 
 usage: python bench/limit.py [--model sd2|pocket|tiny] [--batch 16] [--rounds 5] [--seconds 60] [--out FILE]
 
