@@ -128,10 +128,9 @@ def measure_step_limit(
     bench: Bench, model: BaseModel, bank: TrainingBank, params: FinetuneParams, common: dict[str, Any]
 ) -> float | None:
     """Seconds of the products of our step alone; None where they cannot be measured."""
-    from limit import measure_limit
+    from limit import AS_WRITTEN, measure_limit
 
-    never = CompilationSettings(min_steps=10**9, uses_graphs=False)
-    with bench.guard(common["model"], "limit"), LoraTrainer(model, bank, params, never) as trainer:
+    with bench.guard(common["model"], "limit"), LoraTrainer(model, bank, params, AS_WRITTEN) as trainer:
         return measure_limit(bench, trainer, 3, common)
     return None
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
-from realfill.diffusion.devices import create_accelerator, memory_format
+from realfill.diffusion.devices import create_accelerator
 from realfill.imaging.ops import UNKNOWN_LEVEL
 
 if TYPE_CHECKING:
@@ -82,11 +82,6 @@ class BaseModel(ABC):
         """Device that the model is on."""
         device: torch.device = self.accelerator.device
         return device
-
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """How its networks and their activations lie in memory."""
-        return memory_format(self.device)
 
     def part(self, name: str) -> Any:
         """A part of the model, e.g. "vae"; made now if it is not in memory."""

@@ -17,6 +17,7 @@ from realfill.core.errors import TuningError
 from realfill.core.failures import NumericalError
 from realfill.core.progress import ProgressCallback, ProgressUpdate
 from realfill.core.seeding import derive_seed, torch_generator
+from realfill.diffusion import devices
 from realfill.diffusion.base_model import BaseModel
 from realfill.diffusion.compilation import (
     CompilationSettings,
@@ -25,7 +26,6 @@ from realfill.diffusion.compilation import (
     wants_compilation,
 )
 from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
-from realfill.diffusion.devices import deterministic_algorithms, is_out_of_memory, move_batch, split_batch
 from realfill.diffusion.graphed_pass import CaptureError, GraphedPasses
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
 from realfill.diffusion.lora_schedule import warmup_factor
@@ -85,7 +85,7 @@ class LoraTrainer:
             model.embed(["", params.prompt])  # before the denoiser takes its memory
         self._frozen = {name: model.part(name) for name in model.tuned_parts}
         stack.callback(self._restore_parts)
-        stack.enter_context(deterministic_algorithms(model.device))
+        stack.enter_context(devices.deterministic_algorithms(model.device))
         stack.enter_context(norms_in_type_of_weights(self._frozen[model.denoiser]))
         layers = model.lora_layers if params.layers == "auto" else params.layers
         torch.manual_seed(derive_seed("adapter", params.seed))
@@ -94,7 +94,7 @@ class LoraTrainer:
         for name, part in self._frozen.items():
             targets = model.lora_targets(layers) if name == model.denoiser else TEXT_ENCODER_MODULES
             tuned = self._add_lora(part, targets)
-            tuned.to(model.device, memory_format=model.memory_format).train()
+            tuned.to(model.device, memory_format=devices.memory_format(model.device)).train()
             if name == "text_encoder" and not params.lr_text:
                 tuned.requires_grad_(False)
             if self._is_compiled and name == model.denoiser:
@@ -194,14 +194,14 @@ class LoraTrainer:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._halve_micro_batch(error)
         self._optimizer.step()
-        self._drawn = step + 1, move_batch(self.draw_batch(step + 1), self._model.device)  # while the device works
+        self._drawn = step + 1, devices.move_batch(self.draw_batch(step + 1), self._model.device)  # meanwhile
         loss = float(mean)
         if not math.isfinite(loss):
             raise NumericalError(f"the loss of step {step} is {loss}")
         return loss
 
     def _halve_micro_batch(self, error: Exception) -> None:
-        if not is_out_of_memory(error):
+        if not devices.is_out_of_memory(error):
             raise error
         if self._micro_batch == 1:
             problem = "Not even one sample fits into memory."
@@ -214,9 +214,8 @@ class LoraTrainer:
     def _accumulate_gradients(self, step: int) -> Tensor:
         """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss, on the device."""
         if self._drawn is None or self._drawn[0] != step:
-            self._drawn = step, move_batch(self.draw_batch(step), self._model.device)
-        batch = self._drawn[1]
-        micro_batches = split_batch(batch, self._micro_batch)
+            self._drawn = step, devices.move_batch(self.draw_batch(step), self._model.device)
+        micro_batches = devices.split_batch(self._drawn[1], self._micro_batch)
         graphs = self._capture(micro_batches)
         self._optimizer.zero_grad(set_to_none=graphs is None)
         loss = torch.zeros((), device=self._model.device)
@@ -229,9 +228,10 @@ class LoraTrainer:
         """The passes of these micro-batches as graphs, or None where they are run as written."""
         if not self._wants_graphs:
             return None
-        self._graphs = self._graphs or GraphedPasses(self._run_pass)
-        for weight in self._weights.values():
-            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        if self._graphs is None:
+            self._graphs = GraphedPasses(self._run_pass)
+            for weight in self._weights.values():
+                weight.grad = torch.zeros_like(weight)
         try:
             for micro_batch in micro_batches:
                 self._graphs.capture(micro_batch)
