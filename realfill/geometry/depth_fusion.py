@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from realfill.core.failures import NumericalError
+from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import Camera
 from realfill.geometry.projection import inverse_depth_in, pixel_rays, project
 from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings
@@ -35,7 +36,7 @@ def merge_reference_depths(
     Raises:
         NumericalError: The depth maps show nothing of the region.
     """
-    layers = [_draw(one, target, region, settings) for one in maps]
+    layers = map_parallel(lambda one: _draw(one, target, region, settings), maps)
     depths = np.stack([depth for depth, _ in layers])  # [K, h, w]; 0: nothing
     drawn = depths > 0
     if not drawn.any():
