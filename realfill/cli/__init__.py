@@ -16,6 +16,7 @@ _MESSAGE = "Interrupted. Run the same command again to continue."
 def main() -> None:
     """Run the command line; an interrupt ends in one message, also while modules are still being loaded."""
     signal.signal(signal.SIGINT, _interrupt)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads would wait actively beside those of map_parallel
     atexit.register(gc.freeze)  # the end of a process that loaded PyTorch takes .1 s then instead of .6
     try:
         from realfill.cli.application import run

@@ -22,6 +22,8 @@ from realfill.core.gpu import has_gpu
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 _SPAWN = multiprocessing.get_context("spawn")
+# Threads that wait actively would take the cores of the other processes.
+_CALM = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,9 @@ def answer_side_by_side(
         return result
 
     pool = ThreadPoolExecutor(jobs)
+    calm = {name: value for name, value in _CALM.items() if name not in os.environ}
     try:
-        with _variables({"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"), **(environment or {})}):
+        with _variables({**calm, **(environment or {})}):
             yield from pool.map(answer, requests)
     except BaseException:
         stopping.set()
