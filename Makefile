@@ -5,7 +5,7 @@ DEMO := build/motorcycle
 export OMP_WAIT_POLICY := PASSIVE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
-# Modules are compiled once, not by each process anew: importing PyTorch would take 3 s more each time.
+# Modules are compiled once, not by each process anew: `align` would start 2 s later each time.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test tests lint docs env lock clean
