@@ -51,3 +51,19 @@ def test_a_rendered_view_moves_near_things_more_and_leaves_no_gap() -> None:
     assert (view[12:28, 31:49] == (200, 30, 30)).all()
     assert np.abs(view[12:28, 52:].astype(int) - 50).max() <= 1
     assert np.abs(view[:8].astype(int) - 50).max() <= 1
+
+
+def test_the_mixed_rim_of_a_near_thing_leaves_no_specks() -> None:
+    """The pixels beside a dark bar are half covered by it; their disparity is the background's, or in between."""
+    left = np.full((40, 100, 3), 200, np.uint8)
+    left[:, 49:56] = 120
+    left[:, 50:55] = 40
+    disparity = np.full((40, 100), 4.0, np.float32)
+    disparity[:, 50:55] = 24
+    disparity[::3, 49] = 13  # between both
+    view = render_view(left, disparity, 0.5).astype(int)
+    assert np.abs(view[:, 38:43] - 40).max() <= 4
+    assert np.abs(view[:, [37, 43]] - 120).max() <= 8
+    assert np.abs(view[:, 20:37] - 200).max() <= 4
+    assert np.abs(view[:, 44:90] - 200).max() <= 4
+    assert np.abs(render_view(left, disparity, 0.0).astype(int) - left).max() <= 2
