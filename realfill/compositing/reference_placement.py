@@ -37,8 +37,9 @@ from realfill.compositing.warped_reference import (
 from realfill.core.failures import skip_failing
 from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import IntrinsicsPrior
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
-from realfill.geometry.reference_depth import ReferenceDepth, estimate_reference_depths
+from realfill.geometry.reference_depth import estimate_reference_depths
 from realfill.geometry.reference_warps import ReferenceWarpSettings, estimate_reference_warps, reconstruct_scene
 from realfill.geometry.warp import Warp
 from realfill.imaging.ops import Pixels, fill_from_nearest, resize, to_uint8

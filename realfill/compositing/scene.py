@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from realfill.geometry.camera import IntrinsicsPrior
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.imaging.ops import UNKNOWN_LEVEL, Pixels, resize, resize_mask
 from realfill.imaging.region import Region
 from realfill.matching.correspondences import Matches

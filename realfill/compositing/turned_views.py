@@ -13,8 +13,8 @@ import numpy as np
 from realfill.compositing.scene import Scene
 from realfill.core.failures import skip_failing
 from realfill.geometry.camera import Camera
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.projection import compute_visibility, project
-from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.geometry.warp import remap_prefiltered
 from realfill.imaging.ops import Pixels, resize_mask, to_uint8
 

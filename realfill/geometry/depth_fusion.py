@@ -10,8 +10,9 @@ import numpy as np
 from realfill.core.failures import NumericalError
 from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import Camera
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.projection import inverse_depth_in, pixel_rays, project
-from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings
+from realfill.geometry.reference_depth import ReferenceDepthSettings
 from realfill.imaging.ops import fill_from_nearest
 from realfill.imaging.region import Region
 

@@ -156,11 +156,11 @@ class PhotoConsistency:
             [H, W] float32, 0 to about 1 + the weight of colors.
         """
         warped = [self._warp(view, projection, inverse_depth) for view, projection in self._views]
-        cost = _mean_of_better_half([view.distance(self._target) for view in warped])
+        cost = mean_of_better_half([view.distance(self._target) for view in warped])
         if self._unknown.any():
             cropped = [view.crop(self._box) for view in warped]
             pairs = [a.distance(b) for a, b in itertools.combinations(cropped, 2)]
-            among_views = _mean_of_better_half(pairs) if pairs else np.ones_like(cost[self._box])
+            among_views = mean_of_better_half(pairs) if pairs else np.ones_like(cost[self._box])
             np.copyto(cost[self._box], among_views, where=self._unknown)
         return cost
 
@@ -178,7 +178,7 @@ class PhotoConsistency:
         return _WarpedView(patches, colors if self._color_weight else None, self._color_weight)
 
 
-def _mean_of_better_half(costs: Sequence[np.ndarray]) -> np.ndarray:
+def mean_of_better_half(costs: Sequence[np.ndarray]) -> np.ndarray:
     """Average the lower half of N costs at every pixel, [H, W] float32."""
     rest, count = list(costs), (len(costs) + 1) // 2
     total = np.zeros_like(costs[0])

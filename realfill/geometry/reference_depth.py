@@ -1,8 +1,8 @@
 """Depth of the target's view from depth maps of the references, each in its own view.
 
 In the hole the target shows nothing: depth there is a vote among references, and its edges lie on no picture's edges.
-A reference sees the scene itself. Each one's depth is swept in its own view, checked against the others' (Merrell et
-al., ICCV 2007), and drawn into the target's view by `depth_fusion`.
+A reference sees the scene itself. Each one's depth is swept in its own view, propagated where it then agrees better
+with the others, checked against them, and drawn into the target's view by `depth_fusion`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
-from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
+from realfill.geometry.camera import MIN_DEPTH, IntrinsicsPrior
+from realfill.geometry.depth_consistency import ReferenceDepth, check_consistency
+from realfill.geometry.depth_propagation import DepthPropagationSettings, propagate_depths
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
-from realfill.geometry.projection import in_bounds, inverse_depth_in, pixel_rays, project
+from realfill.geometry.projection import in_bounds, pixel_rays
 from realfill.geometry.reconstruction import Reconstruction
 from realfill.matching.photometric_alignment import AlignedPhotos
 
@@ -43,6 +44,7 @@ class ReferenceDepthSettings:
         plane_sweep: Of a reference's depth map. The weight of colors was chosen on 8 views of 7 albums: 1 gave +1.3
             dB (room), +.8 (toy-table), +.4 (kermit), +.3 (castle-outpaint), +.2 and +.1 (turned views of
             cathedral-portal and pauls-front), and -.1 at worst; .5 and 2 did less, or alike.
+        propagation: Of a reference's depth map.
         refinement: Of the merged depth, in the target's view. Without the blur that the sweep's own refinement begins
             with, the edges stay sharp.
     """
@@ -58,24 +60,8 @@ class ReferenceDepthSettings:
     speckle_area: float = 0.002
     median_size: int = 5
     plane_sweep: PlaneSweepSettings = PlaneSweepSettings(coarse_side=320, max_labels=96, color_weight=1.0)
+    propagation: DepthPropagationSettings = DepthPropagationSettings()
     refinement: PlaneSweepSettings = PlaneSweepSettings(refine_reach=1.5, refine_labels=7, refine_blur=0)
-
-
-@dataclass(frozen=True)
-class ReferenceDepth:
-    """The depth map of a reference.
-
-    Attributes:
-        camera: Of the picture that is as large as the depth map.
-        inverse_depth: [h, w] float32; 0 where more of the other references contradict it than agree.
-        support: How many of the others agree, [h, w] float32.
-        number: Of the photo.
-    """
-
-    camera: Camera
-    inverse_depth: np.ndarray
-    support: np.ndarray
-    number: int = 0
 
 
 def estimate_reference_depths(
@@ -115,7 +101,12 @@ def estimate_reference_depths(
         return None
 
     maps = [depth for depth in map_parallel(estimate, views) if depth is not None]
-    return check_consistency(maps, settings) if len(maps) > 1 else []
+    if len(maps) < 2:
+        return []
+    with skip_failing("The propagation of the references' depth"):
+        checked = check_consistency(maps, settings.max_reprojection)
+        maps = propagate_depths(maps, checked, views, settings.propagation)
+    return check_consistency(maps, settings.max_reprojection)
 
 
 def _estimate_depth(
@@ -132,45 +123,3 @@ def _estimate_depth(
     inverse_depth = estimate_inverse_depth(target, others, settings.plane_sweep)
     require_finite(inverse_depth=inverse_depth)
     return np.asarray(np.maximum(inverse_depth, MIN_DEPTH * inverse_depth.max()))  # 0 stands for nothing
-
-
-def check_consistency(
-    maps: Sequence[ReferenceDepth], settings: ReferenceDepthSettings = ReferenceDepthSettings()
-) -> list[ReferenceDepth]:
-    """Count for each pixel of depth maps which other ones agree, and drop the pixel where more contradict it.
-
-    Another one agrees where the pixel, projected into it by its own depth, returns by the other's depth to where it
-    came from. It contradicts where it sees a farther surface through the point (a free-space violation) that has
-    support itself. Where it sees a nearer one, the point may be hidden from it.
-
-    Args:
-        maps: Their support is not read.
-        settings: When they agree.
-    """
-    supported = []
-    for one in maps:
-        votes = [_compare(one, other, settings.max_reprojection) for other in maps if other is not one]
-        support = np.sum([agrees for agrees, _ in votes], axis=0).astype(np.float32)
-        supported.append(replace(one, support=support))
-    checked = []
-    for one in supported:
-        votes = [_compare(one, other, settings.max_reprojection) for other in supported if other is not one]
-        conflicts = np.sum([conflicts for _, conflicts in votes], axis=0)
-        kept = np.where(conflicts > one.support, np.float32(0), one.inverse_depth)
-        checked.append(replace(one, inverse_depth=kept))
-    return checked
-
-
-def _compare(one: ReferenceDepth, other: ReferenceDepth, max_reprojection: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tell where another depth map agrees, and where it contradicts, bool [h, w] each."""
-    rows, columns = np.mgrid[: one.inverse_depth.shape[0], : one.inverse_depth.shape[1]].astype(np.float32)
-    rays = one.camera.rays(columns, rows)
-    camera = other.camera.relative_to(one.camera)
-    x, y, in_front = project(camera, rays, one.inverse_depth)
-    seen = in_front & in_bounds(x, y, other.inverse_depth.shape)
-    x, y = np.where(seen, x, 0), np.where(seen, y, 0)
-    surface, support = (cv2.remap(plane, x, y, cv2.INTER_NEAREST) for plane in (other.inverse_depth, other.support))
-    back_x, back_y, in_front = project(one.camera.relative_to(other.camera), other.camera.rays(x, y), surface)
-    agrees = seen & in_front & (np.hypot(back_x - columns, back_y - rows) < max_reprojection)
-    nearer = inverse_depth_in(camera, rays, one.inverse_depth) > surface
-    return agrees, seen & ~agrees & nearer & (support > 0)

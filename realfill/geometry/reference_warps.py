@@ -15,12 +15,13 @@ import numpy as np
 
 from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.camera import MIN_DEPTH, Camera, IntrinsicsPrior
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.depth_fusion import merge_reference_depths
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth, refine_inverse_depth
 from realfill.geometry.projection import VisibilitySettings, compute_visibility, project_pixels
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.geometry.reference_depth import ReferenceDepth, ReferenceDepthSettings
+from realfill.geometry.reference_depth import ReferenceDepthSettings
 from realfill.geometry.resection import ResectionSettings, resect_target
 from realfill.geometry.sfm import SfmSettings, reconstruct
 from realfill.geometry.warp import Warp, homography_warp

@@ -11,8 +11,8 @@ import skimage.data
 from realfill.compositing.scene import Scene
 from realfill.compositing.turned_views import turn_views
 from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.geometry.reference_depth import ReferenceDepth
 from realfill.imaging.ops import Pixels
 from realfill.imaging.region import Region
 

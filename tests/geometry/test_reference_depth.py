@@ -10,16 +10,12 @@ import skimage.data
 
 from realfill.core.failures import NumericalError
 from realfill.geometry.camera import Camera, IntrinsicsPrior
+from realfill.geometry.depth_consistency import ReferenceDepth
 from realfill.geometry.depth_fusion import merge_reference_depths
 from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth, refine_inverse_depth
 from realfill.geometry.reconstruction import Reconstruction
-from realfill.geometry.reference_depth import (
-    ReferenceDepth,
-    ReferenceDepthSettings,
-    check_consistency,
-    estimate_reference_depths,
-)
+from realfill.geometry.reference_depth import ReferenceDepthSettings, estimate_reference_depths
 from realfill.imaging.ops import Pixels, to_gray
 from realfill.imaging.region import Region, RegionSettings
 from realfill.matching.photometric_alignment import AlignedPhotos
@@ -121,25 +117,6 @@ def flat(camera: Camera, inverse_depth: float) -> ReferenceDepth:
     """The depth map of a wall that faces the cameras."""
     shape = (HEIGHT, WIDTH)
     return ReferenceDepth(camera, np.full(shape, inverse_depth, np.float32), np.zeros(shape, np.float32))
-
-
-def test_what_the_others_see_through_is_dropped() -> None:
-    walls = [flat(CAMERAS[n], FAR) for n in (1, 2, 3)]
-    walls[0].inverse_depth[40:60, 60:80] = NEAR
-    ghost, *others = check_consistency(walls)
-    assert (ghost.inverse_depth[42:58, 62:78] == 0).all()
-    assert (ghost.support[42:58, 62:78] == 0).all()
-    assert (ghost.inverse_depth[:30] > 0).all()
-    assert ghost.support[:30, 80:].max() == 2
-    assert all((other.inverse_depth > 0).all() for other in others)
-    merged = merge_reference_depths([ghost, *others], CAMERAS[0], REGION)
-    np.testing.assert_allclose(merged, FAR, rtol=1e-4)
-
-
-def test_a_hidden_surface_is_no_contradiction() -> None:
-    near, *far = check_consistency([flat(CAMERAS[1], NEAR), flat(CAMERAS[2], FAR), flat(CAMERAS[3], FAR)])
-    assert all((wall.inverse_depth > 0).all() for wall in far)
-    assert (near.inverse_depth == 0).any()
 
 
 def test_depth_maps_that_show_nothing_of_the_region_are_a_failure() -> None:
