@@ -35,7 +35,6 @@ class DemoAlbumSettings:
         edge_radius: Pixels this near to a depth edge may be mixtures. Set by hand.
         edge_sigma: Standard deviation of the average that tells a mixture's colors, pixels. Set by hand.
         noise: Difference of colors that tells nothing, of 441. Set by hand.
-        seen: Share of a pixel from which a far color counts as seen. Set by hand.
         color_scale: Difference of color, where disparity is filled, that counts as a pixel's distance. Set by hand.
     """
 
@@ -48,7 +47,6 @@ class DemoAlbumSettings:
     edge_radius: int = 2
     edge_sigma: float = 1.5
     noise: float = 20.0
-    seen: float = 0.7
     color_scale: float = 5.0
 
 
@@ -100,13 +98,14 @@ def render_view(
 
     Args:
         left: [H, W, 3] uint8 sRGB.
-        disparity: [H, W] float32, pixels between left and right photo; not finite where it was not measured.
+        disparity: [H, W] float32, pixels between left and right photo; not finite where it was not measured, finite
+            somewhere.
         baseline: Position of the camera; 0 = the left camera, 1 = the right one, other values are possible.
         settings: Depth edges, supersampling and blur of gaps.
 
     Returns:
-        [H, W, 3] uint8 sRGB. Gaps that no pixel of the left photo is mapped to are filled with the more distant of
-        the pixels beside them.
+        [H, W, 3] uint8 sRGB. Gaps that no pixel of the left photo is mapped to mirror what lies farther beside them,
+        blurred.
     """
     far, near = _separate_layers(left, _fill_disparity(disparity, left, settings), settings)
     far = _fill_gaps(_splat(far, far[..., 3], baseline, settings), settings)
@@ -164,10 +163,7 @@ def _separate_layers(left: np.ndarray, depth: np.ndarray, settings: DemoAlbumSet
     misfit = ((colors - far[:, :3] - alpha[:, None] * span) ** 2).sum(axis=-1)
     trust = contrast / (contrast + misfit + settings.noise**2)
     alpha = (trust * alpha + (1 - trust) * (depth[at] > (low + high) / 2))[:, None]
-    off = colors - far[:, :3]
-    least = np.where(off > 0, off / np.maximum(255 - far[:, :3], 1), -off / np.maximum(far[:, :3], 1)).max(axis=-1)
-    alpha = np.maximum(alpha, least[:, None]).clip(0.01, 1)
-    near[:, :3] = (far[:, :3] + off / alpha).clip(0, 255)
+    near[:, :3] = (far[:, :3] + (colors - far[:, :3]) / np.maximum(alpha, 0.01)).clip(0, 255)
     layers = [np.dstack([left, depth, np.full_like(depth, covered)]).astype(np.float32) for covered in (1, 0)]
     layers[0][at] = np.hstack([far, 1 - alpha])
     layers[1][at] = np.hstack([near, alpha])
@@ -232,21 +228,20 @@ def _splat(layer: np.ndarray, priority: np.ndarray, baseline: float, settings: D
 def _fill_gaps(far: np.ndarray, settings: DemoAlbumSettings) -> np.ndarray:
     """Fill gaps of the drawn far layer [H, W, 5] float32 with what is farther beside them, mirrored and blurred."""
     depth, gaps = far[..., 3], np.isinf(far[..., 3])
-    seen = ~gaps & (far[..., 4] > settings.seen)
-    sides = _neighbor_columns(seen)
+    sides = _neighbor_columns(~gaps)
     depths = [_take_columns(depth, side) for side in sides]
     behind = np.minimum(*depths)
     place = np.arange(gaps.shape[1])
-    filled = np.zeros((*gaps.shape, 4), np.float32)  # colors and weights: equally far sides go over into each other
+    filled = np.zeros((*gaps.shape, 4), np.float32)  # colors and weights: of equally far sides the mean
     for side, side_depth in zip(sides, depths, strict=True):
-        weight = (side_depth <= behind + settings.depth_edge) / (1 + np.abs(side - place))
+        weight = (side_depth <= behind + settings.depth_edge).astype(np.float32)
         mirrored = (2 * side - place).clip(0, len(place) - 1)
-        usable = _take_columns(seen, mirrored) & (_take_columns(depth, mirrored) <= behind + settings.depth_edge)
+        usable = _take_columns(~gaps, mirrored) & (_take_columns(depth, mirrored) <= behind + settings.depth_edge)
         colors = _take_columns(far[..., :3], np.where(usable, mirrored, side))
         filled += weight[..., None] * np.insert(colors, 3, 1, axis=-1)
     blur = settings.supersampling * settings.gap_blur, settings.gap_blur
     filled = cv2.GaussianBlur(np.where(gaps[..., None], filled / filled[..., 3:], 0), (0, 0), blur[0], sigmaY=blur[1])
-    filled = np.dstack([filled[..., :3] / np.maximum(filled[..., 3:], 1e-6), behind, np.zeros(gaps.shape)])
+    filled = np.dstack([filled[..., :3] / np.maximum(filled[..., 3:], 1e-6), behind, np.zeros_like(behind)])
     return np.where(gaps[..., None], filled, far)
 
 

@@ -88,6 +88,9 @@ def check_consistency(maps: Sequence[ReferenceDepth], max_reprojection: float) -
     Args:
         maps: Their support is not read.
         max_reprojection: How far from where it left a pixel comes back at most if the maps agree, pixels.
+
+    Returns:
+        The maps with their support, and 0 where they are contradicted.
     """
     supported = []
     for one in maps:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from realfill.core.failures import require_finite
 from realfill.core.parallel import map_parallel
+from realfill.geometry.camera import MIN_DEPTH
 from realfill.geometry.depth_consistency import ReferenceDepth, RoundTrip
 from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView, mean_of_better_half
 from realfill.imaging.ncc import NccSettings
@@ -32,10 +34,12 @@ class DepthPropagationSettings:
         max_slope: Largest slope of a surface, pixels of displacement per pixel; set by hand.
         min_gain: By how much the first surface that replaces the swept one has to cost less; set by hand.
         window: Side of the square over which differences of cost are averaged, pixels.
-        geometric_weight: Cost of a depth that another view contradicts, where that of uncorrelated windows is 1.
-        max_reprojection: How far a pixel comes back from where it left, pixels, at that cost.
+        geometric_weight: Cost of a depth that other views' depth maps do not confirm, where that of uncorrelated
+            windows is 1.
+        max_reprojection: How far from where it left a pixel comes back, pixels, from which on it costs that much.
         color_weight: Cost of different colors.
-        median_size: Side of the median filter at the end, pixels.
+        slope_median: Side of the median filter before slopes are taken, pixels, 3 or 5; set by hand.
+        median_size: Side of the median filter at the end, pixels, 3 or 5; it removes lines of one pixel. Set by hand.
         ncc: Of the comparison.
     """
 
@@ -46,6 +50,7 @@ class DepthPropagationSettings:
     geometric_weight: float = 0.5
     max_reprojection: float = 2.0
     color_weight: float = 1.0
+    slope_median: int = 5
     median_size: int = 3
     ncc: NccSettings = NccSettings(window=11)
 
@@ -59,13 +64,16 @@ def propagate_depths(
     """Propagate the surfaces of depth maps from pixel to pixel.
 
     Args:
-        maps: Depth everywhere.
+        maps: Two or more, with numbers of their own; inverse depth is above 0 everywhere.
         checked: The same maps as `check_consistency` leaves them: what others agree with.
         views: The references by number, with cameras in the world; some may have no depth map.
         settings: Which surfaces are tried, and when they are taken.
 
     Returns:
         The maps with better depths; their support is that of before.
+
+    Raises:
+        NumericalError: A depth is not finite.
     """
 
     def propagate(one: ReferenceDepth) -> ReferenceDepth:
@@ -96,7 +104,7 @@ class _Cost:
         self.pixel = np.float32(1 / np.median(reach))  # inverse depth that displaces a pixel by one
 
     def of(self, inverse_depth: np.ndarray) -> np.ndarray:
-        """Compute the cost of a depth, [h, w] float32 each."""
+        """Compute the cost of an inverse depth [h, w] float32: [h, w] float32, 0 to about 1 + both weights."""
         cost = self._consistency.cost(inverse_depth)
         distances = [trip.go(inverse_depth).distance for trip in self._trips]
         shares = [np.minimum(distance / self.settings.max_reprojection, 1) for distance in distances]
@@ -112,17 +120,18 @@ def _propagate(cost: _Cost, one: ReferenceDepth) -> np.ndarray:
         costs = cost.of(moved)
         better = cv2.boxFilter(costs - least, cv2.CV_32F, (settings.window, settings.window)) < 0
         depth, least = np.where(better, moved, depth), np.where(better, costs, least)
+    require_finite(inverse_depth=depth)
     return np.asarray(cv2.medianBlur(depth, settings.median_size))
 
 
 def _move_surfaces(depth: np.ndarray, pixel: np.float32, settings: DepthPropagationSettings) -> Iterator[np.ndarray]:
     """Yield a depth map [h, w] float32 moved along the slopes of its surfaces, once for each neighbor."""
     steepest = np.float32(settings.max_slope) * pixel
-    smooth = cv2.medianBlur(depth, 5)
+    smooth = cv2.medianBlur(depth, settings.slope_median)
     slopes = [
         (cv2.Sobel(smooth, cv2.CV_32F, *axis, ksize=3) / 8).clip(-steepest, steepest) for axis in ((1, 0), (0, 1))
     ]
-    farthest = depth.max() * np.float32(1e-6)  # 0 stands for nothing
+    farthest = depth.max() * np.float32(MIN_DEPTH)  # 0 stands for nothing
     for x, y in _neighbors(settings.distances):
         along_x, along_y = (_move(slope, x, y) * np.float32(step) for slope, step in zip(slopes, (x, y), strict=True))
         yield np.maximum(_move(depth, x, y) - along_x - along_y, farthest)
