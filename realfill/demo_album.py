@@ -19,7 +19,7 @@ from realfill.photo_io.working_files import write_png
 
 @dataclass(frozen=True)
 class DemoAlbumSettings:
-    """Where the hole is, and how the references differ from the target.
+    """Where the hole is, how the references differ from the target, and how two of them are rendered.
 
     Attributes:
         hole: Left, right, top and bottom of the hole, as shares of the photo's width and height. Set by hand: it
@@ -125,18 +125,18 @@ def _fill_disparity(disparity: np.ndarray, left: np.ndarray, settings: DemoAlbum
     rows, columns = np.indices(disparity.shape)
     features = np.dstack([rows, columns, left / settings.color_scale])
 
-    def fill() -> np.ndarray:
+    def fill(known: np.ndarray) -> np.ndarray:
         filled = disparity.astype(np.float32)
         _, alike = cKDTree(features[known]).query(features[~known])
         filled[~known] = disparity[known][alike]
         return filled
 
     known = np.isfinite(disparity)
-    filled = fill()
+    filled = fill(known)
     for shape in ((1, 3), (3, 1)):
         low, high = cv2.erode(filled, np.ones(shape)), cv2.dilate(filled, np.ones(shape))
         known = known & ((filled < low + settings.depth_edge) | (filled > high - settings.depth_edge))
-    filled = fill()
+    filled = fill(known)
     return np.where(known, filled, cv2.medianBlur(filled, 3))
 
 
@@ -188,14 +188,14 @@ def _average_sides(
     depth, cross = values[..., 3], np.ones((3, 3))
     at_edge = cv2.dilate(depth, cross) - cv2.erode(depth, cross) > settings.depth_edge
     margin = 0.2 * (limits[1] - limits[0])
+    counted = np.insert(values, 4, 1, axis=-1)
     sums = np.zeros((2, len(margin), 5), np.float32)
     reach = math.ceil(settings.edge_radius + 1.5 * settings.edge_sigma)
     for dy, dx in product(range(-reach, reach + 1), repeat=2):
         places = (at[0] + dy).clip(0, height - 1), (at[1] + dx).clip(0, width - 1)
         weight = np.exp(-(dy**2 + dx**2) / (2 * settings.edge_sigma**2)) * np.where(at_edge[places], 0.01, 1)
-        colors = np.insert(values[places], 4, 1, axis=-1)
         for side, chosen in enumerate((depth[places] < limits[0] + margin, depth[places] > limits[1] - margin)):
-            sums[side] += (weight * chosen)[:, None] * colors
+            sums[side] += (weight * chosen)[:, None] * counted[places]
     averages: np.ndarray = sums[..., :4] / sums[..., 4:]
     return averages
 

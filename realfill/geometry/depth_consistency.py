@@ -43,12 +43,14 @@ class Return:
         columns: Where they arrive in the other view, pixels, [h, w] float32; 0 where they do not.
         rows: The same.
         seen: Whether they arrive there, bool [h, w].
+        surface: Inverse depth in the other view where they arrive, [h, w] float32.
         distance: How far from where they left they come back, pixels, [h, w] float32; infinite where they do not.
     """
 
     columns: np.ndarray
     rows: np.ndarray
     seen: np.ndarray
+    surface: np.ndarray
     distance: np.ndarray
 
 
@@ -75,7 +77,8 @@ class RoundTrip:
         rays = cv2.remap(self._other.rays, columns, rows, cv2.INTER_LINEAR)  # [h, w, 3]
         back_columns, back_rows, in_front = project(self._back, rays, surface)
         distance = np.hypot(back_columns - self._columns, back_rows - self._rows)
-        return Return(columns, rows, seen, np.where(seen & in_front & (surface > 0), distance, np.inf))
+        returned = seen & in_front & (surface > 0)
+        return Return(columns, rows, seen, surface, np.where(returned, distance, np.inf))
 
 
 def check_consistency(maps: Sequence[ReferenceDepth], max_reprojection: float) -> list[ReferenceDepth]:
@@ -92,26 +95,23 @@ def check_consistency(maps: Sequence[ReferenceDepth], max_reprojection: float) -
     Returns:
         The maps with their support, and 0 where they are contradicted.
     """
-    supported = []
-    for one in maps:
-        votes = [_compare(one, other, max_reprojection) for other in maps if other is not one]
-        support = np.sum([agrees for agrees, _ in votes], axis=0).astype(np.float32)
-        supported.append(replace(one, support=support))
+    trips = [[RoundTrip(one, other).go(one.inverse_depth) for other in maps if other is not one] for one in maps]
+    supports = [
+        np.sum([trip.distance < max_reprojection for trip in own], axis=0).astype(np.float32) for own in trips
+    ]
+    supported = [replace(one, support=support) for one, support in zip(maps, supports, strict=True)]
     checked = []
-    for one in supported:
-        votes = [_compare(one, other, max_reprojection) for other in supported if other is not one]
-        conflicts = np.sum([conflicts for _, conflicts in votes], axis=0)
-        kept = np.where(conflicts > one.support, np.float32(0), one.inverse_depth)
+    for one, own in zip(supported, trips, strict=True):
+        others = [other for other in supported if other is not one]
+        votes = [_contradict(one, other, trip, max_reprojection) for other, trip in zip(others, own, strict=True)]
+        kept = np.where(np.sum(votes, axis=0) > one.support, np.float32(0), one.inverse_depth)
         checked.append(replace(one, inverse_depth=kept))
     return checked
 
 
-def _compare(one: ReferenceDepth, other: ReferenceDepth, max_reprojection: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tell where another depth map agrees, and where it contradicts, bool [h, w] each."""
-    came = RoundTrip(one, other).go(one.inverse_depth)
-    agrees = came.distance < max_reprojection
-    surface, support = (
-        cv2.remap(plane, came.columns, came.rows, cv2.INTER_NEAREST) for plane in (other.inverse_depth, other.support)
-    )
-    nearer = inverse_depth_in(other.camera.relative_to(one.camera), one.rays, one.inverse_depth) > surface
-    return agrees, came.seen & ~agrees & nearer & (support > 0)
+def _contradict(one: ReferenceDepth, other: ReferenceDepth, trip: Return, max_reprojection: float) -> np.ndarray:
+    """Tell where another depth map contradicts, bool [h, w]."""
+    support = cv2.remap(other.support, trip.columns, trip.rows, cv2.INTER_NEAREST)
+    camera = other.camera.relative_to(one.camera)
+    nearer = inverse_depth_in(camera, one.rays, one.inverse_depth) > trip.surface
+    return np.asarray(trip.seen & (trip.distance >= max_reprojection) & nearer & (support > 0))

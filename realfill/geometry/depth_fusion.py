@@ -11,7 +11,7 @@ from realfill.core.failures import NumericalError
 from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import Camera
 from realfill.geometry.depth_consistency import ReferenceDepth
-from realfill.geometry.projection import inverse_depth_in, pixel_rays, project
+from realfill.geometry.projection import inverse_depth_in, project
 from realfill.geometry.reference_depth import ReferenceDepthSettings
 from realfill.imaging.ops import fill_from_nearest
 from realfill.imaging.region import Region
@@ -69,7 +69,7 @@ def _draw(
     """
     width, height = region.size
     relative = target.relative_to(one.camera)
-    x, y, depth = _project_into(region, relative, pixel_rays(one.camera, one.inverse_depth.shape), one.inverse_depth)
+    x, y, depth = _project_into(region, relative, one.rays, one.inverse_depth)
     near = (depth > 0) & (x > -1) & (y > -1) & (x < width) & (y < height)
     empty = np.zeros((height, width), np.float32)
     if not near.any():

@@ -18,7 +18,13 @@ from realfill.core.failures import require_finite
 from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import MIN_DEPTH
 from realfill.geometry.depth_consistency import ReferenceDepth, RoundTrip
-from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView, mean_of_better_half
+from realfill.geometry.photo_consistency import (
+    PhotoConsistency,
+    SourceView,
+    TargetView,
+    inverse_depth_of_pixel,
+    mean_of_better_half,
+)
 from realfill.imaging.ncc import NccSettings
 
 
@@ -97,11 +103,10 @@ class _Cost:
     ) -> None:
         no_hole, no_points = np.zeros(view.gray.shape, bool), np.empty((0, 3))
         target = TargetView(view.gray, no_hole, one.rays, no_points, view.colors)
-        sources = [replace(other, camera=other.camera.relative_to(view.camera)) for other in others]
+        sources = [other.relative_to(view.camera) for other in others]
         self._consistency = PhotoConsistency(target, sources, settings.ncc, settings.color_weight)
         self._trips, self.settings = trips, settings
-        reach = [source.camera.focal * np.linalg.norm(source.camera.translation) for source in sources]
-        self.pixel = np.float32(1 / np.median(reach))  # inverse depth that displaces a pixel by one
+        self.pixel = np.float32(inverse_depth_of_pixel(sources))
 
     def of(self, inverse_depth: np.ndarray) -> np.ndarray:
         """Compute the cost of an inverse depth [h, w] float32: [h, w] float32, 0 to about 1 + both weights."""

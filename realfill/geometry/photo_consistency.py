@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -48,11 +48,20 @@ class SourceView:
         colors = None if color_tolerance is None else to_float(shrunk) / np.float32(color_tolerance)
         return cls(to_gray(shrunk), camera.rescale(shrunk.shape[1] / prior.width), colors)
 
+    def relative_to(self, camera: Camera) -> SourceView:
+        """Return the view with another camera's coordinate system for the world."""
+        return replace(self, camera=self.camera.relative_to(camera))
+
     def rescale(self, scale: float) -> SourceView:
         """Return the view at a smaller scale, or itself at scale 1."""
         gray = _shrink(self.gray, scale)
         colors = None if self.colors is None else _shrink(self.colors, scale)
         return SourceView(gray, self.camera.rescale(gray.shape[1] / self.gray.shape[1]), colors)
+
+
+def inverse_depth_of_pixel(views: Sequence[SourceView]) -> float:
+    """The inverse depth that displaces a pixel by one in the median view."""
+    return 1 / float(np.median([view.camera.focal * np.linalg.norm(view.camera.translation) for view in views]))
 
 
 @dataclass(frozen=True)

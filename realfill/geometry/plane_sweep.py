@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from realfill.core.parallel import map_parallel
-from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView
+from realfill.geometry.photo_consistency import PhotoConsistency, SourceView, TargetView, inverse_depth_of_pixel
 from realfill.geometry.projection import in_bounds, project
 from realfill.geometry.sgm import sgm_labels
 from realfill.geometry.sparse_points import SparsePointSettings, drop_inconsistent_points, sparse_point_cost
@@ -142,7 +142,7 @@ def refine_inverse_depth(
     Returns:
         [H, W] float32.
     """
-    pixel = 1 / float(np.median([view.camera.focal * np.linalg.norm(view.camera.translation) for view in views]))
+    pixel = inverse_depth_of_pixel(views)
     return _smooth(_refine(target, views, depth, pixel, settings.refine_reach, settings), pixel, settings)
 
 

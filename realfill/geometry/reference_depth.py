@@ -8,7 +8,7 @@ with the others, checked against them, and drawn into the target's view by `dept
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -93,8 +93,8 @@ def estimate_reference_depths(
     points = reconstruction.points[reconstruction.errors < max_point_error]
 
     def estimate(number: int) -> ReferenceDepth | None:
-        view, rest = views[number], [other for n, other in views.items() if n != number]
-        others = [replace(other, camera=other.camera.relative_to(view.camera)) for other in rest]
+        view = views[number]
+        others = [other.relative_to(view.camera) for n, other in views.items() if n != number]
         with skip_failing(f"The depth of reference {number}"):
             depth = _estimate_depth(view, others, points, settings) if others else None
             return None if depth is None else ReferenceDepth(view.camera, depth, np.zeros_like(depth), number)
