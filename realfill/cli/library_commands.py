@@ -73,13 +73,17 @@ def gallery(
 
 
 def status(library: LibraryFolder = Path()) -> None:
-    """Print the last outcome of every album; albums that need attention come first."""
+    """Print how every album fared in its last night; albums that need attention come first."""
     from realfill.library.repository import Library
     from realfill.library.run_history import latest_rows
     from realfill.library.status_table import status_table
 
     opened = Library.find(library)
-    print_table(status_table(latest_rows(opened).values()))
+    rows = latest_rows(opened).values()
+    if rows:
+        print_table(status_table(rows))
+    else:
+        print_line("No night has recorded an album yet; `realfill fleet night` runs one.")
     for name in opened.misnamed_folders:
         print_message(f"{name} is left out: no album can have this name. Rename the folder.")
 

@@ -28,7 +28,7 @@ from realfill.library.target_pipelines import renew_target_pipeline
 from realfill.library.watched_settings import complete_settings, refuse_unwatched
 
 PIPELINE = Path("pipelines") / "album.dvc.yaml"
-_NO_LIBRARY_REMEDY = "Make one with `realfill init`, or `git clone` one; name it with --library from elsewhere."
+_NO_LIBRARY_REMEDY = "Make one with `realfill init`, or `git clone` one; from elsewhere, name its folder."
 
 
 @dataclass(frozen=True)

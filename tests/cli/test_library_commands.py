@@ -45,6 +45,12 @@ def test_status_and_history_are_printed(library: Library) -> None:
     assert json.dumps(output).count("2026-05-0") == 2
 
 
+def test_before_the_first_night_status_tells_how_to_run_one(library: Library) -> None:
+    output = invoke("status", "--library", str(library.root))
+    assert "`realfill fleet night`" in output
+    assert "first" not in output
+
+
 def test_an_added_album_lies_in_the_library(library: Library, tmp_path: Path) -> None:
     output = invoke("add", str(write_tiny_album(tmp_path / "second")), "--library", str(library.root))
     folder = library.folder("second")
