@@ -16,7 +16,7 @@ from realfill.core.validation import Section, known_keys, read_yaml, refuse_look
 _MAX_SIDE = 10_000_000  # pixels: more than any photo has
 _MAX_BYTES = 1_000_000  # of album.yaml; parsing takes some seconds for each MB
 
-Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$")]
+Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(%|px)$", examples=["30%"])]
 """A length such as "30%" or "200px"."""
 
 TUNING_KEYS = ("profile", "base", "finetune")
@@ -64,10 +64,10 @@ class HoleDescription(Section):
         transparency: Whether transparent pixels of the target are filled, or kept as they are.
     """
 
-    boxes: tuple[Box, ...] = ()
-    polygons: tuple[Polygon, ...] = ()
-    outpaint: Outpaint | None = None
-    aspect: AspectRatio | None = None
+    boxes: tuple[Box, ...] = Field((), examples=["[{left: 120, top: 80, right: 400, bottom: 310}]"])
+    polygons: tuple[Polygon, ...] = Field((), examples=["[[[10, 10], [200, 40], [90, 300]]]"])
+    outpaint: Outpaint | None = Field(None, examples=["{left: 30%, top: 200px}"])
+    aspect: AspectRatio | None = Field(None, examples=["16:9"])
     transparency: Literal["fill", "keep"] = "fill"
 
 

@@ -209,7 +209,19 @@ def _describe(model: type[BaseModel], error: ValidationError) -> tuple[str, str]
     if first["type"] == "model_type":
         known = ", ".join(known_keys(_model_at(model, first["loc"])))
         return problem, f"It is a section: write its values below it, indented. Known here: {known}."
-    return problem, f"{first['msg']}."
+    if first["type"] == "missing":
+        problem = f"The parameter '{key}' is missing."
+    return problem, f"{first['msg']}.{_example_at(model, first['loc'])}"
+
+
+def _example_at(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    """A sentence with an example of the innermost field at a location that has one; empty where none has."""
+    example = ""
+    for depth, part in enumerate(location):
+        for name, field in _model_at(model, location[:depth]).model_fields.items():
+            if part in (name, field.alias) and field.examples:
+                example = f" Write for example `{part}: {field.examples[0]}`."
+    return example
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realfill.album.settings import AlbumSettings, Box, Outpaint, read_settings
+from realfill.album.settings import AlbumSettings, Box, HoleDescription, Outpaint, read_settings
 from realfill.core.errors import MaskError, ParamsError
 from realfill.core.params import load_params
 from realfill.masking.hole_mask import mask_from_shapes
@@ -76,6 +76,10 @@ def test_album_settings_that_cannot_be_meant_are_refused(tmp_path: Path, text: s
         ("base: {model: pockt}", "'base.model' is 'pockt'. Choose one of pocket, sd2-inpainting"),
         ("outpaint: {lef: 30%}", "no parameter 'outpaint.lef'. Known here: left, top, right, bottom\\."),
         ("boxes: [{lef: 1}]", "Field required|Known here: left, top, right, bottom"),
+        ("boxes: [{left: 5, top: 5}]", r"'boxes.0.right' is missing.*`boxes: \[{left: 120, top: 80, right: 400"),
+        ("polygons: [[10, 10], [200, 40]]", r"for example `polygons: \[\[\[10, 10\], \[200, 40\]"),
+        ("outpaint: {left: 30}", "for example `left: 30%`"),
+        ("aspect: wide", "for example `aspect: 16:9`"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_what_is(tmp_path: Path, text: str, told: str) -> None:
@@ -83,6 +87,13 @@ def test_what_is_not_understood_is_refused_with_what_is(tmp_path: Path, text: st
     with pytest.raises(ParamsError, match=told) as caught:
         read_settings(tmp_path / "album.yaml")
     assert caught.value.path == tmp_path / "album.yaml"
+
+
+def test_the_examples_in_errors_are_understood(tmp_path: Path) -> None:
+    for name, field in HoleDescription.model_fields.items():
+        for example in field.examples or ():
+            (tmp_path / "album.yaml").write_text(f"{name}: {example}")
+            assert getattr(read_settings(tmp_path / "album.yaml"), name)
 
 
 def test_a_yaml_bomb_is_refused_quickly(tmp_path: Path) -> None:
