@@ -142,11 +142,11 @@ def _values(step: Stage, params: Params) -> dict[str, Any]:
 
 
 def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCallback | None = None) -> Any:
-    """Run one stage, whatever it wrote before, and return its typed result.
+    """Run one stage, whatever it wrote before, record what it was made of, and return its typed result.
 
     Args:
         name: Name of the stage.
-        album: The album; only the stage's own output folder is written.
+        album: The album; only the stage's own output folder and its record are written.
         params: All parameters.
         on_progress: Called as tuning and sampling go on.
 
@@ -155,11 +155,21 @@ def run_stage(name: str, album: Album, params: Params, on_progress: ProgressCall
         SpaceError: The disk takes no more; what the stage wrote before is still there.
         RealFillError: The inputs, the parameters or the installation do not allow it.
     """
-    require_replaceable(stage(name).output(album))
+    step = stage(name)
+    return _run_recorded(step, album, params, _inputs(step, album, params), on_progress)
+
+
+def _run_recorded(
+    step: Stage, album: Album, params: Params, inputs: str, on_progress: ProgressCallback | None
+) -> Any:
+    """Run a stage, and record the digests of its inputs and of what it wrote."""
+    require_replaceable(step.output(album))
     keep_freed_memory()
-    run = import_module(stage(name).module).run
-    with disk_full_as_error(name, album.out):
-        return run(album, params, on_progress) if stage(name).uses_model else run(album, params)
+    run = import_module(step.module).run
+    with disk_full_as_error(step.name, album.out):
+        result = run(album, params, on_progress) if step.uses_model else run(album, params)
+        write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
+    return result
 
 
 def complete(
@@ -214,9 +224,7 @@ def complete_targets(
                 on_stage(step, album, skipped)
             if not skipped:
                 with (model_lock if step.uses_model else None) or nullcontext():
-                    run_stage(step.name, album, params, on_progress)
-                with disk_full_as_error(step.name, album.out):
-                    write_json(_record(step, album), {"inputs": inputs, "outputs": digest(step.output(album))})
+                    _run_recorded(step, album, params, inputs, on_progress)
     return [finished_photo(album) for album, _ in runs]
 
 
@@ -258,18 +266,18 @@ def _inputs(step: Stage, album: Album, params: Params) -> str:
     return digest_json(
         {
             "code": stage_fingerprint(step),
-            "photos": [[path.relative_to(album.base).as_posix(), _photo_digest(path)] for path in photos],
+            "photos": [[path.relative_to(album.base).as_posix(), _digest(path)] for path in photos],
             "hole": (holes if album.siblings else holes[0]) if step.name in ("validate", "masks") else None,
             "name": album.name if step.name == "export" else None,  # the delivered files bear it
             "params": _values(step, params),
             "model": _model_digest(params) if step.uses_model else None,
-            "reads": [digest(stage(name).output(each)) for each in targets for name in step.reads],
+            "reads": [_digest(stage(name).output(each)) for each in targets for name in step.reads],
         }
     )
 
 
-def _photo_digest(path: Path) -> str | None:
-    """Digest of a photo; None if it cannot be read: `validate` says so."""
+def _digest(path: Path) -> str | None:
+    """Digest of a photo, or of a stage's folder; None if it cannot be read: the stage says so."""
     try:
         return digest(path)
     except OSError:

@@ -3,6 +3,7 @@
 import errno
 import json
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,14 @@ def test_results_of_a_version_that_wrote_no_mark_are_taken_over(completed_folder
     with pytest.raises(OutputError, match=r"own\.txt|did not write"):
         complete(album, quick_params, force=True)
     assert (album.completed / "own.txt").is_file()
+
+
+def test_stages_run_one_by_one_are_up_to_date_afterwards(completed_folder: Path, quick_params: Params) -> None:
+    album = open_album(completed_folder)
+    shutil.rmtree(album.out / "work" / ".done")
+    for stage in STAGES:
+        run_stage(stage.name, album, quick_params)
+    assert watched(album, quick_params) == []
 
 
 class _Stop(Exception):
