@@ -66,7 +66,7 @@ class HoleDescription(Section):
 
     boxes: tuple[Box, ...] = Field((), examples=["[{left: 120, top: 80, right: 400, bottom: 310}]"])
     polygons: tuple[Polygon, ...] = Field((), examples=["[[[10, 10], [200, 40], [90, 300]]]"])
-    outpaint: Outpaint | None = Field(None, examples=["{left: 30%, top: 200px}"])
+    outpaint: Outpaint | None = None
     aspect: AspectRatio | None = Field(None, examples=["16:9"])
     transparency: Literal["fill", "keep"] = "fill"
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
@@ -217,20 +218,26 @@ def _describe(model: type[BaseModel], error: ValidationError) -> tuple[str, str]
 def _example_at(model: type[BaseModel], location: Sequence[str | int]) -> str:
     """A sentence with an example of the innermost field at a location that has one; empty where none has."""
     example = ""
-    for depth, part in enumerate(location):
-        for name, field in _model_at(model, location[:depth]).model_fields.items():
-            if part in (name, field.alias) and field.examples:
-                example = f" Write for example `{part}: {field.examples[0]}`."
+    for key, field in _fields(model, location):
+        if field.examples:
+            example = f" Write for example `{key}: {field.examples[0]}`."
     return example
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
     """The model of the section at a location inside another model."""
+    for _, field in _fields(model, location):
+        model = next(_models_in(field.annotation), model)
+    return model
+
+
+def _fields(model: type[BaseModel], location: Sequence[str | int]) -> Iterator[tuple[str | int, FieldInfo]]:
+    """The fields on the way to a location inside a model, from the outermost, each with its key there."""
     for part in location:
         for name, field in model.model_fields.items():
             if part in (name, field.alias):
+                yield part, field
                 model = next(_models_in(field.annotation), model)
-    return model
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
