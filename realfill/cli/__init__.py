@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 INTERRUPTED = 128 + signal.SIGINT  # exit code, as of shells, and of Typer
@@ -29,8 +30,19 @@ def main() -> None:
     else:
         return
     if code == INTERRUPTED:
-        print(_MESSAGE, file=sys.stderr)
+        with suppress(OSError):
+            print(_MESSAGE, file=sys.stderr)
+    _discard_unwritable_output()
     sys.exit(code)
+
+
+def _discard_unwritable_output() -> None:
+    """Give up output that cannot be written; the interpreter would try once more at its end, and exit with 120."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

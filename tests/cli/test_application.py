@@ -85,20 +85,28 @@ def test_an_error_of_the_operating_system_is_one_line(tmp_path: Path) -> None:
     assert process.stderr.count("\n") == 1
 
 
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def buffering(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment in which Python buffers its output, or does not."""
+    return os.environ | {"PYTHONUNBUFFERED": request.param}
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["demo", "demo"]])
-def test_output_to_a_full_device_is_one_error(arguments: list[str], tmp_path: Path) -> None:
+def test_output_to_a_full_device_is_one_error(
+    arguments: list[str], buffering: dict[str, str], tmp_path: Path
+) -> None:
     with Path("/dev/full").open("w") as full:
-        process = realfill(*arguments, stdout=full, cwd=tmp_path)
+        process = realfill(*arguments, stdout=full, cwd=tmp_path, env=buffering)
     assert process.returncode == 1
     assert "No space left on device" in process.stderr
     assert process.stderr.count("\n") == 1
     assert (tmp_path / "demo" / "target").is_dir() == (arguments[0] == "demo")
 
 
-def test_messages_to_a_full_device_do_not_stop_the_work(tmp_path: Path, album_folder: Path) -> None:
+def test_messages_to_a_full_device_do_not_stop_the_work(album_folder: Path, buffering: dict[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "realfill", "validate", str(album_folder)]
-        process = subprocess.run(command, stderr=full, stdout=subprocess.PIPE, text=True, check=False)
+        process = subprocess.run(command, stderr=full, stdout=subprocess.PIPE, text=True, check=False, env=buffering)
     assert (process.returncode, process.stdout) == (0, f"{album_folder / 'work' / 'validate'}\n")
 
 
