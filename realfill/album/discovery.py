@@ -9,7 +9,7 @@ from pathlib import Path
 
 from realfill.album.album_name import NAME_REMEDY, is_album_name
 from realfill.album.dvc_links import is_cache_link
-from realfill.album.layout import PHOTO_SUFFIXES, Album, target_name
+from realfill.album.layout import DEVELOPED_SUFFIXES, PHOTO_SUFFIXES, Album, target_name
 from realfill.album.settings import read_settings, read_target_settings
 from realfill.album.several_targets import FOLDER, album_around, member_folders, target_folders, targets_called
 from realfill.album.stray_files import SYSTEM_FILES, find_lookalikes, find_stray_files
@@ -136,7 +136,7 @@ def _find_target(root: Path) -> Path:
         raise AlbumError(
             f"There is no target photo.{_describe_lookalikes(root, 'target')}",
             "Put the photo to complete at target/target.jpg, or several at targets/NAME/target/target.jpg "
-            f"(supported: {', '.join(PHOTO_SUFFIXES)}).",
+            f"(supported: {', '.join(DEVELOPED_SUFFIXES)}).",
             root,
         )
     return target

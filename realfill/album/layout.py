@@ -36,7 +36,9 @@ SHARED_STAGES = ("finetune",)
 """The stages whose results the targets of an album share."""
 MATCHES = ".matches"
 """The folder in the shared `work/` in which matches among the references are kept; it can be removed."""
-PHOTO_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".webp", ".tif", ".tiff", *_HEIF_SUFFIXES, *RAW_SUFFIXES)
+DEVELOPED_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".webp", ".tif", ".tiff", *_HEIF_SUFFIXES)
+"""Suffixes of photos that may be a target."""
+PHOTO_SUFFIXES = (*DEVELOPED_SUFFIXES, *RAW_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,9 @@ def judge_authenticity(shares: Mapping[str, float], settings: VerdictSettings = 
     left = shares.get(LEFT, 0.0)
     if left >= 1:
         return Verdict(UNCHANGED, "Nothing is filled: no reference shows any of the hole for certain.")
-    level = _choose_level(shares["score"] / (1 - left), settings)
-    sentence = _describe_fill(level, shares["reference_pixel"] / (1 - left)) + _describe_left(left)
+    filled = round(1 - left, 4)  # as the shares are rounded: 1 - 0.2829 is not quite 0.7171
+    level = _choose_level(shares["score"] / filled, settings)
+    sentence = _describe_fill(level, shares["reference_pixel"] / filled) + _describe_left(left)
     return Verdict(MOSTLY_LEFT if left > settings.mostly_left else level, sentence)
 
 

@@ -205,7 +205,9 @@ def _describe(model: type[BaseModel], error: ValidationError) -> tuple[str, str]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = ", ".join(known_keys(_model_at(model, first["loc"][:-1])))
-        return f"There is no parameter '{key}'.", f"Known here: {known}."
+        section, _, name = key.rpartition(".")
+        hint = f" '{name}' stands outside of '{section}'." if section and name in known_keys(model) else ""
+        return f"There is no parameter '{key}'.", f"Known here: {known}.{hint}"
     problem = f"The parameter '{key}' is {reprlib.repr(first['input'])}."
     if first["type"] == "model_type":
         known = ", ".join(known_keys(_model_at(model, first["loc"])))

@@ -48,9 +48,9 @@ def fetch_model(name: str, announce: Callable[[str], None] = lambda _: None, *, 
     if spec.repository is None:
         return locate_model(name).folder
     _require_access(name, spec)
+    announce(f"{spec.repository}, license {spec.license}{', gated' if spec.is_gated else ''}")
     patterns = allowed_patterns(spec, with_denoiser=with_denoiser)
     folder, missing = _plan(name, spec, patterns)
-    announce(f"{spec.repository}, license {spec.license}{', gated' if spec.is_gated else ''}")
     announce(f"{missing / 1e9:.1f} GB to download to {folder}")
     _require_space(name, folder, missing)
     folder = Path(_download(name, spec, patterns))
@@ -109,7 +109,9 @@ def _require_space(name: str, folder: Path, missing: int) -> None:
 def _download(name: str, spec: ModelSpec, patterns: list[str], **options: Any) -> Any:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()  # not every attempt without a network: what fails is told once, below
     try:
         return snapshot_download(str(spec.repository), revision=spec.revision, allow_patterns=patterns, **options)
     except GatedRepoError as error:

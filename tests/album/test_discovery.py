@@ -22,8 +22,9 @@ def test_an_album_in_the_layout_is_opened(album_folder: Path) -> None:
 def test_what_is_missing_is_told_with_where_to_put_it(album_folder: Path, missing: str) -> None:
     for path in (album_folder / missing).iterdir():
         path.unlink()
-    with pytest.raises(AlbumError, match=f"Put .*{missing}/"):
+    with pytest.raises(AlbumError, match=f"Put .*{missing}/") as caught:
         open_album(album_folder)
+    assert (".dng" in str(caught.value)) == (missing == "ref"), "a camera raw file can only be a reference"
 
 
 def test_two_targets_are_an_error(album_folder: Path) -> None:

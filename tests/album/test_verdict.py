@@ -1,6 +1,8 @@
 """What a photographer is told of a fill."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from realfill.album.verdict import VerdictSettings, is_to_be_looked_at, judge_authenticity, read_verdict
 
@@ -33,13 +35,19 @@ def test_there_are_four_levels_in_plain_words(told: dict[str, float], level: str
     assert verdict.to_be_looked_at == is_to_be_looked_at(level) == level.startswith("mostly generated")
 
 
-def test_what_is_left_of_the_hole_counts_as_neither() -> None:
-    verdict = judge_authenticity(shares(0.63, left=0.37))
+@given(st.integers(5000, 9999))
+def test_what_is_left_of_the_hole_counts_as_neither(photographed: int) -> None:
+    left = (10_000 - photographed) / 10_000
+    verdict = judge_authenticity(shares(photographed / 10_000, left=left))
     assert verdict.level == "photographed"
-    assert verdict.sentence == (
-        "Every filled pixel is photographed. 37 % of the hole is left as it was: no reference shows it for certain."
-    )
+    assert verdict.sentence.startswith("Every filled pixel is photographed. ")
+    assert verdict.sentence.endswith(" % of the hole is left as it was: no reference shows it for certain.")
     assert not verdict.to_be_looked_at
+
+
+def test_how_much_was_left_is_told_in_percent() -> None:
+    verdict = judge_authenticity(shares(0.63, left=0.37))
+    assert " 37 % of the hole is left as it was" in verdict.sentence
 
 
 def test_a_hole_that_was_mostly_left_is_to_be_looked_at() -> None:

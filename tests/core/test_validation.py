@@ -87,6 +87,10 @@ def test_keys_without_a_value_are_absent() -> None:
     [
         ({"other": 1}, "There is no parameter 'other'. Known here: inner, name."),
         ({"inner": {"other": 1}}, "There is no parameter 'inner.other'. Known here: count."),
+        (
+            {"inner": {"name": 1}},
+            "There is no parameter 'inner.name'. Known here: count. 'name' stands outside of 'inner'.",
+        ),
         ({"inner": {"count": "many"}}, "The parameter 'inner.count' is 'many'. Input should be a valid integer"),
     ],
 )
