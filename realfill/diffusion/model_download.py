@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -109,9 +110,8 @@ def _require_space(name: str, folder: Path, missing: int) -> None:
 def _download(name: str, spec: ModelSpec, patterns: list[str], **options: Any) -> Any:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
-    from huggingface_hub.utils import logging
 
-    logging.set_verbosity_error()  # not every attempt without a network: what fails is told once, below
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # not each of its retries: what fails is told once
     try:
         return snapshot_download(str(spec.repository), revision=spec.revision, allow_patterns=patterns, **options)
     except GatedRepoError as error:
