@@ -11,7 +11,7 @@ from realfill.cli.application import app
 from realfill.core.errors import RealFillError
 from realfill.core.params import load_params
 from realfill.library.repository import Library
-from realfill.review.application import is_outdated, write_choices
+from realfill.review.application import write_choices
 from realfill.review.collection import Collection
 from realfill.stages import export
 from support.finished_album import finish
@@ -41,7 +41,7 @@ def test_dvc_reruns_blend_and_export_alone_and_the_choice_holds_in_later_runs(
     pick = collection.journal.append("roof", "pick", {"candidate": best, "before": other})
     assert call(library, "realfill", "review", "--apply") == "roof: made again\n"
     assert chosen(library) == best
-    assert not is_outdated(collection.albums()["roof"], collection.journal.decisions()["roof"])
+    assert not collection.albums()["roof"].is_outdated(collection.journal.decisions()["roof"])
     assert parse_stages(call(library, "dvc", "repro")) == [], "what the review applied is up to date"
     collection.journal.append("roof", "undo", pick.id)
     assert write_choices(collection) == {}

@@ -60,6 +60,10 @@ class ExportError(RealFillError):
     """The finished photo cannot be written in the requested format."""
 
 
+class DecisionError(RealFillError):
+    """A decision of the review does not fit what the album is by now."""
+
+
 class OutputError(RealFillError):
     """Results would replace something that realfill did not write."""
 

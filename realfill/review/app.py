@@ -15,9 +15,11 @@ from fastapi.responses import JSONResponse, Response
 from realfill.album.candidate_override import check_candidate
 from realfill.album.discovery import open_album
 from realfill.core.errors import RealFillError
+from realfill.core.params import Region
 from realfill.review.background import Background
 from realfill.review.collection import Collection, FinishedAlbum
-from realfill.review.decisions import Decision, active_entries
+from realfill.review.decisions import Decision, active_entries, latest_choice
+from realfill.review.layer_pixels import touches_hole
 from realfill.review.layers import Kind, Layers
 from realfill.review.mask_edits import keep_mask, read_described_hole
 from realfill.review.pyramid import SETTINGS, cut_tile
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _SUBJECTS = ("looked", "verdict", "note", "pick", "region", "stroke", "undo")  # that a page may send
 _UNDOABLE = ("verdict", "note", "pick", "region", "stroke")
+_BOUND = ("verdict", "pick", "region", "stroke")  # to the choice that the page shows
 _HISTORY = 500  # decisions that can be undone after the page was loaded anew
 _PAGE_POLICY = "frame-ancestors 'none'"  # pages of the gallery bring a policy of their own
 
@@ -71,7 +74,7 @@ class Review:
             "verdict": decision.verdict,
             "reason": decision.reason,
             "note": decision.note,
-            "pending": decision.pending,
+            "pending": album.is_pending(decision),
             "candidate": decision.candidate,
             "regions": len(decision.regions),
             "strokes": len(decision.strokes),
@@ -84,6 +87,7 @@ class Review:
             self.summary(album)
             | self.layers.facts(album)
             | {
+                "latest": latest_choice(self.collection.journal.read(), album.name),
                 "layers": [asdict(layer) for layer in layers],
                 "tile": {"side": SETTINGS.side, "overlap": SETTINGS.overlap},
             }
@@ -201,7 +205,8 @@ def _add_deciding(app: FastAPI, review: Review) -> None:
             raise HTTPException(409, "The photo was made anew since it was shown. Look at it again.")
         try:
             value = _COMPLETIONS.get(str(subject), _as_it_is)(review, album, value)
-            review.collection.journal.append(album.name, str(subject), value, str(document.get("id")))
+            after = str(document.get("after") or "") if subject in _BOUND else None
+            review.collection.journal.append(album.name, str(subject), value, str(document.get("id")), after)
         except (ValueError, TypeError, LookupError) as error:
             logger.info("A decision is refused:", exc_info=error)
             raise HTTPException(422, "This is nothing that can be decided.") from error
@@ -243,6 +248,8 @@ def _complete_region(review: Review, album: FinishedAlbum, value: Any) -> Any:
     _refuse_while_repainted(review, album)
     if value is not None:
         check_candidate(album.album, str(value["candidate"]))
+        if not touches_hole(album, Region.model_validate(value).polygon):
+            raise HTTPException(409, "Nothing of this part was filled: draw around a part of the hole.")
     return value
 
 

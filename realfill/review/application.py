@@ -28,7 +28,7 @@ from realfill.core.atomic_io import atomic_write
 from realfill.core.errors import MaskError, RealFillError, StageError
 from realfill.core.hashing import digest
 from realfill.core.parameter_sources import merge_values
-from realfill.core.params import BASE_MODELS, BlendParams, Params
+from realfill.core.params import BASE_MODELS, Params
 from realfill.imaging.ops import Pixels
 from realfill.library.gallery import update_gallery
 from realfill.review.collection import Collection, FinishedAlbum
@@ -60,7 +60,7 @@ def apply_decisions(
     outcomes: dict[str, RealFillError | None] = {}
     for name, finished in collection.albums().items():
         decision = collection.journal.decisions().get(name, Decision())
-        if not decision.pending and not is_outdated(finished, decision):
+        if not finished.is_pending(decision):
             continue
         on_album(name)
         try:
@@ -110,20 +110,6 @@ def write_choice(collection: Collection, name: str) -> None:
         collection.journal.append(name, "applied", decision.choice)
     if collection.library:
         collection.library.commit_photos(album.base.name)
-
-
-def is_outdated(finished: FinishedAlbum, decision: Decision) -> bool:
-    """Whether a choice was written into an album, and its photo was not made since."""
-    if not decision.applied:
-        return False
-    album = open_album(finished.album.root)
-    defaults = BlendParams().model_dump(mode="json")
-    made_with = defaults | dict(finished.provenance["params"]["blend"])
-    settings = album.settings.overrides.get("blend") or {}
-    if any(name in settings and settings[name] != made_with[name] for name in ("candidate", "regions")):
-        return True
-    masks = [row["digest"] for row in finished.provenance["inputs"] if row["role"] == "mask"]
-    return bool(decision.base) and masks != ([digest(album.mask)] if album.mask else [])
 
 
 def _open(collection: Collection, name: str) -> Album:
@@ -230,6 +216,7 @@ def _call(finished: FinishedAlbum, *command: str, folder: Path | None = None) ->
         check=False,
     )
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()][-_LAST_LINES:]
-        problem = f"The photo could not be made again: {' '.join(lines)}"
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        told = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
+        problem = f"The photo could not be made again: {' '.join(told or lines[-_LAST_LINES:])}"
         raise StageError(problem, "Mend that; it is tried again the next time.", finished.album.root)

@@ -86,7 +86,7 @@ def _explain_left_out(finished: FinishedAlbum, decision: Decision, everything: b
     """Why a photo is not delivered; empty if it is."""
     if decision.verdict == "rejected":
         return "It was rejected."
-    if decision.pending:
+    if finished.is_pending(decision):
         return "What was decided about it is not applied yet: run `realfill review --apply`."
     if decision.verdict == "approved":
         return "" if decision.covers(finished.provenance) else "It was made again since it was approved: look at it."

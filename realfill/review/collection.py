@@ -16,6 +16,8 @@ from realfill.album.several_targets import album_around, target_folders
 from realfill.album.store import find_provenance, read_document
 from realfill.album.verdict import Verdict, read_verdict
 from realfill.core.errors import LibraryError, RealFillError
+from realfill.core.hashing import digest
+from realfill.core.params import BlendParams
 from realfill.library.repository import Library
 from realfill.review.decisions import Decision, Seen, digest_source
 from realfill.review.journal import Journal
@@ -58,6 +60,26 @@ class FinishedAlbum:
         """Authenticity of the fill, 0 to 1."""
         return float(self.provenance["authenticity"]["score"])
 
+    def is_outdated(self, decision: Decision) -> bool:
+        """Whether a choice was written into the album, and the photo was not made since, or cannot be made."""
+        if not decision.applied:
+            return False
+        made_with = BlendParams().model_dump(mode="json") | dict(self.provenance["params"]["blend"])
+        try:
+            album = open_album(self.album.root)
+            masks = [digest(album.mask)] if album.mask else []
+        except (RealFillError, OSError):
+            return True
+        settings = album.settings.overrides.get("blend") or {}
+        if any(name in settings and settings[name] != made_with[name] for name in ("candidate", "regions")):
+            return True
+        made_of = [row["digest"] for row in self.provenance["inputs"] if row["role"] == "mask"]
+        return bool(decision.base) and made_of != masks
+
+    def is_pending(self, decision: Decision) -> bool:
+        """Whether the photo does not show yet what was chosen for it."""
+        return decision.pending or self.is_outdated(decision)
+
     def state(self, decision: Decision) -> str:
         """Where the review of the album stands.
 
@@ -66,7 +88,7 @@ class FinishedAlbum:
             one, or another one was looked at; else "doubtful", "new" or "looked".
         """
         if decision.verdict is not None:
-            is_as_seen = decision.pending or decision.covers(self.provenance)
+            is_as_seen = self.is_pending(decision) or decision.covers(self.provenance)
             return decision.verdict if is_as_seen else "changed"
         if self.verdict.to_be_looked_at:
             return "doubtful"

@@ -13,6 +13,8 @@ from realfill.core.params import Coordinate, Region
 from realfill.core.validation import Section
 
 Subject = Literal["looked", "verdict", "note", "pick", "region", "stroke", "applied", "undo"]
+CHOOSING = ("pick", "region", "stroke", "undo")
+"""Subjects of entries that may change what an album is to show."""
 Text = Annotated[str, Field(max_length=2000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 EntryId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -215,6 +217,12 @@ def active_entries(entries: Sequence[Entry]) -> list[Entry]:
         else:
             active.append(entry)
     return active[::-1]
+
+
+def latest_choice(entries: Sequence[Entry], album: str) -> str:
+    """Id of the last entry that may have changed what an album is to show; empty where there is none."""
+    chosen = (entry.id for entry in reversed(entries) if entry.album == album and entry.subject in CHOOSING)
+    return next(chosen, "")
 
 
 def fold(entries: Sequence[Entry]) -> dict[str, Decision]:

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from realfill.core.errors import LibraryError, OutputError, TransientError
+from realfill.core.errors import DecisionError, LibraryError, OutputError, TransientError
 from realfill.library.repository import Library
-from realfill.review.decisions import Decision, Entry, fold
+from realfill.review.decisions import Decision, Entry, fold, latest_choice
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ class Journal:
                 self._folded = len(entries), fold(entries)
             return self._folded[1]
 
-    def append(self, album: str, subject: str, value: Any, entry_id: str | None = None) -> Entry:
+    def append(
+        self, album: str, subject: str, value: Any, entry_id: str | None = None, after: str | None = None
+    ) -> Entry:
         """Append an entry, and return when it is on the disk.
 
         Args:
@@ -81,9 +83,11 @@ class Journal:
             subject: A `Subject`.
             value: Its value as JSON types.
             entry_id: 32 hex digits; nothing is appended if the journal has an entry of this id. None makes one.
+            after: The `latest_choice` about the album that the one who decides has seen; None for any.
 
         Raises:
             ValueError: The value is not one of the subject.
+            DecisionError: Somebody else chose for the album meanwhile.
             OutputError: The journal or its folder is a symbolic link.
             TransientError: The file cannot be written.
         """
@@ -92,6 +96,11 @@ class Journal:
         with self._mutex, self._locked() as descriptor:
             self.read()
             if entry.id not in self._ids:
+                if after not in (None, latest_choice(self._entries, album)):
+                    raise DecisionError(
+                        "Another choice was made for this photo meanwhile, in another window or by somebody else.",
+                        "Look at it, and decide again.",
+                    )
                 _append_line(descriptor, json.dumps(entry.to_json(), ensure_ascii=False).encode() + b"\n")
                 self.read()
             return entry

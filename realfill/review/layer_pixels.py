@@ -64,9 +64,19 @@ def find_doubtful_places(
         row, column = np.unravel_index(amount.argmax(), amount.shape)
         if amount[row, column] < settings.min_place * share.size:
             break
-        places.append((round((column + 0.5) / scale - 0.5), round((row + 0.5) / scale - 0.5)))
-        share[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1] = 0
+        square = np.s_[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1]
+        y, x = _find_middle(share[square]) + (square[0].start, square[1].start)
+        places.append((round((x + 0.5) / scale - 0.5), round((y + 0.5) / scale - 0.5)))
+        share[square] = 0
     return places
+
+
+def _find_middle(share: np.ndarray) -> np.ndarray:
+    """The most doubtful pixel, [row, column], that is nearest to the center of gravity of a square [h, w]."""
+    pixels = np.argwhere(share >= 0.5 * share.max())
+    center = np.average(np.argwhere(share > 0), axis=0, weights=share[share > 0])
+    nearest: np.ndarray = pixels[((pixels - center) ** 2).sum(axis=1).argmin()]
+    return nearest
 
 
 def read_before(album: FinishedAlbum, reduction: int = 1) -> Pixels:
@@ -94,6 +104,14 @@ def compose_candidates(album: FinishedAlbum, candidate: int | str | None, region
     chosen = {} if candidate is None else {"candidate": candidate}
     params = validate_section(Params, {"blend": made_with | choice | chosen}, album.album.provenance)
     return compose_preview(album.album, params)
+
+
+def touches_hole(album: FinishedAlbum, polygon: Sequence[tuple[float, float]]) -> bool:
+    """Whether a polygon, (x, y) in pixels of the canvas, has some of the hole inside."""
+    mask = read_png(mask_path(album.album))
+    inside = np.zeros_like(mask)
+    cv2.fillPoly(inside, [np.rint(polygon).astype(np.int32)], 255)
+    return bool((mask & inside).any())
 
 
 def draw_authenticity(album: FinishedAlbum) -> Patch:

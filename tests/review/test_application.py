@@ -7,16 +7,18 @@ import uuid
 from pathlib import Path
 from unittest.mock import Mock
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from realfill.album.discovery import open_album
 from realfill.album.lock import album_lock
-from realfill.core.errors import AlbumError, MaskError, StageError
+from realfill.core.errors import AlbumError, MaskError, RealFillError, StageError
 from realfill.photo_io.working_files import read_png
 from realfill.review import application
-from realfill.review.application import apply_decisions, is_outdated, write_choice, write_choices
+from realfill.review.application import apply_decisions, write_choice, write_choices
+from realfill.review.approved import choose_photos
 from realfill.review.collection import Collection
 from realfill.review.decisions import Decision
 from realfill.review.mask_edits import keep_mask, read_described_hole
@@ -229,8 +231,8 @@ def test_a_choice_that_was_written_but_not_made_is_made_the_next_time(collection
     collection.journal.append("roof", "pick", {"candidate": 2})
     write_choice(collection, "roof")
     roof = collection.albums()["roof"]
-    assert is_outdated(roof, decision(collection))
-    assert not is_outdated(collection.albums()["barn"], Decision())
+    assert roof.is_outdated(decision(collection))
+    assert not collection.albums()["barn"].is_outdated(Decision())
     document = roof.album.provenance
     document.write_text(
         document.read_text().replace('"name": "pocket"', '"name": "x"').replace('"model": "pocket"', '"model": "x"')
@@ -239,6 +241,50 @@ def test_a_choice_that_was_written_but_not_made_is_made_the_next_time(collection
     assert isinstance(outcomes["roof"], StageError)
     assert "model folder 'x'" in str(outcomes["roof"])
     assert list(outcomes) == ["roof"]
+
+
+def test_a_repaint_that_cannot_be_made_keeps_the_photo_before_from_being_delivered(collection: Collection) -> None:
+    seen = collection.albums()["roof"].seen.model_dump()
+    collection.journal.append("roof", "verdict", {"verdict": "approved", "seen": seen})
+    assert choose_photos(collection.albums_folder, everything=True)[1] == {}
+    stroke(collection, points=[[0, 0], [400, 0], [400, 400], [0, 400]], tool="polygon", radius=0)
+    (error,) = apply_decisions(collection).values()
+    assert str(error).partition("made again: ")[2].startswith(str(collection.albums_folder / "roof"))
+    assert not decision(collection).pending, "it is written into the album"
+    roof = collection.albums()["roof"]
+    assert roof.is_pending(decision(collection))
+    collection.journal.append("roof", "verdict", {"verdict": "approved", "seen": roof.seen.model_dump()})
+    wishes, left_out = choose_photos(collection.albums_folder, everything=True)
+    assert [wish.album.name for wish in wishes] == ["barn"]
+    assert "not applied yet" in left_out["roof"]
+
+
+def test_an_album_that_can_no_longer_be_opened_is_told_and_the_others_are_applied(collection: Collection) -> None:
+    collection.journal.append("roof", "pick", {"candidate": 2})
+    write_choice(collection, "roof")
+    collection.albums()
+    (collection.albums_folder / "roof" / "album.yaml").write_text("boxes: {\n")
+    assert isinstance(apply_decisions(collection)["roof"], RealFillError)
+
+
+def test_a_choice_of_somebody_else_is_not_decided_about_unseen(collection: Collection) -> None:
+    roof = collection.albums()["roof"].provenance["digest"]
+    with review(collection.albums_folder) as (address, _), log_in(address) as client:
+
+        def decide(subject: str, value: object, after: str) -> httpx.Response:
+            entry = {"id": uuid.uuid4().hex, "album": "roof", "photo": roof, "subject": subject}
+            return client.post("/api/decisions", json=entry | {"value": value, "after": after})
+
+        latest = decide("pick", {"candidate": 2}, "").json()["latest"]
+        for subject, value in (("verdict", {"verdict": "approved"}), ("pick", {"candidate": 0}), ("region", REGION)):
+            assert decide(subject, value, "").status_code == 409
+        outside = REGION | {"polygon": [[0, 0], [2, 0], [2, 2]]}
+        assert "Nothing of this part was filled" in decide("region", outside, latest).json()["detail"]
+        assert decide("region", {"candidate": 2, "polygon": "x"}, latest).status_code == 422
+        assert decide("verdict", {"verdict": "approved"}, latest).status_code == 200
+        decide("undo", latest, latest)
+        assert decide("verdict", {"verdict": "approved"}, latest).status_code == 409
+    assert [entry.subject for entry in collection.journal.read()] == ["pick", "verdict", "undo"]
 
 
 def test_kill_9_between_a_decision_and_its_application_loses_nothing(collection: Collection) -> None:

@@ -35,10 +35,12 @@ def test_approved_photos_are_delivered_to_a_new_folder_each_time(albums: Path) -
         entry = {"id": uuid.uuid4().hex, "album": "tower", "photo": photo, "subject": "verdict"}
         assert client.post("/api/decisions", json=entry | {"value": {"verdict": "approved"}}).status_code == 200
         reports = [deliver(client)["report"] for _ in range(2)]
-        photo = client.get("/api/albums/roof").json()["photo"]
+        photo, latest = client.get("/api/albums/roof").json()["photo"], ""
         for subject, value in (("pick", {"candidate": 0}), ("verdict", {"verdict": "approved"})):
             entry = {"id": uuid.uuid4().hex, "album": "roof", "photo": photo, "subject": subject, "value": value}
-            assert client.post("/api/decisions", json=entry).status_code == 200
+            answer = client.post("/api/decisions", json=entry | {"after": latest})
+            assert answer.status_code == 200
+            latest = answer.json()["latest"]
         third = deliver(client)
     assert third["report"].startswith("1 delivered")
     assert "not applied yet" in third["problems"]["roof"]

@@ -104,6 +104,16 @@ def test_maps_are_drawn_in_the_hole_alone(album: FinishedAlbum) -> None:
     assert ((mask[..., 3] > 0) == hole).all()
 
 
+def test_a_doubtful_place_smaller_than_a_window_is_shown_from_its_middle(album: FinishedAlbum) -> None:
+    path = album.album.completed / "authenticity.png"
+    doubtful = np.zeros_like(read_png(path))
+    doubtful[20:60, 30:50] = AuthenticityClass.GENERATED_ONLY
+    write_png(path, doubtful)
+    ((x, y),) = find_doubtful_places(album)
+    assert abs(x - 39.5) <= 1
+    assert abs(y - 39.5) <= 1
+
+
 def test_doubtful_places_are_those_of_the_authenticity_map(album: FinishedAlbum) -> None:
     path = album.album.completed / "authenticity.png"
     doubtful = np.zeros_like(read_png(path))

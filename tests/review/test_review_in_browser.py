@@ -193,6 +193,55 @@ def test_two_tabs_lose_nothing_of_one_another(chrome: Chrome, albums: Path) -> N
     decided(albums, lambda _: verdicts(albums) == {"roof": "rejected"})
 
 
+def test_what_another_window_chose_is_not_approved_unseen(chrome: Chrome, albums: Path) -> None:
+    first = chrome.current_window_handle
+    address = chrome.current_url.partition("#")[0]
+    start(chrome, "roof")
+    chrome.switch_to.new_window("window")
+    emulate(chrome)
+    chrome.get(f"{address}#roof")
+    wait_for(chrome, "roof")
+    press(chrome, "2")
+    wait_for(chrome, "roof", "candidate/0")
+    press(chrome, "c")
+    decided(albums, lambda decisions: decisions["roof"].candidate == 0 if decisions else False)
+    handle = chrome.current_window_handle
+    chrome.switch_to.window(first)
+    chrome.execute_script("document.addEventListener('visibilitychange', (e) => e.stopImmediatePropagation(), true)")
+    press(chrome, "a")
+    WebDriverWait(chrome, 20, 0.05).until(lambda driver: "meanwhile" in element(driver, "#message").text)
+    wait_for(chrome, "roof", "choice/0")
+    assert verdicts(albums) == {}
+    press(chrome, "a")
+    decided(albums, lambda _: verdicts(albums) == {"roof": "approved"})
+    chrome.switch_to.window(handle)
+    chrome.close()
+    chrome.switch_to.window(first)
+    read_console(chrome)  # the answer that refused it is told there
+
+
+def test_a_reason_is_written_by_keyboard(chrome: Chrome, albums: Path) -> None:
+    press(chrome, "x")
+    wait_for(chrome, NAMES[1])
+    press(chrome, Keys.ENTER, "bad", Keys.ENTER)
+    decided(albums, lambda decisions: decisions[NAMES[0]].reason == "bad")
+    assert verdicts(albums) == {NAMES[0]: "rejected"}
+    assert not element(chrome, "#reasons").is_displayed()
+    press(chrome, "a")
+    decided(albums, lambda _: verdicts(albums) == {NAMES[0]: "rejected", NAMES[1]: "approved"})
+
+
+def test_a_stroke_tells_that_it_takes_chosen_candidates_back(chrome: Chrome, albums: Path) -> None:
+    press(chrome, "2")
+    wait_for(chrome, NAMES[0], "candidate/0")
+    press(chrome, "c")
+    wait_for(chrome, NAMES[0], "choice/0")
+    press(chrome, "m")
+    drag(chrome, (0, 0), (20, 0))
+    decided(albums, lambda decisions: bool(decisions[NAMES[0]].strokes))
+    assert "are taken back" in element(chrome, "#message").text
+
+
 def test_keys_are_silent_in_text_fields_and_where_they_are_switched_off(chrome: Chrome, albums: Path) -> None:
     note = element(chrome, "#note")
     note.click()

@@ -1,14 +1,17 @@
 // Requests to the app. Decisions are sent one after the other; one that got lost is sent again under the same id.
 
 const RETRIES = 4;
-const NO_ANSWER = "The app does not answer. Start `realfill review` again.";
+const CHOOSING = ["pick", "region", "stroke", "undo"];
+export const NO_ANSWER = "The app does not answer. Start `realfill review` again.";
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function answer(response) {
-  const body = await response.json().catch(() => ({ detail: response.statusText }));
-  if (!response.ok) throw new Error(body.detail || response.statusText);
-  return body;
+  if (response.ok) return response.json();
+  const text = await response.text();
+  let detail = text;
+  try { ({ detail } = JSON.parse(text)); } catch { /* what stands before the app answers in plain text */ }
+  throw new Error(detail || response.statusText);
 }
 
 export async function get(path) {
@@ -37,12 +40,18 @@ export const albumPath = (name) => `/api/albums/${encodeURIComponent(name)}`;
 
 let sending = Promise.resolve();
 let unsent = 0;
+const unanswered = new Map(); // by album, id of the last choice that was sent and not answered yet
 
 // Send a decision about an album as it is shown; resolves to the album as it is then.
 export function decide(album, subject, value) {
-  const entry = { id: newId(), album: album.name, photo: album.photo, subject, value };
+  const after = unanswered.get(album.name) ?? album.latest; // the choice that is seen: it may not be another one's
+  const entry = { id: newId(), album: album.name, photo: album.photo, after, subject, value };
+  if (CHOOSING.includes(subject)) unanswered.set(album.name, entry.id);
   unsent += 1;
-  const result = sending.then(() => post("/api/decisions", entry)).finally(() => { unsent -= 1; });
+  const result = sending.then(() => post("/api/decisions", entry)).finally(() => {
+    unsent -= 1;
+    if (unanswered.get(album.name) === entry.id) unanswered.delete(album.name);
+  });
   sending = result.catch(() => {});
   return { id: entry.id, result };
 }

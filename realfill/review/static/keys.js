@@ -7,7 +7,7 @@ const SETTING = "realfill-single-keys";
 export const KEYS = [
   ["← →", "previous, next album"],
   ["A", "approve what is shown, and go on"],
-  ["X", "reject, and go on; the reason can be given after it"],
+  ["X", "reject, and go on; after it Enter, to write a reason"],
   ["1 to 9", "candidates, the best first; 0: the photo"],
   ["C", "use the candidate that is shown"],
   ["Space", "the photo before, while it is held"],

@@ -83,6 +83,7 @@ async function open(number) {
   try {
     summary.details = await load(summary.name);
   } catch (error) {
+    photo.clear();
     warn(error.message);
     return;
   }
@@ -136,7 +137,9 @@ async function show(wanted) {
   try {
     if (await photo.show(album(), ...pair)) showComparison();
   } catch (error) {
-    if (!(error instanceof Outdated)) warn(error.message);
+    if (error instanceof Outdated) return;
+    photo.clear();
+    warn(error.message);
   }
 }
 
@@ -290,8 +293,10 @@ function send(subject, value, about = album()) {
 }
 
 function judge(verdict) {
-  if (mode && !readOnly) say("Leave the mask or the lasso first: Esc.");
-  if (!isShown()) return;
+  if (!isShown()) {
+    if (!readOnly) say(mode ? "Leave the mask or the lasso first: Esc." : "Wait until the photo is shown.");
+    return;
+  }
   const summary = current();
   const about = album();
   if (verdict === "approved") takeShown();
@@ -303,8 +308,13 @@ function judge(verdict) {
   say(`${about.name}: ${verdict}`);
   showList();
   if (index + 1 < albums.length) open(index + 1);
-  else say(`${about.name}: ${verdict}. This was the last album.`);
+  else say(`${about.name}: ${verdict}. This was the last album; ${undecided()}.`);
 }
+
+const undecided = () => {
+  const count = albums.filter((summary) => !summary.verdict).length;
+  return count ? `${count} of ${albums.length} are not decided` : "all are decided";
+};
 
 // Choose what is shown: a candidate, or the photo as it was delivered, where another choice was made.
 function takeShown() {
@@ -319,7 +329,10 @@ function takeShown() {
 }
 
 function explain(reason) {
-  if (lastRejected && reason) send("verdict", { verdict: "rejected", reason }, lastRejected);
+  if (lastRejected && reason) {
+    const { latest } = albums.find((other) => other.name === lastRejected.name).details;
+    send("verdict", { verdict: "rejected", reason }, { ...lastRejected, latest });
+  }
   byId("reasons").hidden = true;
   byId("reason").value = "";
   lastRejected = null;
@@ -347,8 +360,8 @@ function undo() {
 
 function drawn(tool, points) {
   if (mode === "lasso") {
-    if (layer?.kind !== "candidate") { say("Show a candidate first: 1 to 9."); drawing.settle(); return; }
-    send("region", { candidate: layer.number, polygon: points })?.then(() => { leave(); show(base()); }, () => {});
+    if (layer?.kind !== "candidate") { explainLasso(); drawing.settle(); return; }
+    send("region", { candidate: layer.number, polygon: points })?.then(() => { leave(); show(base()); }, () => drawing.settle());
     return;
   }
   const [left, top] = album().photoBox;
@@ -357,6 +370,7 @@ function drawn(tool, points) {
 
 function sendStroke(stroke) {
   const shown = layer;
+  if (current().candidate !== null || current().regions) warn("A new mask has new candidates: those that you chose are taken back. Ctrl+Z brings them again.");
   send("stroke", stroke)?.then(() => { if (mode === "mask") show(shown.kind === "choice" ? base() : shown); }, () => drawing.settle());
 }
 
@@ -375,8 +389,13 @@ function toggle(name) {
   if (!isOn) {
     mode = name;
     drawing.open(name === "lasso" ? "polygon" : "brush");
+    if (name === "lasso") explainLasso();
   }
   show(layer);
+}
+
+function explainLasso() {
+  say(layer?.kind === "candidate" ? `Draw around the part that ${layer.label} is to show.` : "Show a candidate first: 1 to 9.");
 }
 
 function setCompare(name) {
@@ -554,7 +573,7 @@ listen({
   "Ctrl+z": undo,
   "/": () => toggleList(true),
   "?": ACTIONS.help,
-  Enter: () => { if (mode) drawing.close(); },
+  Enter: () => { if (mode) drawing.close(); else if (lastRejected) byId("reason").focus(); },
   Escape: escape,
   ...Object.fromEntries([...Array(10).keys()].map((rank) => [String(rank), () => showCandidate(rank)])),
 }, (event) => { if (!event || event.key === " ") hold(false); });

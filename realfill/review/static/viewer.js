@@ -1,5 +1,7 @@
 // Photos that are zoomed: one OpenSeadragon viewer, whose pictures lie over one another and are shown by opacity.
 
+import { NO_ANSWER } from "./api.js";
+
 const OSD = window.OpenSeadragon;
 const OPACITY = { mask: 0.6 }; // of layers that let those below through
 const SMOOTH_BELOW = 0.999; // image pixels per screen pixel: smaller pictures are smoothed, true ones are not
@@ -91,7 +93,9 @@ export class Viewer {
 
   async add(entry, album, layer) {
     const { signal } = entry.request;
-    const smallest = await fetch(tileUrl(album, layer)(0, 0, 0), { signal }); // a layer that has to be made first blocks one request
+    const smallest = await fetch(tileUrl(album, layer)(0, 0, 0), { signal }).catch((error) => { // one request, also of a layer that has to be made first
+      throw signal.aborted ? error : new Error(NO_ANSWER);
+    });
     if (!smallest.ok) throw new Error((await smallest.json()).detail);
     if (smallest.status === 204) throw new Outdated();
     return new Promise((resolve, reject) => {
@@ -138,6 +142,12 @@ export class Viewer {
     this.smooth();
     this.note();
     return true;
+  }
+
+  // Show nothing, rather than a picture of another album.
+  clear() {
+    this.wanted = this.current = this.album = "";
+    for (const { item } of this.items.values()) item?.setOpacity(0);
   }
 
   // Give up what is not there yet of the albums that are not among these: it would hold up what is asked for now.
