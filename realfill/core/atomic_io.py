@@ -184,9 +184,7 @@ def disk_full_as_error(stage: str, folder: Path) -> Iterator[None]:
         if error.errno not in _DISK_FULL:
             raise
         problem = f"The disk is full ({os.strerror(error.errno)}): {stage} could not be written."
-        raise SpaceError(
-            problem, "Free some space and run again; the run continues with this stage.", folder
-        ) from error
+        raise SpaceError(problem, "Free some space and run again; what was completed stays.", folder) from error
 
 
 @contextmanager

@@ -54,18 +54,26 @@ class Signer:
         self.identity = identity
         self._context = c2pa.Context.from_dict(OFFLINE | _NO_THUMBNAILS)
         try:
-            info = c2pa.C2paSignerInfo(
-                identity.algorithm, identity.chain.encode(), identity.key.encode(), time_stamp or None
-            )
-            self._signer = c2pa.Signer.from_info(info)
-            self._sign_probe()
+            self._begin("")
         except c2pa.C2paError as error:
             problem = f"Content credentials cannot be signed with this certificate ({error})."
-            remedy = (
-                "Use a certificate for signing content or mail (extended key usage), followed by those above it"
-                f"{', and check delivery.time_stamp' if time_stamp else ''}."
-            )
+            remedy = "Use a certificate for signing content or mail (extended key usage), followed by those above it."
             raise CredentialsError(problem, remedy) from error
+        if not time_stamp:
+            return
+        try:
+            self._begin(time_stamp)
+        except c2pa.C2paError as error:
+            problem = f"The time-stamp server {time_stamp} gives no time stamp ({error})."
+            remedy = "Check delivery.time_stamp and the network, or leave delivery.time_stamp empty."
+            raise CredentialsError(problem, remedy) from error
+
+    def _begin(self, time_stamp: str) -> None:
+        """Sign with the identity from now on, and try it."""
+        pair = self.identity.chain.encode(), self.identity.key.encode()
+        info = c2pa.C2paSignerInfo(self.identity.algorithm, *pair, time_stamp or None)
+        self._signer = c2pa.Signer.from_info(info)
+        self._sign_probe()
 
     def sign(
         self,

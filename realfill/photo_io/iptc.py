@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from realfill.photo_io.privacy import Privacy
 
@@ -17,6 +19,7 @@ _NAMES = {  # of application records, by the names of `xmp_captions`
     5: "title",
     25: "keywords",
     40: "instructions",
+    55: "date_created",
     80: "creator",
     85: "creator_title",
     90: "city",
@@ -24,6 +27,7 @@ _NAMES = {  # of application records, by the names of `xmp_captions`
     95: "state",
     100: "country_code",
     101: "country",
+    103: "transmission_reference",
     105: "headline",
     110: "credit",
     115: "source",
@@ -95,9 +99,17 @@ def read_captions(records: bytes) -> dict[str, tuple[str, ...]]:
     for dataset in datasets:
         name = _NAMES.get(dataset.number) if dataset.record == 2 else None
         text = decode_text(dataset.value, "replace" if is_utf_8 else "").strip("\0 ")
+        if name == "date_created":
+            text = _format_date(text)
         if name and text:
             captions[name] = (*captions.get(name, ()), text)
     return captions
+
+
+def _format_date(text: str) -> str:
+    """A date as XMP has it, of YYYYMMDD with zeros for what is not known; empty where it is none."""
+    date = re.fullmatch(r"(\d{4})(0\d|1[0-2])([0-2]\d|3[01])", text)
+    return "-".join(takewhile(lambda part: int(part) > 0, date.groups())) if date else ""
 
 
 def decode_text(value: bytes, utf_8_errors: str = "") -> str:

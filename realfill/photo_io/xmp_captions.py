@@ -47,6 +47,8 @@ PROPERTIES = {
     "instructions": _Property("photoshop", _PHOTOSHOP, "Instructions"),
     "creator_title": _Property("photoshop", _PHOTOSHOP, "AuthorsPosition"),
     "description_writer": _Property("photoshop", _PHOTOSHOP, "CaptionWriter"),
+    "date_created": _Property("photoshop", _PHOTOSHOP, "DateCreated"),
+    "transmission_reference": _Property("photoshop", _PHOTOSHOP, "TransmissionReference"),
     "city": _Property("photoshop", _PHOTOSHOP, "City"),
     "state": _Property("photoshop", _PHOTOSHOP, "State"),
     "country": _Property("photoshop", _PHOTOSHOP, "Country"),

@@ -164,7 +164,7 @@ def _add_reading(app: FastAPI, review: Review) -> None:
         history = [entry for entry in active_entries(collection.journal.read()) if entry.subject in _UNDOABLE]
         return {
             "albums": albums,
-            "unfinished": collection.count_unfinished(),
+            "unfinished": len(collection.unfinished()),
             "gallery": collection.gallery.is_file(),
             "readOnly": review.read_only,
             "history": [{"id": entry.id, "album": entry.album} for entry in history[-_HISTORY:]],

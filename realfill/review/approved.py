@@ -71,7 +71,8 @@ def choose_photos(folder: Path, *, everything: bool) -> tuple[list[Wish], dict[s
     """
     collection = Collection(folder)
     decisions = collection.journal.decisions()
-    wishes, left_out = [], {}
+    unfinished = "It has no finished photo with its provenance: run `realfill complete`."
+    wishes, left_out = [], dict.fromkeys(collection.unfinished(), unfinished)
     for name, finished in collection.albums().items():
         decision = decisions.get(name, Decision())
         reason = _explain_left_out(finished, decision, everything)

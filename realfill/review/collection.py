@@ -167,9 +167,10 @@ class Collection:
 
         return sorted(self.albums().values(), key=key)
 
-    def count_unfinished(self) -> int:
-        """Number of albums that have no finished photo."""
-        return len(self._folders()) - len(self.albums())
+    def unfinished(self) -> list[str]:
+        """Names of the albums that have no finished photo, or one that cannot be used."""
+        names = (target_name(folder, album_around(folder)) for folder in self._folders())
+        return sorted(set(names) - self.albums().keys())
 
     def _folders(self) -> list[Path]:
         albums = [self.albums_folder / self._only] if self._only else sorted(self.albums_folder.glob("[!.]*/"))

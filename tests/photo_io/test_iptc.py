@@ -29,6 +29,21 @@ def test_words_of_people_are_read_in_their_encoding() -> None:
     assert iptc.read_captions(utf_8) == {"rights": ("© Ann",)}
 
 
+@pytest.mark.parametrize(
+    ("value", "date"),
+    [
+        (b"20261127", ("2026-11-27",)),
+        (b"20261100", ("2026-11",)),
+        (b"20260000", ("2026",)),
+        (b"00000000", None),
+        (b"20261399", None),
+        (b"yesterday", None),
+    ],
+)
+def test_a_date_is_read_as_xmp_has_it(value: bytes, date: tuple[str, ...] | None) -> None:
+    assert iptc.read_captions(dataset(2, 55, value)).get("date_created") == date
+
+
 def test_records_without_anything_outdated_or_private_stay_byte_for_byte() -> None:
     records = CAPTION + CITY + b"something behind them"
     assert iptc.update_for_export(records, Privacy()) == records
