@@ -17,7 +17,6 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_sett
 from realfill.core.worker_processes import answer_side_by_side, default_jobs
 from realfill.flows.complete_shard import complete_shard
 from realfill.flows.outcomes import Outcome, make_unfinished_outcome
-from realfill.flows.server import has_server
 from realfill.library.repository import Library
 from realfill.library.work_orders import WorkOrder
 
@@ -46,7 +45,8 @@ def complete_here(
         The outcome of each album, as soon as it and those of the albums before it are known.
     """
     jobs = min(jobs or default_jobs(len(orders)), len(orders))
-    arguments = (shared_context, str(library.root), share_progress, has_server())
+    heartbeats = get_current_settings().flows.heartbeat_frequency is not None
+    arguments = (shared_context, str(library.root), share_progress, heartbeats)
     if jobs <= 1:
         yield from _complete(*arguments, orders) if orders else ()
         return
@@ -80,7 +80,7 @@ def _complete(
 ) -> list[Outcome]:
     """Complete albums one after the other.
 
-    Heartbeats are switched off if no server receives them: each flow would wait a second for their thread to end.
+    Heartbeats are switched off where they are in the process that asks for it.
     """
     with nullcontext() if heartbeats else temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return complete_shard(orders, shared_context, root, share_progress)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +18,6 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 from pydantic import ValidationError
-from sqlalchemy import make_url
 
 from realfill.core.errors import LibraryError, TransientError
 
@@ -45,7 +42,7 @@ class ServerSettings:
 
 
 def has_server() -> bool:
-    """Whether a server is named. Without one, Prefect starts a temporary server for each process."""
+    """Whether a server is named. Without one, a night has a server of its own; see `temporary_server`."""
     return bool(get_current_settings().api.url)
 
 
@@ -59,31 +56,15 @@ def require_server(settings: ServerSettings = ServerSettings()) -> None:
     if not has_server():
         remedy = "Start one (`prefect server start`), then set PREFECT_API_URL, e.g. http://127.0.0.1:4200/api."
         raise LibraryError("No Prefect server is named.", remedy)
-    _reach_loopback_directly()
+    reach_loopback_directly()
     try:
         version = Version(str(_ask_version(settings)))
     except (ValueError, ImportError, httpx.InvalidURL) as error:
-        problem = f"What PREFECT_API_URL names is not a Prefect server: {_server_name()} ({_describe(error)})."
+        problem = f"What PREFECT_API_URL names is not a Prefect server: {_server_name()} ({describe(error)})."
         raise LibraryError(problem, _REMEDY) from error
     if version.major != Version(prefect_version).major:
         problem = f"The Prefect server at {_server_name()} has version {version}, and {prefect_version} is installed."
         raise LibraryError(problem, "Install the same version for both.")
-
-
-def start_temporary_server() -> None:
-    """Start the server that Prefect uses for this process alone where none is named.
-
-    Raises:
-        LibraryError: It cannot be started.
-    """
-    _reach_loopback_directly()
-    _require_database()
-    try:
-        with server_errors(), get_client(sync_client=True):
-            pass
-    except (RuntimeError, ValueError, ImportError) as error:
-        problem = f"Prefect's temporary server does not start ({_describe(error)})."
-        raise LibraryError(problem, "`prefect server start` tells more.") from error
 
 
 @contextmanager
@@ -106,7 +87,7 @@ def server_errors() -> Iterator[None]:
         problem = f"What answers at {_server_name()} does not do a Prefect server's work (HTTP {status})."
         raise LibraryError(problem, _REMEDY) from error
     except (httpx.HTTPError, PrefectException) as error:
-        problem = f"The Prefect server at {_server_name()} does not answer ({_describe(error)})."
+        problem = f"The Prefect server at {_server_name()} does not answer ({describe(error)})."
         raise TransientError(problem, _REMEDY) from error
 
 
@@ -125,26 +106,6 @@ def read_pages(read: Callable[[int], Sequence[_Entry]]) -> Iterator[_Entry]:
         offset += PAGE_SIZE
 
 
-def _require_database() -> None:
-    """Check the database of the temporary server; without it, Prefect would try to start that server for ever.
-
-    Raises:
-        LibraryError: It cannot be opened for writing.
-    """
-    url = get_current_settings().server.database.connection_url
-    address = make_url(url.get_secret_value()) if url else None
-    if address is None or not address.database or not address.drivername.startswith("sqlite"):
-        return
-    path = Path(address.database)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-    except (OSError, sqlite3.Error) as error:
-        problem = f"Prefect's database cannot be used ({_describe(error)})."
-        raise LibraryError(problem, "Mend or remove it, or let PREFECT_HOME name another folder.", path) from error
-
-
 def _ask_version(settings: ServerSettings) -> object:
     """What the server says its version is, asked once."""
     timeout = {"timeout": httpx.Timeout(settings.answer_seconds)}
@@ -156,7 +117,7 @@ def _ask_version(settings: ServerSettings) -> object:
         return client.api_version()
 
 
-def _reach_loopback_directly() -> None:
+def reach_loopback_directly() -> None:
     """Keep proxies out of the way to a server on this machine, for this process and those that it starts.
 
     Without PREFECT_API_URL that is Prefect's temporary server. Other addresses, such as those of a DVC remote, keep
@@ -179,7 +140,8 @@ def _server_name() -> str:
     return re.sub(r"//[^/@]*@", "//", get_current_settings().api.url or "this machine")
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """A long error in a line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_ERROR_LENGTH]}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,10 +57,12 @@ def night(
 
 def _complete_library(root: Path, albums: list[str] | None, again: bool, jobs: int | None) -> dict[str, Any]:
     from realfill.flows.complete_library import complete_library
-    from realfill.flows.server import has_server, require_server, server_errors, start_temporary_server
+    from realfill.flows.server import has_server, require_server, server_errors
+    from realfill.flows.temporary_server import temporary_server
 
-    require_server() if has_server() else start_temporary_server()
-    with server_errors():
+    if has_server():
+        require_server()
+    with nullcontext() if has_server() else temporary_server(), server_errors():
         return complete_library(str(root), albums, again=again, jobs=jobs)
 
 
