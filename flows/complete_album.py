@@ -7,6 +7,7 @@ same reason no task has a Prefect cache. All tasks run in the flow's process, in
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,7 @@ from realfill.album.layout import Album
 from realfill.album.lock import album_lock
 from realfill.album.store import finished_photo
 from realfill.core.atomic_io import disk_full_as_error
-from realfill.core.errors import AlbumError, TransientError
+from realfill.core.errors import AlbumError, RealFillError, TransientError
 from realfill.core.gpu import gpu_lock
 from realfill.core.params import Params
 from realfill.core.progress import ProgressCallback, ProgressUpdate
@@ -35,6 +36,16 @@ from realfill.library.repository import Library
 from realfill.library.target_pipelines import dvc_stage_name
 from realfill.pipeline import STAGES, Stage, locate_base_model, plan_steps, run_stage
 from realfill.pipeline import stage as stage_named
+
+
+def _leave_traceback_out(record: logging.LogRecord) -> bool:
+    """Log an error that says itself what to do without the frames of Prefect that it passed."""
+    if record.exc_info and isinstance(record.exc_info[1], RealFillError):
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_leave_traceback_out)
 
 
 @dataclass(frozen=True)

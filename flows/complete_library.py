@@ -17,7 +17,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from realfill.core.errors import RealFillError
+from realfill.core.errors import AlbumError, RealFillError
 from realfill.core.params import load_params
 from realfill.flows.complete_here import complete_here
 from realfill.flows.dispatcher import DispatchSettings, OutcomeCallback, dispatch
@@ -160,6 +160,9 @@ def record_outcome(
         The album's row for the library table.
     """
     name = outcome["album"]
+    if name not in library.album_names:
+        removed = AlbumError("The album was removed while it was worked on.", "There is nothing to do.")
+        return make_failed_row(library, name, removed, night)
     inputs = quarantine.inputs_digest(library, name)
     if outcome["outcome"] == "completed":
         if from_agent:

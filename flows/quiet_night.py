@@ -36,9 +36,11 @@ def pass_quiet_night(library: Library, albums: Sequence[str] | None) -> dict[str
         load_params(library.root / "params.yaml")
         names = choose_albums(library, None if albums is None else list(albums))
         freshness = FreshnessCache.read(library)
-        if not names or not _is_quiet(library, freshness, names):
+        if not _is_quiet(library, freshness, names):
             return None
         night = datetime.now().astimezone().date().isoformat()
+        if not names:
+            return sum_up(night, [], ())
         table = make_table(library, names, {}, night)
         publish(library, freshness, night, f"{datetime.now():%H%M%S}-{uuid.uuid4().hex[:8]}", table)
     # `complete_library` tells these, and tries again where that can help.

@@ -76,12 +76,14 @@ def status(library: LibraryFolder = Path()) -> None:
     """Print how every album fared in its last night; albums that need attention come first."""
     from realfill.library.repository import Library
     from realfill.library.run_history import latest_rows
-    from realfill.library.status_table import status_table
+    from realfill.library.status_table import status_reasons, status_table
 
     opened = Library.find(library)
     rows = latest_rows(opened).values()
     if rows:
         print_table(status_table(rows))
+        for line in status_reasons(rows):
+            print_line(line)
     else:
         print_line("No night has recorded an album yet; `realfill fleet night` runs one.")
     for name in opened.misnamed_folders:

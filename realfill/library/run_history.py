@@ -197,7 +197,8 @@ def album_history(library: Library, album: str) -> list[tuple[HistoryRow, list[s
     rows = [row for night in reversed(list_nights(library)) for row in read_night(library, night, album)]
     worked = [row for row in rows if row.outcome != "unchanged"]
     compared = [(row, describe_changes(before, row)) for before, row in pairwise(worked)]
-    return [(row, []) for row in worked[:1]] + [(row, lines) for row, lines in compared if lines]
+    first = [(row, [f"reason: {row.reason}"] if row.reason else []) for row in worked[:1]]
+    return first + [(row, lines) for row, lines in compared if lines]
 
 
 def describe_changes(before: HistoryRow, after: HistoryRow) -> list[str]:

@@ -134,7 +134,7 @@ def compose(album: Album, params: Params) -> Composition:
     patches, maps = [], []
     shown = [candidate]
     for region in params.blend.regions:
-        shown.append(_find_candidate(rows, region.candidate))
+        shown.append(_find_candidate(album, rows, region.candidate))
         other, classes = _fill(album, shown[-1], params.blend)
         patches.append((other, draw_region(region.polygon, patch.area)))
         maps.append((classes, draw_region(region.polygon, (slice(0, mask.shape[0]), slice(0, mask.shape[1])))))
@@ -223,13 +223,14 @@ def _choose_candidate(album: Album, rows: dict[int, Candidate], params: BlendPar
     number = params.candidate
     if number == "best":
         number = read_rows(album.work("rank") / "ranking.parquet", RankedCandidate)[0].candidate
-    return _find_candidate(rows, number)
+    return _find_candidate(album, rows, number)
 
 
-def _find_candidate(rows: dict[int, Candidate], number: int) -> Candidate:
+def _find_candidate(album: Album, rows: dict[int, Candidate], number: int) -> Candidate:
     if number not in rows:
         known = ", ".join(map(str, sorted(rows)))
-        raise ParamsError(f"There is no candidate {number}.", f"Choose best or one of {known} for blend.")
+        remedy = f"Set blend.candidate to best or to one of {known}."
+        raise ParamsError(f"There is no candidate {number}.", remedy, album.root)
     return rows[number]
 
 

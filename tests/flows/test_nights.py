@@ -17,11 +17,13 @@ import yaml
 from realfill.core.hashing import digest
 from realfill.core.worker_processes import answer_side_by_side
 from realfill.flows import complete_here
+from realfill.flows.complete_library import record_outcome
 from realfill.library import quarantine, run_history
 from realfill.library.engine import ENGINE, read_engine
 from realfill.library.pipeline_files import PIPELINE_FILES, template_path
 from realfill.library.repository import PIPELINE, Library
 from realfill.library.run_history import HistoryRow
+from realfill.library.staleness import FreshnessCache
 from realfill.review.collection import Collection
 from realfill.review.journal import Journal
 from support.fleets import Fleet, commit, use_remote
@@ -49,6 +51,24 @@ def test_a_photo_that_a_killed_night_recorded_is_told_by_the_next_one(prefect_se
     assert quiet == "0 quarantined, 0 failed, 0 completed, 2 unchanged, 0 skipped\n"  # no server is needed for that
     assert {row.outcome for row in run_history.latest_rows(library).values()} == {"unchanged"}
     assert "up to date" in call(library.root, "dvc", "status", "data/nights.dvc")
+
+
+def test_an_album_that_was_removed_while_an_agent_worked_on_it_stays_removed(
+    tmp_path: Path,
+) -> None:
+    library = Library.open(make_library(tmp_path / "library", "roof"))
+    shutil.rmtree(library.folder("roof"))
+    outcome = {"album": "roof", "outcome": "completed", "lock": "schema: '2.0'\n"}
+    row = record_outcome.fn(library, FreshnessCache.read(library), "2026-05-01", outcome, from_agent=True)
+    assert row.outcome == "failed"
+    assert "removed while it was worked on" in row.reason
+    assert not library.folder("roof").exists()
+
+
+def test_an_empty_library_needs_no_server(tmp_path: Path) -> None:
+    root = make_library(tmp_path / "library")
+    quiet = call(root, "realfill", "fleet", "night", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert quiet == "0 quarantined, 0 failed, 0 completed, 0 unchanged, 0 skipped\n"
 
 
 def test_a_fresh_clone_fetches_what_it_lacks_and_puts_nothing_into_quarantine_for_it(

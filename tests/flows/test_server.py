@@ -151,7 +151,7 @@ def test_the_proxy_to_a_server_elsewhere_stays(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_database_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
-    root = make_library(tmp_path / "library")
+    root = make_library(tmp_path / "library", "roof")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "prefect.db").write_text("not a database")
     message = run_failing(root, "realfill", "fleet", "night", PREFECT_HOME=str(tmp_path / "home"))
@@ -167,10 +167,16 @@ def test_a_database_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_night_tells_that_its_server_is_away(tmp_path: Path, url: str, told: str) -> None:
-    root = make_library(tmp_path / "library")
+    root = make_library(tmp_path / "library", "roof")
     message = run_failing(root, "realfill", "fleet", "night", PREFECT_API_URL=url)
     assert told in " ".join(message.split())
     assert "Traceback" not in message
+
+
+def test_an_album_that_is_not_there_is_one_error(tmp_path: Path) -> None:
+    message = run_failing(make_library(tmp_path / "library", "roof"), "realfill", "fleet", "night", "rof")
+    assert "There is no album 'rof' here" in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["up", "work"])

@@ -1,4 +1,4 @@
-"""The server of a night for which none is named: it outlives an interrupt as long as the night needs it, no longer."""
+"""The server of a night for which none is named: it outlives an interrupt, and not the night."""
 
 import os
 import signal

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from realfill.library.run_history import HistoryRow
-from realfill.library.status_table import sort_by_outcome, status_table
+from realfill.library.status_table import sort_by_outcome, status_reasons, status_table
 
 
 def test_albums_that_need_a_person_come_first() -> None:
@@ -42,4 +42,9 @@ def test_the_table_shows_scores_time_and_reasons_as_they_are() -> None:
     assert "rank.score 2.5, evaluate.psnr 21.25" in text
     assert "inliers" not in text
     assert "35 s" in text
-    assert "[bold]Broken." in text
+    assert status_reasons(rows) == ["torn: [bold]Broken."]
+
+
+def test_what_is_warned_of_is_told_below_the_failures() -> None:
+    rows = [HistoryRow("roof", "completed", warnings=["a", "b"]), HistoryRow("torn", "failed", reason="Broken.")]
+    assert status_reasons(rows) == ["torn: Broken.", "roof: a", "roof: b"]

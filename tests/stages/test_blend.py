@@ -162,7 +162,7 @@ def test_the_authenticity_map_counts_the_matches_of_the_candidate_alone(tmp_path
 
 def test_a_number_that_was_not_sampled_is_refused(tmp_path: Path) -> None:
     album = prepare(tmp_path / "album", photo_like("rgb 8"))
-    with pytest.raises(ParamsError, match=r"no candidate 7.*best or one of 0, 1"):
+    with pytest.raises(ParamsError, match=r"no candidate 7.*best or to one of 0, 1"):
         blend.run(album, load_params(assignments=["blend.candidate=7"]))
     assert not album.work("blend").exists()
 
