@@ -28,7 +28,7 @@ from realfill.core.atomic_io import adopt_folder, atomic_write
 from realfill.core.errors import LibraryError, RemoteError
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its lower levels are meant for DVC's own command line
-logging.getLogger("dvc.output").setLevel(logging.ERROR)  # it warns of each output that an album in quarantine never had
+logging.getLogger("dvc.output").setLevel(logging.ERROR)  # it warns of outputs that an album in quarantine never had
 
 REMOTE_FOLDER = "realfill"  # where `upload_file` puts files, beside DVC's own folders
 _REMEDY = "Check that `dvc push` and `dvc pull` work from here, then run again: finished work is not repeated."
