@@ -72,7 +72,7 @@ def temporary_server() -> Iterator[None]:
 
 
 def _require_database() -> None:
-    """Check the database of the temporary server; without it, Prefect would try to start that server for ever.
+    """Check the database of the temporary server, which would say in a hundred lines that it cannot be used.
 
     Raises:
         LibraryError: It cannot be opened for writing.
@@ -94,9 +94,10 @@ def _require_database() -> None:
 def _wait_for(process: subprocess.Popen[str]) -> str:
     """Wait until the server answers; its address."""
     assert process.stdout is not None
-    address = f"http://127.0.0.1:{process.stdout.readline().strip()}/api"
+    port = process.stdout.readline().strip()  # empty if it has ended
+    address = f"http://127.0.0.1:{port}/api"
     deadline = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
-    while process.poll() is None and time.monotonic() < deadline:
+    while port and process.poll() is None and time.monotonic() < deadline:
         try:
             if httpx.get(f"{address}/health", trust_env=False).is_success:
                 return address

@@ -38,7 +38,9 @@ def main() -> None:
 
 def _discard_unwritable_output() -> None:
     """Give up output that cannot be written; the interpreter would try once more at its end, and exit with 120."""
-    for stream in filter(None, (sys.stdout, sys.stderr)):
+    for stream in (sys.stdout, sys.stderr):
+        if not stream or stream.closed:
+            continue
         try:
             stream.flush()
         except OSError:

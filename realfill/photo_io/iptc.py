@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import takewhile
 
 from realfill.photo_io.privacy import Privacy
@@ -108,8 +109,15 @@ def read_captions(records: bytes) -> dict[str, tuple[str, ...]]:
 
 def _format_date(text: str) -> str:
     """A date as XMP has it, of YYYYMMDD with zeros for what is not known; empty where it is none."""
-    date = re.fullmatch(r"(\d{4})(0\d|1[0-2])([0-2]\d|3[01])", text)
-    return "-".join(takewhile(lambda part: int(part) > 0, date.groups())) if date else ""
+    known = re.fullmatch(r"(\d{4})(?:00|(\d\d))(?:00|(\d\d))", text)
+    if not known:
+        return ""
+    parts = [*takewhile(bool, known.groups())]
+    try:
+        date(*map(int, [*parts, "1", "1"][:3]))
+    except ValueError:
+        return ""
+    return "-".join(parts)
 
 
 def decode_text(value: bytes, utf_8_errors: str = "") -> str:

@@ -82,12 +82,13 @@ class Review:
 
     def details(self, album: FinishedAlbum) -> dict[str, Any]:
         """What the page shows of an album."""
+        latest = latest_choice(self.collection.journal.read(), album.name)  # first: what is shown may be later
         layers = self.layers.describe(album, self.decision(album.name))
         return (
             self.summary(album)
             | self.layers.facts(album)
             | {
-                "latest": latest_choice(self.collection.journal.read(), album.name),
+                "latest": latest,
                 "layers": [asdict(layer) for layer in layers],
                 "tile": {"side": SETTINGS.side, "overlap": SETTINGS.overlap},
             }
@@ -201,6 +202,8 @@ def _add_deciding(app: FastAPI, review: Review) -> None:
         subject, value = document.get("subject"), document.get("value")
         if subject not in _SUBJECTS:
             raise HTTPException(422, "This is nothing that can be decided.")
+        if review.collection.journal.has(str(document.get("id"))):  # it is sent again: the answer got lost
+            return review.details(album)
         if document.get("photo") != album.provenance["digest"] and subject != "undo":
             raise HTTPException(409, "The photo was made anew since it was shown. Look at it again.")
         try:
@@ -248,7 +251,9 @@ def _complete_region(review: Review, album: FinishedAlbum, value: Any) -> Any:
     _refuse_while_repainted(review, album)
     if value is not None:
         check_candidate(album.album, str(value["candidate"]))
-        if not touches_hole(album, Region.model_validate(value).polygon):
+        region = Region.model_validate(value)
+        is_delivered = region.model_dump(mode="json") in review.layers.facts(album)["deliveredRegions"]
+        if not is_delivered and not touches_hole(album, region.polygon):
             raise HTTPException(409, "Nothing of this part was filled: draw around a part of the hole.")
     return value
 
@@ -263,7 +268,7 @@ def _complete_stroke(review: Review, album: FinishedAlbum, value: Any) -> Any:
 
 def _refuse_while_repainted(review: Review, album: FinishedAlbum) -> None:
     decision = review.decision(album.name)
-    if decision.strokes and decision.pending:
+    if decision.strokes and album.is_pending(decision):
         raise HTTPException(409, "The mask was repainted: there will be other candidates.")
 
 

@@ -62,7 +62,7 @@ class FinishedAlbum:
 
     def is_outdated(self, decision: Decision) -> bool:
         """Whether a choice was written into the album, and the photo was not made since, or cannot be made."""
-        if not decision.applied:
+        if decision.applied is None:
             return False
         made_with = BlendParams().model_dump(mode="json") | dict(self.provenance["params"]["blend"])
         try:
@@ -88,7 +88,7 @@ class FinishedAlbum:
             one, or another one was looked at; else "doubtful", "new" or "looked".
         """
         if decision.verdict is not None:
-            is_as_seen = self.is_pending(decision) or decision.covers(self.provenance)
+            is_as_seen = decision.covers(self.provenance) or self.is_pending(decision)
             return decision.verdict if is_as_seen else "changed"
         if self.verdict.to_be_looked_at:
             return "doubtful"

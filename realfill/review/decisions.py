@@ -137,7 +137,7 @@ class Decision:
         strokes: Changes of the mask, in their order.
         seen: The photo that the verdict was given on, None without a verdict.
         approved_choice: `choice` when the verdict was given.
-        applied: `choice` when it was written into the album last; empty if it never was.
+        applied: `choice` when it was written into the album last; None if none ever was.
         original: The candidate that `album.yaml` named before the first pick; None without one.
         base: Digest of the mask before the first stroke; empty if there never was one.
     """
@@ -151,7 +151,7 @@ class Decision:
     strokes: tuple[Stroke, ...] = ()
     seen: Seen | None = None
     approved_choice: str = ""
-    applied: str = ""
+    applied: str | None = None
     original: Literal["best"] | int | None = None
     base: str = ""
 
@@ -176,7 +176,7 @@ class Decision:
     @property
     def pending(self) -> bool:
         """Whether the choice still has to be written into the album."""
-        return self.choice != self.applied
+        return self.choice != (self.applied or "")
 
     def covers(self, provenance: Mapping[str, Any]) -> bool:
         """Whether the verdict holds for a finished photo.

@@ -73,6 +73,12 @@ class Journal:
                 self._folded = len(entries), fold(entries)
             return self._folded[1]
 
+    def has(self, entry_id: str) -> bool:
+        """Whether there is an entry of this id."""
+        with self._mutex:
+            self.read()
+            return entry_id in self._ids
+
     def append(
         self, album: str, subject: str, value: Any, entry_id: str | None = None, after: str | None = None
     ) -> Entry:

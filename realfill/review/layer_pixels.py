@@ -64,10 +64,10 @@ def find_doubtful_places(
         row, column = np.unravel_index(amount.argmax(), amount.shape)
         if amount[row, column] < settings.min_place * share.size:
             break
-        square = np.s_[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1]
-        y, x = _find_middle(share[square]) + (square[0].start, square[1].start)
+        top, left = max(row - half, 0), max(column - half, 0)
+        y, x = _find_middle(share[top : row + half + 1, left : column + half + 1]) + (top, left)
         places.append((round((x + 0.5) / scale - 0.5), round((y + 0.5) / scale - 0.5)))
-        share[square] = 0
+        share[max(y - half, 0) : y + half + 1, max(x - half, 0) : x + half + 1] = 0
     return places
 
 

@@ -37,6 +37,7 @@ def test_words_of_people_are_read_in_their_encoding() -> None:
         (b"20260000", ("2026",)),
         (b"00000000", None),
         (b"20261399", None),
+        (b"20260230", None),
         (b"yesterday", None),
     ],
 )

@@ -1,5 +1,6 @@
 """What was decided is written into the albums, once, and survives crashes and other runs."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -259,6 +260,19 @@ def test_a_repaint_that_cannot_be_made_keeps_the_photo_before_from_being_deliver
     assert "not applied yet" in left_out["roof"]
 
 
+def test_a_choice_that_was_taken_back_but_not_made_is_pending(collection: Collection) -> None:
+    pick = collection.journal.append("roof", "pick", {"candidate": 2})
+    write_choice(collection, "roof")
+    document = collection.albums()["roof"].album.provenance
+    made = json.loads(document.read_text())
+    made["params"]["blend"]["candidate"] = 2
+    document.write_text(json.dumps(made))
+    assert not collection.albums()["roof"].is_pending(decision(collection))
+    collection.journal.append("roof", "undo", pick.id)
+    write_choice(collection, "roof")
+    assert collection.albums()["roof"].is_pending(decision(collection))
+
+
 def test_an_album_that_can_no_longer_be_opened_is_told_and_the_others_are_applied(collection: Collection) -> None:
     collection.journal.append("roof", "pick", {"candidate": 2})
     write_choice(collection, "roof")
@@ -282,6 +296,8 @@ def test_a_choice_of_somebody_else_is_not_decided_about_unseen(collection: Colle
         assert "Nothing of this part was filled" in decide("region", outside, latest).json()["detail"]
         assert decide("region", {"candidate": 2, "polygon": "x"}, latest).status_code == 422
         assert decide("verdict", {"verdict": "approved"}, latest).status_code == 200
+        repeated = {"id": latest, "album": "roof", "photo": roof, "subject": "pick", "value": {"candidate": 2}}
+        assert client.post("/api/decisions", json=repeated | {"after": "x"}).status_code == 200, "it counted already"
         decide("undo", latest, latest)
         assert decide("verdict", {"verdict": "approved"}, latest).status_code == 409
     assert [entry.subject for entry in collection.journal.read()] == ["pick", "verdict", "undo"]

@@ -114,6 +114,20 @@ def test_a_doubtful_place_smaller_than_a_window_is_shown_from_its_middle(album: 
     assert abs(y - 39.5) <= 1
 
 
+def test_no_doubtful_pixel_lies_outside_of_all_places(album: FinishedAlbum) -> None:
+    path = album.album.completed / "authenticity.png"
+    doubtful = np.zeros_like(read_png(path))
+    for left, right in ((5, 15), (36, 37), (63, 66)):
+        doubtful[20:40, left:right] = AuthenticityClass.GENERATED_ONLY
+    write_png(path, doubtful)
+    settings = DoubtfulPlaceSettings(view=64)
+    places = np.array(find_doubtful_places(album, settings))
+    rows, columns = np.nonzero(doubtful)
+    pixels = np.stack([columns, rows], axis=-1)
+    distances = np.abs(pixels[:, None] - places[None]).max(axis=-1)  # to each place, along the farther axis
+    assert distances.min(axis=1).max() <= settings.view // 2
+
+
 def test_doubtful_places_are_those_of_the_authenticity_map(album: FinishedAlbum) -> None:
     path = album.album.completed / "authenticity.png"
     doubtful = np.zeros_like(read_png(path))

@@ -19,13 +19,15 @@ from selenium.webdriver.support.wait import WebDriverWait
 from realfill.library.gallery import write_folder_gallery
 from realfill.photo_io.color_management import read_srgb
 from realfill.review.decisions import Decision
-from realfill.review.journal import load_decisions
+from realfill.review.journal import Journal, load_decisions
 from realfill.review.mask_edits import read_repainted
 from support.browser import DESKTOP, PHONE, emulate, find_violations, open_browser, read_console, read_requests
 from support.reviews import review, write_finished_albums
 
 NAMES = ("Ann & Bob's (first) + =@,", "barn", "harbor", "roof", "shed")
 LAYER = "return document.body.dataset.layer"
+TILES = """return performance.getEntriesByType("resource").filter(
+    (entry) => entry.name.includes("/roof/choice/")).length"""
 ANSWERS = """return performance.getEntriesByType("resource").filter(
     (entry) => entry.name.endsWith("/api/decisions")).length"""
 
@@ -212,6 +214,14 @@ def test_what_another_window_chose_is_not_approved_unseen(chrome: Chrome, albums
     WebDriverWait(chrome, 20, 0.05).until(lambda driver: "meanwhile" in element(driver, "#message").text)
     wait_for(chrome, "roof", "choice/0")
     assert verdicts(albums) == {}
+    latest = [entry.id for entry in Journal(albums).read() if entry.subject == "pick"][-1]
+    polygon = [[20, 20], [40, 20], [40, 40]]
+    Journal(albums).append("roof", "region", {"candidate": 2, "polygon": polygon}, after=latest)
+    shown = chrome.execute_script(TILES)
+    press(chrome, "a")
+    WebDriverWait(chrome, 20, 0.05).until(lambda driver: driver.execute_script(TILES) > shown)
+    wait_for(chrome, "roof", "choice/0")
+    assert verdicts(albums) == {}
     press(chrome, "a")
     decided(albums, lambda _: verdicts(albums) == {"roof": "approved"})
     chrome.switch_to.window(handle)
@@ -229,6 +239,16 @@ def test_a_reason_is_written_by_keyboard(chrome: Chrome, albums: Path) -> None:
     assert not element(chrome, "#reasons").is_displayed()
     press(chrome, "a")
     decided(albums, lambda _: verdicts(albums) == {NAMES[0]: "rejected", NAMES[1]: "approved"})
+
+
+def test_a_reason_that_is_given_up_is_not_sent(chrome: Chrome, albums: Path) -> None:
+    press(chrome, "x")
+    wait_for(chrome, NAMES[1])
+    press(chrome, Keys.ENTER, "bad", Keys.ESCAPE)
+    element(chrome, "body").click()
+    press(chrome, "a")
+    decided(albums, lambda _: verdicts(albums) == {NAMES[0]: "rejected", NAMES[1]: "approved"})
+    assert load_decisions(albums)[NAMES[0]].reason == ""
 
 
 def test_a_stroke_tells_that_it_takes_chosen_candidates_back(chrome: Chrome, albums: Path) -> None:

@@ -41,6 +41,7 @@ export const albumPath = (name) => `/api/albums/${encodeURIComponent(name)}`;
 let sending = Promise.resolve();
 let unsent = 0;
 const unanswered = new Map(); // by album, id of the last choice that was sent and not answered yet
+const refused = new Map(); // by id, why a choice was not taken: those that were made after it are not, either
 
 // Send a decision about an album as it is shown; resolves to the album as it is then.
 export function decide(album, subject, value) {
@@ -48,7 +49,13 @@ export function decide(album, subject, value) {
   const entry = { id: newId(), album: album.name, photo: album.photo, after, subject, value };
   if (CHOOSING.includes(subject)) unanswered.set(album.name, entry.id);
   unsent += 1;
-  const result = sending.then(() => post("/api/decisions", entry)).finally(() => {
+  const result = sending.then(() => {
+    if (refused.has(after)) throw refused.get(after);
+    return post("/api/decisions", entry);
+  }).catch((error) => {
+    refused.set(entry.id, error);
+    throw error;
+  }).finally(() => {
     unsent -= 1;
     if (unanswered.get(album.name) === entry.id) unanswered.delete(album.name);
   });

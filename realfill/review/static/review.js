@@ -63,9 +63,16 @@ function update(fresh) {
   details.set(fresh.name, Promise.resolve(fresh));
   if (summary === current()) {
     showAlbum();
-    if (layer && !isHeld) showLayer(); // there may be a choice now, or none any more
+    if (layer && !isHeld) renew();
   }
   showList();
+}
+
+// Show the layer as it is by now, or another one where it is no more; it is decided about what is seen.
+function renew() {
+  const now = find(layer.kind, layer.number) ?? base();
+  if (layerKey(album(), now) === layerKey(album(), layer)) showLayer();
+  else show(now);
 }
 
 async function open(number) {
@@ -83,6 +90,7 @@ async function open(number) {
   try {
     summary.details = await load(summary.name);
   } catch (error) {
+    if (summary !== current()) return;
     photo.clear();
     warn(error.message);
     return;
@@ -294,7 +302,7 @@ function send(subject, value, about = album()) {
 
 function judge(verdict) {
   if (!isShown()) {
-    if (!readOnly) say(mode ? "Leave the mask or the lasso first: Esc." : "Wait until the photo is shown.");
+    if (!readOnly && !isHeld) say(mode ? "Leave the mask or the lasso first: Esc." : "Wait until the photo is shown.");
     return;
   }
   const summary = current();
@@ -339,7 +347,7 @@ function explain(reason) {
 }
 
 function pick() {
-  if (readOnly || layer?.kind !== "candidate") return;
+  if (layer?.kind !== "candidate" || !isShown()) return;
   send("pick", { candidate: layer.number })?.then(() => show(base()), () => {});
 }
 
@@ -452,6 +460,7 @@ function toggleList(on = byId("list").hidden) {
 }
 
 function escape() {
+  byId("reason").value = ""; // else it is sent as it loses the focus
   document.activeElement.blur();
   if (mode) {
     leave();
@@ -590,6 +599,7 @@ byId("search").addEventListener("input", showList);
 byId("note").addEventListener("change", () => send("note", byId("note").value));
 byId("reason").addEventListener("change", () => explain(byId("reason").value));
 byId("radius").addEventListener("input", () => setRadius(byId("radius").value));
+byAction("dismiss").addEventListener("pointerdown", () => { byId("reason").value = ""; });
 byId("divider-place").addEventListener("input", showComparison);
 byId("reference-name").addEventListener("change", () => { byId("reference-name").blur(); showReference(); });
 byId("single-keys").addEventListener("change", () => { singleKeys.on = byId("single-keys").checked; });
