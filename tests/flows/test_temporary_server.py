@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from realfill.flows.temporary_server import temporary_server
 
 NIGHT = """
-import time
+import signal, time
 from prefect import flow, task
 from prefect.settings import get_current_settings
 from realfill.flows.temporary_server import temporary_server
@@ -29,6 +29,7 @@ def work():
 def night():
     work()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 with temporary_server():
     night()
 """
