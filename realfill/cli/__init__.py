@@ -29,7 +29,7 @@ def main() -> None:
         code = stop.code
     else:
         return
-    if code == INTERRUPTED:
+    if code == INTERRUPTED and sys.stderr:
         with suppress(OSError):
             print(_MESSAGE, file=sys.stderr)
     _discard_unwritable_output()
