@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect import flow
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from realfill.flows.temporary_server import temporary_server
@@ -35,11 +37,16 @@ with temporary_server():
 """
 
 
+@flow
+def tell_run() -> str:
+    return str(flow_run.get_id())
+
+
 def test_flows_use_it_and_it_ends_with_the_block() -> None:
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         with temporary_server():
             address = str(get_current_settings().api.url)
-            assert httpx.get(f"{address}/health").is_success
+            assert httpx.get(f"{address}/flow_runs/{tell_run()}").json()["state_name"] == "Completed"
         assert get_current_settings().api.url != address
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}/health")
