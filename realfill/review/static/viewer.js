@@ -193,6 +193,7 @@ export class Viewer {
 
   // Zoom to true pixels at a place of the picture, or at the pointer.
   zoomIn(place = null) {
+    if (!this.item) return;
     this.mode = "free";
     const viewport = this.osd.viewport;
     const zoom = this.item.imageToViewportZoom(1 / devicePixelRatio);
