@@ -31,10 +31,13 @@ def pass_quiet_night(library: Library, albums: Sequence[str] | None) -> dict[str
 
     Returns:
         What `complete_library` returns; None if there is, or may be, something to do: it is its turn then.
+
+    Raises:
+        LibraryError: There is no album of one of the names.
     """
+    names = choose_albums(library, None if albums is None else list(albums))
     try:
         load_params(library.root / "params.yaml")
-        names = choose_albums(library, None if albums is None else list(albums))
         freshness = FreshnessCache.read(library)
         if not _is_quiet(library, freshness, names):
             return None

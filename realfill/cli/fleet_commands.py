@@ -44,11 +44,10 @@ def night(
     An album that fails does not stop the others; the exit code is then 1, and `realfill status` says why.
     """
     from realfill.flows.quiet_night import pass_quiet_night
-    from realfill.library.night_table import choose_albums, count_outcomes
+    from realfill.library.night_table import count_outcomes
     from realfill.library.repository import Library
 
     opened, chosen = Library.find(library), albums or None
-    choose_albums(opened, chosen)
     result = pass_quiet_night(opened, chosen) or _complete_library(_enter(library), chosen, again, jobs)
     print_line(count_outcomes(result))
     if result["failed"] or result["quarantined"]:
