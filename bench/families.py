@@ -194,6 +194,7 @@ def measure_tuning(
     synchronize()
     bench.write(family=name, what="encode a pair", seconds=round((time.monotonic() - started) / batch, 4))
     with LoraTrainer(model, pairs, params) as trainer:  # type: ignore[arg-type]
+        keep_little(trainer, model)
         bench.measure(name, "tune", trainer.train_step, batch=batch, references=0)
         plain = PlainStep(model, crops, mask, model.part(model.denoiser))
         bench.measure(name, "tune, plain", plain.take, batch=batch, references=0)
@@ -202,15 +203,18 @@ def measure_tuning(
         count = min(len(shown), model.max_references)
         object.__setattr__(pairs, "reference_dropout", 0.0)
         with LoraTrainer(model, pairs, params) as trainer:  # type: ignore[arg-type]
+            keep_little(trainer, model)
             bench.measure(name, "tune", trainer.train_step, batch=batch, references=count)
-    if model.checkpoints_gradients:
-        type(model).checkpoints_gradients = False
-        try:
-            with LoraTrainer(model, pairs, params) as trainer:  # type: ignore[arg-type]
-                row = {"batch": batch, "references": min(len(shown), model.max_references)}
-                bench.measure(name, "tune, activations kept", trainer.train_step, **row)
-        finally:
-            type(model).checkpoints_gradients = True
+    if model.activation_gigabytes:
+        with LoraTrainer(model, pairs, params) as trainer:  # type: ignore[arg-type]
+            row = {"batch": batch, "references": min(len(shown), model.max_references)}
+            bench.measure(name, "tune, activations kept", trainer.train_step, **row)
+
+
+def keep_little(trainer: LoraTrainer, model: BaseModel) -> None:
+    """Tune as where memory is short."""
+    if model.activation_gigabytes:
+        trainer.checkpoint_gradients()
 
 
 def measure_sampling(

@@ -51,8 +51,8 @@ class BaseModel(ABC):
     """How many photos of the scene it looks at while it denoises."""
     blends: ClassVar[bool] = False
     """Whether it has no mask channels, so that known latents are restored after each step."""
-    checkpoints_gradients: ClassVar[bool] = True
-    """Whether tuning computes activations again in the backward pass, to save memory."""
+    activation_gigabytes: ClassVar[float]
+    """Activations of a sample of 1024 x 1024 pixels that a tuning step keeps, 10^9 bytes; 0: there is always room."""
     full_precision: ClassVar[tuple[str, ...]] = ()
     """Parts whose weights are float32 on any device; those of the others are bfloat16 on CUDA."""
     tuning_guidance: ClassVar[float] = 1.0

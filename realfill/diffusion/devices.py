@@ -90,6 +90,15 @@ def split_batch(batch: Mapping[str, Tensor], size: int) -> list[dict[str, Tensor
     return [dict(zip(batch, values, strict=True)) for values in pieces]
 
 
+def has_room(device: torch.device, gigabytes: float) -> bool:
+    """Whether the GPU has this much memory to spare, 10^9 bytes: a quarter more is free. The CPU never has."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return 1.25 * gigabytes * 1e9 < free + cached
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory is short, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

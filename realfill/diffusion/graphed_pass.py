@@ -23,7 +23,7 @@ class _Capture:
 
 
 class GraphedPasses:
-    """Passes that are captured once for each number of samples, and replayed on other batches.
+    """Passes that are captured once for all batches of the same shapes, and replayed on other ones.
 
     Every draw from the device's default generator is made anew in each replay, from its seed at that time.
 
@@ -36,37 +36,44 @@ class GraphedPasses:
         self._run = run
         self._stream = torch.cuda.Stream()
         self._pool = torch.cuda.graph_pool_handle()
-        self._captures: dict[int, _Capture] = {}
+        self._captures: dict[tuple[torch.Size, ...], _Capture] = {}
 
     def capture(self, batch: Mapping[str, Tensor]) -> None:
-        """Capture the pass of so many samples, if it is not yet; leaves gradients that mean nothing.
+        """Capture the pass of tensors of these shapes, if it is not yet; leaves gradients that mean nothing.
 
         Args:
-            batch: Tensors on the device, [B, ...] each, "times" among them.
+            batch: Tensors on the device, [B, ...] each.
 
         Raises:
             CaptureError: It cannot be captured.
         """
-        if len(batch["times"]) in self._captures:
+        if _shapes(batch) in self._captures:
             return
         held = {name: value.clone() for name, value in batch.items()}
         graph = torch.cuda.CUDAGraph()
         self._stream.wait_stream(torch.cuda.current_stream())
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
         with torch.cuda.stream(self._stream):
             for _ in range(WARMUP_PASSES):
                 self._run(held)
+            state = generator.clone_state()
             try:
                 with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                     loss = self._run(held)
             except RuntimeError as error:
+                generator.graphsafe_set_state(state)  # it still waits for the end of the capture: no draw is possible
                 raise CaptureError(" ".join(str(error).split())[:200]) from error
         torch.cuda.current_stream().wait_stream(self._stream)
-        self._captures[len(batch["times"])] = _Capture(graph, held, loss)
+        self._captures[_shapes(batch)] = _Capture(graph, held, loss)
 
     def replay(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Run the captured pass on a batch; returns its loss, which the next replay replaces."""
-        capture = self._captures[len(batch["times"])]
+        capture = self._captures[_shapes(batch)]
         for name, value in batch.items():
             capture.batch[name].copy_(value, non_blocking=True)
         capture.graph.replay()
         return capture.loss
+
+
+def _shapes(batch: Mapping[str, Tensor]) -> tuple[torch.Size, ...]:
+    return tuple(value.shape for value in batch.values())

@@ -66,7 +66,8 @@ class LoraTrainer:
         self.losses: list[float] = []
         self._model, self._bank, self._params = model, bank, params
         self._micro_batch = min(params.micro_batch, params.batch_size)
-        self._wants_graphs = settings.uses_graphs and model.device.type == "cuda" and not model.checkpoints_gradients
+        self._wants_graphs = settings.uses_graphs and model.device.type == "cuda"
+        self._checkpoints = False  # whether the backward pass computes activations again
         self._graphs: GraphedPasses | None = None
         self._is_compiled = wants_compilation(model.device, params.steps, settings)
         self._drawn: tuple[int, dict[str, Tensor]] | None = None  # a step, and its batch on the device
@@ -89,8 +90,6 @@ class LoraTrainer:
         stack.enter_context(norms_in_type_of_weights(self._frozen[model.denoiser]))
         layers = model.lora_layers if params.layers == "auto" else params.layers
         torch.manual_seed(derive_seed("adapter", params.seed))
-        if model.checkpoints_gradients:
-            self._frozen[model.denoiser].enable_gradient_checkpointing()
         for name, part in self._frozen.items():
             targets = model.lora_targets(layers) if name == model.denoiser else TEXT_ENCODER_MODULES
             tuned = self._add_lora(part, targets)
@@ -100,6 +99,8 @@ class LoraTrainer:
             if self._is_compiled and name == model.denoiser:
                 compile_network(part)
             model.replace_part(name, tuned)
+        if model.activation_gigabytes and not devices.has_room(model.device, self._activation_gigabytes()):
+            self.checkpoint_gradients()
         self._weights: dict[str, Tensor] = {
             f"{name}.{weight_name}": weight
             for name in self._frozen
@@ -145,8 +146,17 @@ class LoraTrainer:
             self._model.replace_part(name, part)
             discard_compilation(part)
             part.eval()
-        if self._model.checkpoints_gradients:
+        if self._checkpoints:
             self._frozen[self._model.denoiser].disable_gradient_checkpointing()
+
+    def _activation_gigabytes(self) -> float:
+        """What a pass keeps for its backward pass, 10^9 bytes."""
+        return self._model.activation_gigabytes * (self._model.resolution / 1024) ** 2 * self._micro_batch
+
+    def checkpoint_gradients(self) -> None:
+        """From now on compute activations again in the backward pass: more time, less memory, the same result."""
+        self._frozen[self._model.denoiser].enable_gradient_checkpointing()
+        self._checkpoints, self._wants_graphs, self._graphs = True, False, None
 
     def train(self, checkpoints: Path, on_progress: ProgressCallback | None = None) -> None:
         """Take the steps that are left after the last checkpoint, and write checkpoints.
@@ -192,7 +202,7 @@ class LoraTrainer:
                 mean = self._accumulate_gradients(step)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                self._halve_micro_batch(error)
+                self._save_memory(error)
         self._optimizer.step()
         self._drawn = step + 1, devices.move_batch(self.draw_batch(step + 1), self._model.device)  # meanwhile
         loss = float(mean)
@@ -200,15 +210,20 @@ class LoraTrainer:
             raise NumericalError(f"the loss of step {step} is {loss}")
         return loss
 
-    def _halve_micro_batch(self, error: Exception) -> None:
+    def _save_memory(self, error: Exception) -> None:
+        """Take fewer samples a pass after one ran out of memory; if it had a single one, keep no activations."""
         if not devices.is_out_of_memory(error):
             raise error
-        if self._micro_batch == 1:
+        if self._micro_batch > 1:
+            self._micro_batch //= 2
+            logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
+        elif self._model.activation_gigabytes and not self._checkpoints:
+            self.checkpoint_gradients()
+            logger.warning("Out of memory: continuing with activations that are computed again, which takes longer.")
+        else:
             problem = "Not even one sample fits into memory."
             raise TuningError(problem, "Free memory, or choose a smaller base model.") from error
-        self._micro_batch //= 2
         self._graphs = None
-        logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
         torch.cuda.empty_cache()
 
     def _accumulate_gradients(self, step: int) -> Tensor:

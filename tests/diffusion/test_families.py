@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from realfill.core.hashing import digest
 from realfill.core.params import BaseParams, FinetuneParams, SampleParams
+from realfill.diffusion import devices
 from realfill.diffusion.base_model import BaseModel, load_base_model, mask_image
 from realfill.diffusion.condition import Condition
 from realfill.diffusion.denoising_run import InitLatents, advance, predict_guided, start_run
@@ -120,6 +121,33 @@ def test_an_interrupted_tuning_ends_in_the_same_bytes(model: BaseModel, bank: Tr
         trainer.train(tmp_path / "checkpoints")
         write_adapter(tmp_path / "resumed", model)
     assert digest(tmp_path / "resumed") == digest(tmp_path / "whole")
+
+
+def test_activations_are_kept_where_there_is_room_until_memory_runs_out(
+    model: BaseModel, bank: TrainingBank, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not model.activation_gigabytes:
+        pytest.skip("its activations are always kept")
+    denoiser, run_pass = model.part(model.denoiser), LoraTrainer._run_pass
+
+    def need_little(self: LoraTrainer, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if not denoiser.is_gradient_checkpointing:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return run_pass(self, batch)
+
+    with LoraTrainer(model, bank, FINETUNE) as trainer:
+        assert denoiser.is_gradient_checkpointing
+        computed_again = [trainer.train_step(step) for step in range(2)]
+    monkeypatch.setattr(devices, "has_room", lambda device, gigabytes: True)
+    with LoraTrainer(model, bank, FINETUNE) as trainer:
+        assert not denoiser.is_gradient_checkpointing
+        assert [trainer.train_step(step) for step in range(2)] == computed_again
+    monkeypatch.setattr(LoraTrainer, "_run_pass", need_little)
+    with LoraTrainer(model, bank, FINETUNE) as trainer:
+        assert [trainer.train_step(step) for step in range(2)] == pytest.approx(computed_again, rel=0.1)
+        assert denoiser.is_gradient_checkpointing
+    assert not denoiser.is_gradient_checkpointing
+    assert caplog.text.count("computed again") == 1
 
 
 def test_every_layer_with_lora_is_tuned(model: BaseModel, bank: TrainingBank) -> None:

@@ -28,7 +28,7 @@ class Tuning:
             weight.grad = torch.zeros_like(weight)
 
     def run(self, batch: Mapping[str, Tensor]) -> Tensor:
-        loss: Tensor = self.layer(batch["times"]).square().sum()
+        loss: Tensor = self.layer(batch["times"]).square().sum() + batch["references"].sum()
         loss.backward()
         return loss.detach()
 
@@ -46,7 +46,11 @@ class Tuning:
 @needs_gpu
 def test_a_replay_gives_the_loss_and_gradients_of_the_pass_on_its_own_batch_and_seed() -> None:
     tuning = Tuning()
-    batches = [{"times": torch.randn(count, 8).cuda()} for count in (4, 4, 1)]
+    shapes = ((4, 0), (4, 0), (1, 0), (4, 2))  # as many references as were not left out
+    batches = [
+        {"times": torch.randn(count, 8).cuda(), "references": torch.randn(count, seen).cuda()}
+        for count, seen in shapes
+    ]
     graphs = GraphedPasses(tuning.run)
     for batch in batches:
         graphs.capture(batch)
@@ -61,7 +65,7 @@ def test_a_replay_gives_the_loss_and_gradients_of_the_pass_on_its_own_batch_and_
 
 @needs_gpu
 def test_a_pass_that_waits_for_the_device_is_refused_and_still_runs_as_written() -> None:
-    tuning, batch = Tuning(), {"times": torch.randn(4, 8).cuda()}
+    tuning, batch = Tuning(), {"times": torch.randn(4, 8).cuda(), "references": torch.zeros(4, 0).cuda()}
     stream = torch.cuda.current_stream()
 
     def wait(values: Mapping[str, Tensor]) -> Tensor:

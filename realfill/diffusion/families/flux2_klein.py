@@ -35,6 +35,7 @@ class Flux2Klein(BaseModel):
 
     denoiser = "transformer"
     blends = True
+    activation_gigabytes = 43.0  # with three references
     max_references = 3  # 1024 tokens each, beside 4096 of the picture and 4096 of the masked image
 
     @property
@@ -112,7 +113,7 @@ class Flux2Klein(BaseModel):
         positions = torch.cat([_positions(image, IMAGE_SPACING * index) for index, image in enumerate(images)])
         prompt = embeddings["prompt"]
         text_positions = torch.zeros(prompt.shape[1], 4, device=noisy.device)
-        text_positions[:, 3] = torch.arange(prompt.shape[1])
+        text_positions[:, 3] = torch.arange(prompt.shape[1], device=noisy.device)
         output = self.part("transformer")(
             hidden_states=torch.cat([image.flatten(2).transpose(1, 2) for image in images], dim=1),
             timestep=(times / 1000).expand(count),
@@ -128,8 +129,9 @@ class Flux2Klein(BaseModel):
 def _positions(image: Tensor, time: int) -> Tensor:
     """Positions (T, H, W, L) of the tokens of latents [B, C, h, w], [h w, 4] float32."""
     height, width = image.shape[-2:]
-    axes = [torch.tensor([time]), torch.arange(height), torch.arange(width), torch.zeros(1, dtype=torch.int64)]
-    return torch.cartesian_prod(*axes).to(image.device, torch.float32)
+    ranges = ((time, time + 1), (0, height), (0, width), (0, 1))
+    axes = (torch.arange(*values, dtype=torch.float32, device=image.device) for values in ranges)
+    return torch.cartesian_prod(*axes)
 
 
 def _shift(tokens: int, steps: int) -> float:

@@ -30,6 +30,7 @@ class FluxFill(BaseModel):
     """FLUX.1 Fill: 16 latent channels, packed 2x2 to tokens inside `denoise`; guidance is its input."""
 
     denoiser = "transformer"
+    activation_gigabytes = 27.0
     text_parts = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
     tuning_guidance = 30.0  # the value that the model's pipeline samples with
 

@@ -66,7 +66,7 @@ class StableDiffusion(UNetModel):
 
     tunes_text = True
     full_precision = ("vae", "text_encoder")
-    checkpoints_gradients = False
+    activation_gigabytes = 0.0
 
     def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
         """Embed prompts: "prompt", [len(prompts), L, D]."""

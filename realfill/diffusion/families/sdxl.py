@@ -15,6 +15,7 @@ class StableDiffusionXL(UNetModel):
     """SDXL: both text encoders run once a prompt; the empty prompt is zeros where the model was trained so."""
 
     full_precision = ("vae",)
+    activation_gigabytes = 9.0
     text_parts = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 
     def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
@@ -52,8 +53,8 @@ class StableDiffusionXL(UNetModel):
         self, noisy: Tensor, times: Tensor, condition: Condition, embeddings: Embeddings, guidance: float
     ) -> Tensor:
         """The UNet's output, [B, 4, h, w]; original size and target size are the window's, without a crop."""
-        side = condition.mask.shape[-1]
-        sizes = torch.tensor([side, side, 0, 0, side, side], dtype=torch.float32, device=noisy.device)
+        sizes = noisy.new_full((6,), condition.mask.shape[-1], dtype=torch.float32)
+        sizes[2:4] = 0  # the corner of the crop
         added = {"text_embeds": embeddings["pooled"], "time_ids": sizes.expand(len(noisy), -1)}
         output: Tensor = self.part("unet")(
             self.join_channels(noisy, condition), times, embeddings["prompt"], added_cond_kwargs=added
