@@ -207,13 +207,19 @@ def measure_tuning(
             bench.measure(name, "tune", trainer.train_step, batch=batch, references=count)
     if model.activation_gigabytes:
         with LoraTrainer(model, pairs, params) as trainer:  # type: ignore[arg-type]
-            row = {"batch": batch, "references": min(len(shown), model.max_references)}
-            bench.measure(name, "tune, activations kept", trainer.train_step, **row)
+            what, row = (
+                "tune, activations kept",
+                {"batch": batch, "references": min(len(shown), model.max_references)},
+            )
+            if trainer.checkpoints_gradients:
+                bench.write(family=name, what=what, skipped="no room, or never kept", **row)
+            else:
+                bench.measure(name, what, trainer.train_step, **row)
 
 
 def keep_little(trainer: LoraTrainer, model: BaseModel) -> None:
     """Tune as where memory is short."""
-    if model.activation_gigabytes:
+    if model.activation_gigabytes and not trainer.checkpoints_gradients:
         trainer.checkpoint_gradients()
 
 

@@ -52,7 +52,8 @@ class BaseModel(ABC):
     blends: ClassVar[bool] = False
     """Whether it has no mask channels, so that known latents are restored after each step."""
     activation_gigabytes: ClassVar[float]
-    """Activations of a sample of 1024 x 1024 pixels that a tuning step keeps, 10^9 bytes; 0: there is always room."""
+    """Activations of a sample of 1024 x 1024 pixels that a tuning step can keep, 10^9 bytes; 0: kept without asking
+    for room; infinite: never kept."""
     full_precision: ClassVar[tuple[str, ...]] = ()
     """Parts whose weights are float32 on any device; those of the others are bfloat16 on CUDA."""
     tuning_guidance: ClassVar[float] = 1.0

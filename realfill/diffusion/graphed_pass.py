@@ -61,7 +61,7 @@ class GraphedPasses:
                 with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                     loss = self._run(held)
             except RuntimeError as error:
-                generator.graphsafe_set_state(state)  # it still waits for the end of the capture: no draw is possible
+                generator.graphsafe_set_state(state)  # else PyTorch 2.11 refuses every draw from now on
                 raise CaptureError(" ".join(str(error).split())[:200]) from error
         torch.cuda.current_stream().wait_stream(self._stream)
         self._captures[_shapes(batch)] = _Capture(graph, held, loss)

@@ -48,6 +48,7 @@ class LoraTrainer:
 
     Attributes:
         losses: Loss of each step that was taken.
+        checkpoints_gradients: Whether the backward pass computes activations again, instead of keeping them.
 
     Args:
         model: The base model.
@@ -67,7 +68,7 @@ class LoraTrainer:
         self._model, self._bank, self._params = model, bank, params
         self._micro_batch = min(params.micro_batch, params.batch_size)
         self._wants_graphs = settings.uses_graphs and model.device.type == "cuda"
-        self._checkpoints = False  # whether the backward pass computes activations again
+        self.checkpoints_gradients = False
         self._graphs: GraphedPasses | None = None
         self._is_compiled = wants_compilation(model.device, params.steps, settings)
         self._drawn: tuple[int, dict[str, Tensor]] | None = None  # a step, and its batch on the device
@@ -137,6 +138,7 @@ class LoraTrainer:
     def __exit__(self, *_: object) -> None:
         self._graphs = None
         self._context.close()
+        torch.cuda.empty_cache()  # for the other processes on this GPU
 
     def _restore_parts(self) -> None:
         for name, part in self._frozen.items():
@@ -146,7 +148,7 @@ class LoraTrainer:
             self._model.replace_part(name, part)
             discard_compilation(part)
             part.eval()
-        if self._checkpoints:
+        if self.checkpoints_gradients:
             self._frozen[self._model.denoiser].disable_gradient_checkpointing()
 
     def _activation_gigabytes(self) -> float:
@@ -156,7 +158,7 @@ class LoraTrainer:
     def checkpoint_gradients(self) -> None:
         """From now on compute activations again in the backward pass: more time, less memory, the same result."""
         self._frozen[self._model.denoiser].enable_gradient_checkpointing()
-        self._checkpoints, self._wants_graphs, self._graphs = True, False, None
+        self.checkpoints_gradients, self._wants_graphs = True, False
 
     def train(self, checkpoints: Path, on_progress: ProgressCallback | None = None) -> None:
         """Take the steps that are left after the last checkpoint, and write checkpoints.
@@ -186,7 +188,7 @@ class LoraTrainer:
             raise NumericalError(f"the weights after step {total - 1} are not finite")
 
     def train_step(self, step: int) -> float:
-        """Take one optimizer step on the batch of this step, with a smaller micro-batch where memory is short.
+        """Take one optimizer step on the batch of this step; where memory is short, as `_save_memory` says.
 
         Returns:
             Mean loss of the batch.
@@ -203,6 +205,7 @@ class LoraTrainer:
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._save_memory(error)
+            torch.cuda.empty_cache()  # the error held the tensors of its pass
         self._optimizer.step()
         self._drawn = step + 1, devices.move_batch(self.draw_batch(step + 1), self._model.device)  # meanwhile
         loss = float(mean)
@@ -217,14 +220,13 @@ class LoraTrainer:
         if self._micro_batch > 1:
             self._micro_batch //= 2
             logger.warning("Out of memory: continuing with %d samples per pass.", self._micro_batch)
-        elif self._model.activation_gigabytes and not self._checkpoints:
+        elif not self.checkpoints_gradients:
             self.checkpoint_gradients()
             logger.warning("Out of memory: continuing with activations that are computed again, which takes longer.")
         else:
             problem = "Not even one sample fits into memory."
             raise TuningError(problem, "Free memory, or choose a smaller base model.") from error
         self._graphs = None
-        torch.cuda.empty_cache()
 
     def _accumulate_gradients(self, step: int) -> Tensor:
         """Compute the gradients of one batch, micro-batch by micro-batch; returns its mean loss, on the device."""
