@@ -25,16 +25,15 @@ from realfill.diffusion.compilation import (
     discard_compilation,
     wants_compilation,
 )
-from realfill.diffusion.condition import Condition, Embeddings, LoraTargets
+from realfill.diffusion.condition import Condition, Embeddings
 from realfill.diffusion.graphed_pass import CaptureError, GraphedPasses
 from realfill.diffusion.lora_files import read_checkpoint, write_checkpoint
+from realfill.diffusion.lora_layers import add_lora_layers
 from realfill.diffusion.lora_schedule import warmup_factor
 from realfill.diffusion.norms import norms_in_type_of_weights
 from realfill.diffusion.training_bank import TrainingBank
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-
     from realfill.core.params import FinetuneParams
 
 logger = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class LoraTrainer:
         torch.manual_seed(derive_seed("adapter", params.seed))
         for name, part in self._frozen.items():
             targets = model.lora_targets(layers) if name == model.denoiser else TEXT_ENCODER_MODULES
-            tuned = self._add_lora(part, targets)
+            tuned = add_lora_layers(part, targets, params)
             tuned.to(model.device, memory_format=devices.memory_format(model.device)).train()
             if name == "text_encoder" and not params.lr_text:
                 tuned.requires_grad_(False)
@@ -116,24 +115,6 @@ class LoraTrainer:
             for part in self._frozen
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay, fused=True)
-
-    def _add_lora(self, part: torch.nn.Module, target_modules: LoraTargets) -> PeftModel:
-        from peft import LoraConfig, get_peft_model
-        from peft.tuners.lora import LoraLayer
-
-        params = self._params
-        config = LoraConfig(
-            r=params.rank,
-            lora_alpha=params.alpha,
-            lora_dropout=params.dropout,
-            target_modules=target_modules,
-            init_lora_weights="gaussian",
-        )
-        tuned = get_peft_model(part, config)
-        for module in tuned.modules():
-            if isinstance(module, LoraLayer):
-                module.cast_input_dtype_enabled = False  # autocast chooses the types
-        return tuned
 
     def __exit__(self, *_: object) -> None:
         self._graphs = None
