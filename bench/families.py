@@ -207,10 +207,8 @@ def measure_tuning(
             bench.measure(name, "tune", trainer.train_step, batch=batch, references=count)
     if model.activation_gigabytes:
         with LoraTrainer(model, pairs, params) as trainer:  # type: ignore[arg-type]
-            what, row = (
-                "tune, activations kept",
-                {"batch": batch, "references": min(len(shown), model.max_references)},
-            )
+            what = "tune, activations kept"
+            row = {"batch": batch, "references": min(len(shown), model.max_references)}
             if trainer.checkpoints_gradients:
                 bench.write(family=name, what=what, skipped="no room, or never kept", **row)
             else:
