@@ -1,8 +1,8 @@
 """Compose the warped references into one mosaic that covers the hole, with a confidence for every pixel.
 
 Each place shows one reference instead of an average of several, which would blur; its coarser bands follow what the
-others agree on. Seams between references go through what looks alike, are leveled and blended in frequency bands, and
-the whole is leveled to the tone of the photo around the hole.
+others agree on. Regions whose seams would show are merged. The other seams go through what looks alike, are leveled
+and blended in frequency bands, and the whole is leveled to the tone of the photo around the hole.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from realfill.compositing.consensus import ConsensusSettings, estimate_consensus_offset
 from realfill.compositing.mosaic_confidence import ConfidenceSettings, estimate_confidence
 from realfill.compositing.reference_labeling import Labeling, LabelingSettings, label_references
+from realfill.compositing.region_merging import RegionMergingSettings, merge_regions
 from realfill.compositing.seam_finding import SeamFindingSettings, find_seams
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
 from realfill.compositing.tone_leveling import ToneLevelingSettings, level_tone
@@ -36,6 +37,7 @@ class MosaicSettings:
             longer side; set by hand.
         min_coverage: Share of a pixel, after resizing to full size, that references have to cover; set by hand.
         labeling: How the reference for a pixel is chosen.
+        merging: What seams cost that show.
         seams: How far its seams move to where references look alike.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
@@ -46,6 +48,7 @@ class MosaicSettings:
     seam_width: float = 0.1
     min_coverage: float = 0.99
     labeling: LabelingSettings = LabelingSettings()
+    merging: RegionMergingSettings = RegionMergingSettings()
     seams: SeamFindingSettings = SeamFindingSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     leveling: SeamLevelingSettings = SeamLevelingSettings()
@@ -92,7 +95,8 @@ def build_mosaic(
     Raises:
         NumericalError: Colors or confidence are not finite.
     """
-    labeling = find_seams(references, label_references(references, settings.labeling), settings.seams)
+    labeling = merge_regions(references, label_references(references, settings.labeling), settings.merging)
+    labeling = find_seams(references, labeling, settings.seams)
     confidence = estimate_confidence(references, labeling.labels, labeling.disagreement, settings.confidence)
     size = region.full_size
     valid = np.any([reference.valid for reference in references], axis=0)
