@@ -25,14 +25,16 @@ class RegionMergingSettings:
 
     Attributes:
         seam_cost: Cost of a seam between two pixels where the colors of its references, 0..1, are 1 apart. On 50
-            views 25, 50, 100 and 200 have the same PSNR within .1 dB; 25 leaves specks in the sky of basilica-front,
-            100 and 200 cost a turned view of room 1.1 and 1.5 dB.
+            views 25 to 200 have the same PSNR within .1 dB; 25 leaves specks in the sky of basilica-front, 70 and
+            more cost a turned view of room .4 to 1.5 dB.
+        switch_cost: Cost of any seam between two pixels beside that; as in the labeling.
         max_noise: Colors that are no farther apart count as the same; set by hand.
         blur: Standard deviation of the Gaussian that smooths the colors before, pixels; set by hand.
         rounds: How often regions are weighed anew at most, after merged ones have grown together; set by hand.
     """
 
     seam_cost: float = 50.0
+    switch_cost: float = 1.0
     max_noise: float = 0.02
     blur: float = 0.7
     rounds: int = 3
@@ -75,7 +77,8 @@ class _SeamCost:
         """
         differences = np.minimum(self._difference(label, others, inside), self._difference(label, others, outside))
         seen = np.maximum(differences - self._settings.max_noise, 0)
-        return self._settings.seam_cost * float(np.where(others == label, 0, seen).sum())
+        costs = self._settings.switch_cost + self._settings.seam_cost * seen
+        return float(costs[others != label].sum())
 
     def _difference(self, label: int, others: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         """Distance of the colors of one reference and of others [N] at pixels [N]; 1 where one shows nothing."""

@@ -96,6 +96,6 @@ def total_cost(pictures: np.ndarray, costs: np.ndarray, labels: np.ndarray) -> f
         for side in (first, second):
             shown = [pictures[labels[part], rows[side], columns[side]] for part in (first, second)]
             apart = np.minimum(apart, np.linalg.norm(shown[0] - shown[1], axis=-1))
-        seen = np.where(labels[first] == labels[second], 0, np.maximum(apart - 0.02, 0))
-        total += RegionMergingSettings().seam_cost * float(seen.sum())
+        costs = RegionMergingSettings().switch_cost + RegionMergingSettings().seam_cost * np.maximum(apart - 0.02, 0)
+        total += float(costs[labels[first] != labels[second]].sum())
     return total
