@@ -37,7 +37,7 @@ class MosaicSettings:
             longer side; set by hand.
         min_coverage: Share of a pixel, after resizing to full size, that references have to cover; set by hand.
         labeling: How the reference for a pixel is chosen.
-        merging: What seams cost that show.
+        merging: When regions whose seams would show are merged.
         seams: How far its seams move to where references look alike.
         confidence: How reliable it is.
         leveling: How the seams are leveled.
@@ -93,7 +93,7 @@ def build_mosaic(
         settings: How they are composed.
 
     Raises:
-        NumericalError: Colors or confidence are not finite.
+        NumericalError: Costs, colors or confidence are not finite.
     """
     labeling = merge_regions(references, label_references(references, settings.labeling), settings.merging)
     labeling = find_seams(references, labeling, settings.seams)

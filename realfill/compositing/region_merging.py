@@ -64,21 +64,25 @@ class _SeamCost:
     """Costs of seams between references."""
 
     def __init__(self, references: Sequence[WarpedReference], settings: RegionMergingSettings) -> None:
-        colors = [cv2.GaussianBlur(reference.colors, (0, 0), settings.blur) for reference in references]
-        self._colors = np.stack(colors).reshape(len(references), -1, 3)  # [K, h * w, 3]
+        colors = np.empty((len(references), *references[0].colors.shape), np.float32)  # [K, h, w, 3]
+        for plane, reference in zip(colors, references, strict=True):
+            cv2.GaussianBlur(reference.colors, (0, 0), settings.blur, dst=plane)
+        self._colors = colors.reshape(len(references), -1, 3)  # [K, h * w, 3]
         self._valid = np.stack([reference.valid.ravel() for reference in references])  # [K, h * w]
+        self._shown = np.asarray(self._valid.any(axis=0))  # [h * w]
         self._settings = settings
 
     def between(self, label: int, others: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> float:
         """Sum the costs of the seams between pixels inside, of one label, and outside, of others [N].
 
         A seam is not seen where both references show the same on one side of it, as along the edge of something near
-        that both show: the lesser difference counts, where Kwatra et al. (SIGGRAPH 2003, equation 1) add both.
+        that both show: the lesser difference counts, where Kwatra et al. (SIGGRAPH 2003, equation 1) add both. Beside
+        places that no reference shows there is no seam.
         """
         differences = np.minimum(self._difference(label, others, inside), self._difference(label, others, outside))
         seen = np.maximum(differences - self._settings.max_noise, 0)
         costs = self._settings.switch_cost + self._settings.seam_cost * seen
-        return float(costs[others != label].sum())
+        return float(costs[(others != label) & self._shown[inside] & self._shown[outside]].sum())
 
     def _difference(self, label: int, others: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         """Distance of the colors of one reference and of others [N] at pixels [N]; 1 where one shows nothing."""
@@ -111,6 +115,7 @@ def merge_regions(
         if np.array_equal(merged, labels):
             break
         labels = merged
+    # where the new reference shows nothing the old one stays, and its seams are not weighed again
     shown = take_labeled(np.stack([reference.valid for reference in references]), labels)
     return replace(labeling, labels=np.where(shown, labels, labeling.labels))
 

@@ -69,6 +69,36 @@ def test_a_reference_is_not_taken_where_it_shows_nothing() -> None:
     assert (merged.labels[valid] == 0).all()
 
 
+def test_beside_what_no_reference_shows_there_is_no_seam() -> None:
+    valid, band = ~mask_of(np.s_[:, 60:]), mask_of(np.s_[20:40, 40:60])
+    shown = LAWN.copy()
+    shown[band] = GRAVEL[band]
+    references = [
+        warped_reference(shown, visible=valid & ~band, valid=valid),
+        warped_reference(LAWN, valid=valid, similarity=0.7),
+    ]
+    labeling = label_references(references)
+    assert (labeling.labels[band] == 1).all()
+    assert (merge_regions(references, labeling).labels[band] == 1).all()
+
+
+def test_a_seam_with_a_reference_that_shows_nothing_there_is_seen() -> None:
+    other = LAWN.copy()
+    other[STRIP] = GRAVEL[STRIP]
+    lawn = warped_reference(LAWN, visible=~mask_of(STRIP))
+    references = [lawn, warped_reference(other, valid=mask_of(STRIP), similarity=0.7)]
+    merged = merge_regions(references, label_references(references), RegionMergingSettings(blur=0.1))
+    assert (merged.labels == 0).all()
+
+
+@pytest.mark.parametrize(("gain", "stays"), [(1, False), (2, True)])
+def test_a_seam_that_is_not_seen_costs_as_much_as_any_switch(gain: float, stays: bool) -> None:
+    labels = mask_of(np.s_[20:23, 30:33]).astype(int)  # 9 pixels, 12 pairs along the rim
+    costs = np.stack([labels * gain, (1 - labels) * 9]).astype(np.float32)
+    merged = merge_regions([warped_reference(LAWN), warped_reference(LAWN + 0.01)], labeling_of(labels, costs))
+    np.testing.assert_array_equal(merged.labels, labels if stays else 0)
+
+
 def test_costs_that_are_not_finite_are_told() -> None:
     costs = np.full((2, 60, 90), np.nan, np.float32)
     with pytest.raises(NumericalError, match="costs"):
@@ -96,6 +126,7 @@ def total_cost(pictures: np.ndarray, costs: np.ndarray, labels: np.ndarray) -> f
         for side in (first, second):
             shown = [pictures[labels[part], rows[side], columns[side]] for part in (first, second)]
             apart = np.minimum(apart, np.linalg.norm(shown[0] - shown[1], axis=-1))
-        costs = RegionMergingSettings().switch_cost + RegionMergingSettings().seam_cost * np.maximum(apart - 0.02, 0)
-        total += float(costs[labels[first] != labels[second]].sum())
+        seen = np.maximum(apart - RegionMergingSettings().max_noise, 0)
+        seam_costs = RegionMergingSettings().switch_cost + RegionMergingSettings().seam_cost * seen
+        total += float(seam_costs[labels[first] != labels[second]].sum())
     return total
