@@ -2,15 +2,12 @@
 
 "geometry": a model of the scene, "depth" or "plane": cameras and a depth map, or homographies; see
     `geometry.reference_warps`.
-"reference depth": the same, with depth from depth maps of the references instead of one of the target's view; see
-    `geometry.reference_depth`.
 "approximate": similarities deformed by the matches, where the scene moved; see `geometry.moving_least_squares`.
     Nothing of it is certain.
 "patches": nothing is placed; patches of the album complete the whole hole; see `patch_completion`.
 
 What a model leaves open is completed by patches. Where the computation of one fails, the next one is tried. Where
-depth from the references is certain of enough of the hole, depth of the target's view is not tried, and where
-geometry is, it is not tried whether patches alone would do.
+geometry is certain of enough of the hole, it is not tried whether patches alone would do.
 """
 
 from __future__ import annotations
@@ -60,10 +57,6 @@ class PlacementSettings:
             tried. On the 45 views of 11 albums with as much, patches had at least .98 of its error, and are preferred
             with less than .67; the only view where they were was one with .08. Approximate alignment is always tried:
             it was preferred where depth or plane was certain of .51, .58 and .73, and people had moved.
-        certain_without_sweep: Share of the hole of which depth from the references has to be certain for the model of
-            the target's own view not to be tried, where it restores pseudo-holes better than approximate alignment.
-            Of 60 views of 13 albums 28 had as much: the other model would have been preferred on one, with .6 dB
-            less. It was preferred on five more: with less, or where approximate alignment did better.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
         colors: How the photos' colors are aligned, for depth.
@@ -75,14 +68,12 @@ class PlacementSettings:
             preferred. Measured on 21 views of 13 albums: approximate alignment with .9 of the error or less was
             better in the hole too on all three views, by .9 to 2.1 dB, and with about the same error worse by 3 dB.
             Patches with .9 to .95 of the error were better on one view of four, and worse by up to 5.7 dB: what
-            surrounds a hole is easier for them than the hole. Depth from the references with .9 to 1.05 of the error
-            was better on 22 of 29 views, by up to 4.1 dB, and worse by more than .1 dB on four, by up to .5 dB.
+            surrounds a hole is easier for them than the hole.
         patches: How patches are searched.
     """
 
     min_certain: float = 0.03
     certain_without_patches: float = 0.25
-    certain_without_sweep: float = 0.4
     matching: AlbumMatchSettings = AlbumMatchSettings()
     geometry: ReferenceWarpSettings = ReferenceWarpSettings()
     colors: PhotometricAlignmentSettings = PhotometricAlignmentSettings()
@@ -90,9 +81,7 @@ class PlacementSettings:
     warped: WarpedReferenceSettings = WarpedReferenceSettings()
     mosaic: MosaicSettings = MosaicSettings()
     pseudo_holes: PseudoHoleSettings = PseudoHoleSettings()
-    min_gains: Mapping[str, float] = field(
-        default_factory=lambda: {"reference depth": -0.05, "approximate": 0.08, "patches": 0.33}
-    )
+    min_gains: Mapping[str, float] = field(default_factory=lambda: {"approximate": 0.08, "patches": 0.33})
     patches: PatchCompletionSettings = PatchCompletionSettings()
 
 
@@ -169,13 +158,9 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
         _, mosaic = place(way)
         return 0.0 if mosaic is None else mosaic.hole_share(CERTAIN)
 
-    errors = try_ways("reference depth", "approximate")
-    is_best = "reference depth" in errors and errors["reference depth"] <= min(errors.values())
-    if not is_best or certain_share("reference depth") < settings.certain_without_sweep:
-        errors |= try_ways("geometry")
-    geometry = _rank(("geometry", "reference depth"), errors, settings.min_gains)[0]
-    certain = certain_share(geometry)
-    if geometry not in errors or certain < settings.certain_without_patches:
+    errors = try_ways("geometry", "approximate")
+    certain = certain_share("geometry")
+    if "geometry" not in errors or certain < settings.certain_without_patches:
         errors |= try_ways("patches")
     for way in takewhile(lambda way: way != "patches", _rank_ways(errors, certain >= settings.min_certain, settings)):
         model, mosaic = place(way)
@@ -225,17 +210,7 @@ def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> lis
     return estimate_reference_depths(scene.reconstruction, aligned, scene.priors, error, depth)
 
 
-def _place_by_reference_depth(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
-    """Compose the references by depth from their depth maps."""
-    if not scene.reference_depths:
-        return "none", None
-    model, mosaic = _place_by_geometry(scene, settings, scene.reference_depths)
-    return (model, mosaic) if model == "depth" else ("none", None)
-
-
-def _place_by_geometry(
-    scene: Scene, settings: PlacementSettings, reference_depths: Sequence[ReferenceDepth] = ()
-) -> tuple[str, Mosaic | None]:
+def _place_by_geometry(scene: Scene, settings: PlacementSettings) -> tuple[str, Mosaic | None]:
     """Compose the references by the first model of which the computation does not fail."""
     models = estimate_reference_warps(
         scene.region,
@@ -244,7 +219,7 @@ def _place_by_geometry(
         scene.photos,
         scene.priors,
         settings.geometry,
-        reference_depths,
+        scene.reference_depths,
     )
     for model, warps in models:
         with skip_failing(f"The placement by the model {model!r}"):
@@ -273,7 +248,6 @@ def _align_approximately(scene: Scene, settings: PlacementSettings) -> tuple[str
 
 _WAYS: Mapping[str, Callable[[Scene, PlacementSettings], tuple[str, Mosaic | None]]] = {
     "geometry": _place_by_geometry,
-    "reference depth": _place_by_reference_depth,
     "approximate": _align_approximately,
 }
 

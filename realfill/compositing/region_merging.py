@@ -109,7 +109,10 @@ def merge_regions(
         NumericalError: A cost is not finite.
     """
     require_finite(costs=labeling.costs)
-    seam_cost, labels = _SeamCost(references, settings), labeling.labels
+    labels = labeling.labels
+    if labels.min() == labels.max():
+        return labeling
+    seam_cost = _SeamCost(references, settings)
     for _ in range(settings.rounds):
         merged = _merge(labels, labeling.costs, seam_cost)
         if np.array_equal(merged, labels):

@@ -218,21 +218,8 @@ def test_the_way_that_restores_the_pseudo_holes_best_is_chosen(
     assert (placement.mosaic is None) == (model == "none")
 
 
-@pytest.mark.parametrize(
-    ("errors", "used"),
-    [
-        ({"geometry": 20.0, "reference depth": 19.0, "patches": 30.0}, [["depth map"]]),
-        ({"geometry": 20.0, "reference depth": 20.5, "patches": 30.0}, [["depth map"]]),
-        ({"geometry": 20.0, "reference depth": 21.0, "patches": 30.0}, [["depth map"], ()]),
-        ({}, [()]),
-    ],
-)
-def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes_better(
-    place_turned: Callable[..., Placement],
-    measured: Callable[[dict[str, float]], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    errors: dict[str, float],
-    used: list[Any],
+def test_depth_is_taken_from_the_references(
+    place_turned: Callable[..., Placement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimate: Any = vars(reference_placement)["estimate_reference_warps"]
     received = []
@@ -241,31 +228,10 @@ def test_depth_is_taken_from_the_references_where_that_restores_the_pseudo_holes
         received.append(arguments[-1])
         return estimate(*arguments)
 
-    measured(errors)
     monkeypatch.setattr(reference_placement, "_estimate_reference_depths", lambda *_: ["depth map"])
     monkeypatch.setattr(reference_placement, "estimate_reference_warps", record)
-    monkeypatch.setattr(Mosaic, "hole_share", lambda *_: 0.3)
     assert place_turned().model == "depth"
-    assert received == used
-
-
-@pytest.mark.parametrize(
-    ("share", "approximate", "tried"), [(0.4, 30.0, False), (0.39, 30.0, True), (0.9, 19.9, True)]
-)
-def test_the_targets_view_is_not_swept_where_depth_from_the_references_is_certain_of_enough(
-    place_turned: Callable[..., Placement],
-    measured: Callable[[dict[str, float]], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    share: float,
-    approximate: float,
-    tried: bool,
-) -> None:
-    ways = measured({"reference depth": 20.0, "geometry": 9.0, "approximate": approximate})
-    monkeypatch.setattr(reference_placement, "_estimate_reference_depths", lambda *_: ["depth map"])
-    monkeypatch.setattr(Mosaic, "hole_share", lambda *_: share)
-    assert place_turned().model == "depth"
-    assert ("geometry" in ways) == tried
-    assert "approximate" in ways
+    assert received == [["depth map"]]
 
 
 @pytest.mark.parametrize(
