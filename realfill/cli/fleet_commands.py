@@ -69,10 +69,12 @@ def _complete_library(root: Path, albums: list[str] | None, again: bool, jobs: i
 def work(
     library: LibraryFolder = Path(),
     pool: Annotated[str, typer.Option(help="realfill, or realfill-library in the library's own clone.")] = "realfill",
-    name: Annotated[str | None, typer.Option(help="Name of this worker. [default: the host's]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of this worker.", show_default="the host's")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at a time; they take turns on the GPU. [default: as --jobs of `fleet night`]"),
+        typer.Option(
+            min=1, help="Runs at a time; they take turns on the GPU.", show_default="as --jobs of `fleet night`"
+        ),
     ] = None,
 ) -> None:
     """Work for the library in this clone until interrupted."""

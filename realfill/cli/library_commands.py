@@ -57,12 +57,14 @@ def gallery(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="LIBRARY", help="A library, or a folder of album folders. [default: the library you are in]"
+            metavar="LIBRARY", help="A library, or a folder of album folders.", show_default="the library you are in"
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the gallery's page. [default: gallery/ beside the albums]", file_okay=False),
+        typer.Option(
+            help="Folder of the gallery's page.", show_default="gallery/ beside the albums", file_okay=False
+        ),
     ] = None,
 ) -> None:
     """Write the page that lists every album of a library; albums that need attention come first."""

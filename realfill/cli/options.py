@@ -26,7 +26,8 @@ ParamsFile = Annotated[
     Path | None,
     typer.Option(
         "--params",
-        help="Parameters file. [default: ./params.yaml if there is one, else that of the album's library]",
+        help="Parameters file.",
+        show_default="./params.yaml if there is one, else that of the album's library",
         dir_okay=False,
     ),
 ]
@@ -38,19 +39,24 @@ Assignments = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Albums at a time. [default: one a core, with 3 GB of free memory each; 3 at most with a GPU]"
+        min=1,
+        help="Albums at a time.",
+        show_default="one a core, with 3 GB of free memory each; 3 at most with a GPU",
     ),
 ]
 FinishedFolder = Annotated[
     Path | None,
     typer.Argument(
         metavar="LIBRARY|FOLDER",
-        help="A library, a folder of album folders, or an album. [default: the library you are in]",
+        help="A library, a folder of album folders, or an album.",
+        show_default="the library you are in",
     ),
 ]
 LibraryFolder = Annotated[
     Path,
-    typer.Option("--library", help="The library, or a folder in it. [default: the one you are in]", file_okay=False),
+    typer.Option(
+        "--library", help="The library, or a folder in it.", show_default="the one you are in", file_okay=False
+    ),
 ]
 
 

@@ -45,6 +45,22 @@ def test_every_command_explains_itself(name: str) -> None:
     assert "Usage: realfill " in result.output
 
 
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("complete", ["./params.yaml if there is one", "one a core, with 3 GB"]),
+        ("review", ["the library you are in"]),
+        ("gallery", ["the library you are in", "gallery/ beside the albums"]),
+        ("fleet work", ["the host's", "as --jobs of"]),
+    ],
+)
+def test_help_tells_what_a_missing_value_means(command: str, defaults: list[str]) -> None:
+    output = CliRunner().invoke(app, [*command.split(), "--help"]).output
+    text = " ".join(output.replace("│", " ").split())
+    for default in defaults:
+        assert f"[default: ({default}" in text
+
+
 def test_help_and_stages_that_need_no_model_load_no_large_package() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from realfill.cli.application import app\n"
