@@ -179,11 +179,8 @@ def _rank_ways(errors: Mapping[str, float], certain: bool, settings: PlacementSe
     """
     if not errors:
         return ["geometry", "approximate"] if certain else ["approximate"]
-    return _rank([*_WAYS, "patches"], errors, settings.min_gains if certain else {})
-
-
-def _rank(ways: Sequence[str], errors: Mapping[str, float], min_gains: Mapping[str, float]) -> list[str]:
-    return sorted(ways, key=lambda way: errors.get(way, math.inf) / (1 - min_gains.get(way, 0)))
+    min_gains = settings.min_gains if certain else {}
+    return sorted([*_WAYS, "patches"], key=lambda way: errors.get(way, math.inf) / (1 - min_gains.get(way, 0)))
 
 
 def _try_placing(way: str, settings: PlacementSettings) -> Callable[[Scene], Pixels | None]:
