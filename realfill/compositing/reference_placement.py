@@ -154,12 +154,9 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
     def place(way: str) -> tuple[str, Mosaic | None]:
         return _WAYS[way](scene, settings)
 
-    def certain_share(way: str) -> float:
-        _, mosaic = place(way)
-        return 0.0 if mosaic is None else mosaic.hole_share(CERTAIN)
-
     errors = try_ways("geometry", "approximate")
-    certain = certain_share("geometry")
+    _, by_geometry = place("geometry")
+    certain = by_geometry.hole_share(CERTAIN) if by_geometry else 0.0
     if "geometry" not in errors or certain < settings.certain_without_patches:
         errors |= try_ways("patches")
     for way in takewhile(lambda way: way != "patches", _rank_ways(errors, certain >= settings.min_certain, settings)):
