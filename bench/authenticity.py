@@ -70,7 +70,7 @@ def main() -> None:
     parts: dict[str, list[View]] = {"choosing": [], "reporting": []}
     print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
     for picture in sorted(arguments.folder.glob("*.png")):
-        album = find_album(picture.stem, names)
+        album = album_of(picture.stem, names)
         view = read_view(picture)
         if album is not None and view.error.size:
             parts["reporting" if album in reporting else "choosing"].append(view)
@@ -83,7 +83,7 @@ def main() -> None:
         print(f"Expected calibration error on the reporting albums: {error:.3f}")
 
 
-def find_album(view: str, albums: Sequence[str]) -> str | None:
+def album_of(view: str, albums: Sequence[str]) -> str | None:
     """The album of a view, which is named like it, or like it and one of its references."""
     return max((name for name in albums if view == name or view.startswith(f"{name}-")), key=len, default=None)
 
@@ -107,8 +107,8 @@ def measure_reliability(views: Sequence[View]) -> Reliability:
 
 def measure_calibration_error(choosing: Sequence[View], reporting: Sequence[View]) -> float:
     """How far the classes on the reporting views are from what they promise, on average over the pixels."""
-    promised, found = measure_reliability(choosing), measure_reliability(reporting)
-    return float(np.nansum(found.area * np.abs(found.right - promised.right)))
+    promised, measured = measure_reliability(choosing), measure_reliability(reporting)
+    return float(np.nansum(measured.area * np.abs(measured.right - promised.right)))
 
 
 def measure_sparsification_error(view: View) -> float:
