@@ -22,20 +22,25 @@ class ConfidenceSettings:
             the chosen reference, and where it is aligned approximately. Set by hand; below `placement.CERTAIN` / 255,
             so that none of it is certain.
         agreement_distance: Distance of colors in 0..1 at which the support by another reference has fallen to
-            1/e; set by hand.
+            1/e; chosen with `busy_deviation` so that about as much is certain with `rim_difference` as without.
         blur: Standard deviation of the Gaussian that smooths that distance, pixels; set by hand.
         busy_deviation: Local standard deviation of the luma, in 0..1, at which the confidence has fallen to 1/e:
-            there a misalignment by a pixel shows most. Measured on cathedral-portal: with it, the certain pixels had
+            there a misalignment by a pixel shows most. Measured on cathedral-portal, with .25: the certain pixels had
             .16 of the others' squared error instead of .30, and 34 % of the hole was certain instead of 38 %.
         full_similarity: Least similarity around the hole that gives a reference full confidence; less gives less in
             proportion. Set by hand.
+        rim_difference: Distance of colors in 0..1 between a reference and the target, at the nearest places around
+            the hole, at which the confidence has fallen to 1/e. Measured on 59 views: with it, 96 % of the certain
+            pixels are right instead of 95 %, 85 % of the likely ones instead of 79 %, and on the worst view 83 % of
+            the certain ones instead of 61 %. .2 to .4 did alike.
     """
 
     unsupported: float = 0.4
-    agreement_distance: float = 0.08
+    agreement_distance: float = 0.12
     blur: float = 2.0
-    busy_deviation: float = 0.25
+    busy_deviation: float = 0.31
     full_similarity: float = 0.5
+    rim_difference: float = 0.3
 
 
 def estimate_confidence(
@@ -47,7 +52,7 @@ def estimate_confidence(
     """Estimate how far the chosen reference can be trusted at every pixel.
 
     It is trusted as far as another reference shows the same, the others do not outvote it, misalignment by a pixel
-    would not show, and it resembles the target around the hole.
+    would not show, and it resembles the target around the hole, at the nearest places above all.
 
     Args:
         references: K warped references of one region.
@@ -66,7 +71,8 @@ def estimate_confidence(
     approximate = np.array([r.warp.approximate for r in references])[labels]
     confidence = np.where(approximate, np.minimum(confidence, settings.unsupported), confidence)
     similarity = np.array([r.similarity / settings.full_similarity for r in references]).clip(0, 1)[labels]
-    return (confidence * similarity).astype(np.float32)
+    difference = take_labeled(np.stack([r.rim_difference for r in references]), labels)
+    return (confidence * similarity * np.exp(-difference / settings.rim_difference)).astype(np.float32)
 
 
 def _support(references: Sequence[WarpedReference], labels: np.ndarray, settings: ConfidenceSettings) -> np.ndarray:

@@ -21,7 +21,7 @@ from realfill.compositing.sharpness_matching import BandGains, SharpnessSettings
 from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered, sample_prefiltered
 from realfill.imaging.ncc import ncc
-from realfill.imaging.ops import Pixels, local_variance, to_float, to_gray
+from realfill.imaging.ops import Pixels, fill_from_nearest, local_variance, masked_blur, to_float, to_gray
 from realfill.imaging.region import Region
 from realfill.photo_io.color_management import read_rgb
 from realfill.photo_io.photo_cache import ReadRgb
@@ -45,6 +45,8 @@ class WarpedReferenceSettings:
         color_blur: Standard deviation of the Gaussian that makes colors coarse; set by hand.
         min_local_correlation: Least normalized cross-correlation of places that show the same in reference and
             target, so that their sharpness is compared; set by hand.
+        rim_blur: Standard deviation of the Gaussian that smooths the difference from the target, before and after it
+            is carried into the hole. Measured on 59 views: with 4, 16 and 32 the map is less often in order.
         warp: How references are sampled, and how their stretch is measured.
         color: How colors are transferred.
         sharpness: How sharpness is matched.
@@ -59,6 +61,7 @@ class WarpedReferenceSettings:
     min_color_correlation: float = 0.2
     color_blur: float = 12.0
     min_local_correlation: float = 0.6
+    rim_blur: float = 8.0
     warp: WarpSettings = WarpSettings()
     color: ColorTransferSettings = ColorTransferSettings()
     sharpness: SharpnessSettings = SharpnessSettings()
@@ -78,6 +81,8 @@ class WarpedReference:
         visible: Where it shows the scene rather than something that hides it, bool [h, w].
         stretch: How much coarser than usual it shows a place, octaves, float32 [h, w]; see `relative_stretch`.
         similarity: Mean normalized cross-correlation with the target around the hole, -1 to 1.
+        rim_difference: Distance of its colors from the target's, in 0..1; in the hole, that at the nearest places
+            around it; float32 [h, w].
         band_gains: From the sharpness of the reference at full size to the target's.
         full_colors: Its own colors in the target's view at full size, [H, W, 3] in the working space, uint8, or
             uint16 where that is wider than sRGB.
@@ -92,6 +97,7 @@ class WarpedReference:
     visible: np.ndarray
     stretch: np.ndarray
     similarity: float
+    rim_difference: np.ndarray
     band_gains: BandGains
     full_colors: Pixels
     full_valid: np.ndarray
@@ -144,6 +150,7 @@ def warp_and_match_color(
         visible=visible,
         stretch=relative_stretch(columns, rows, valid, settings.warp),
         similarity=similarity_around_hole(correlation, target, visible, region.hole, settings),
+        rim_difference=carry_rim_difference(colors, target, visible & ~region.hole, settings.rim_blur),
         band_gains=_match_sharpness(region, to_float(full_colors), full_valid, transform, correlation, settings),
         full_colors=full_colors,
         full_valid=full_valid,
@@ -186,6 +193,23 @@ def similarity_around_hole(
     if compared.sum() < settings.min_textured_pixels:
         return 0.0
     return float(correlation[compared].mean())
+
+
+def carry_rim_difference(reference: np.ndarray, target: np.ndarray, shared: np.ndarray, sigma: float) -> np.ndarray:
+    """Carry how far two pictures differ where they share the scene to all other places, smoothly.
+
+    Args:
+        reference: [H, W, 3] float32 RGB in 0..1.
+        target: [H, W, 3] float32 RGB in 0..1.
+        shared: Where both show the scene, bool [H, W].
+        sigma: Standard deviation of the blur, pixels.
+
+    Returns:
+        Distance of the colors, [H, W] float32; 0 if nothing is shared.
+    """
+    blurred = masked_blur(np.abs(reference - target), shared, sigma)  # [H, W, 3]
+    nearest = fill_from_nearest(np.linalg.norm(blurred, axis=-1), shared)  # [H, W]
+    return np.asarray(cv2.GaussianBlur(nearest, (0, 0), sigma), np.float32)
 
 
 def coarse_color_correlation(reference: np.ndarray, target: np.ndarray, shared: np.ndarray, sigma: float) -> float:

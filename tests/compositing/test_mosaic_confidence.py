@@ -61,3 +61,11 @@ def test_confidence_falls_with_the_similarity_around_the_hole() -> None:
         for similarity in (0.5, 0.25)
     )
     assert half == pytest.approx(full / 2)
+
+
+def test_confidence_falls_where_the_reference_differs_from_the_photo_at_the_rim_nearby() -> None:
+    like, unlike = (
+        confidence_of(*[warped_reference(SMOOTH, rim_difference=difference) for _ in range(2)])
+        for difference in (0.0, 0.2)
+    )
+    assert like > CERTAIN > unlike

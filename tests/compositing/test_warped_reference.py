@@ -8,6 +8,7 @@ import skimage.data
 
 from realfill.compositing.warped_reference import (
     WarpedReference,
+    carry_rim_difference,
     coarse_color_correlation,
     filter_by_similarity,
     similarity_around_hole,
@@ -92,3 +93,29 @@ def test_coarse_colors_correlate_in_spite_of_noise_and_shifts_and_not_with_their
     everywhere = np.ones(target.shape[:2], bool)
     assert coarse_color_correlation(noisy.astype(np.float32), target, everywhere, 12) > 0.9
     assert coarse_color_correlation(1 - target, target, everywhere, 12) == pytest.approx(-1)
+
+
+def test_a_difference_beside_the_hole_is_carried_into_its_nearer_half() -> None:
+    target = np.full((60, 80, 3), 0.5, np.float32)
+    reference = target.copy()
+    reference[:, :20] += np.float32(0.2)
+    shared = np.ones((60, 80), bool)
+    shared[:, 20:60] = False
+    difference = carry_rim_difference(reference, target, shared, 2)
+    np.testing.assert_allclose(difference[:, 25:33], 0.2 * np.sqrt(3), rtol=1e-3)
+    np.testing.assert_allclose(difference[:, 47:], 0, atol=1e-3)
+
+
+def test_no_difference_is_carried_where_nothing_is_shared() -> None:
+    target = np.zeros((6, 8, 3), np.float32)
+    assert not carry_rim_difference(target + 1, target, np.zeros((6, 8), bool), 2).any()
+
+
+def test_a_reference_that_shows_something_else_beside_the_hole_differs_at_the_rim_there(tmp_path: Path) -> None:
+    other = PHOTO.copy()
+    other[80:120, 90:110] = 255 - other[80:120, 90:110]
+    reference = warp_photo(tmp_path / "other.png", other, Warp(identity_maps, 0.1))
+    assert reference is not None
+    columns = np.arange(REGION.hole.shape[1]) < REGION.hole.shape[1] // 2
+    left, right = REGION.hole & columns, REGION.hole & ~columns
+    assert reference.rim_difference[left].mean() > 2 * reference.rim_difference[right].mean()

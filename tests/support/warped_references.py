@@ -25,6 +25,7 @@ def warped_reference(
     approximate: bool = False,
     parallax: float = 0.1,
     similarity: float = 0.9,
+    rim_difference: float = 0.0,
     path: Path = Path("reference.png"),
 ) -> WarpedReference:
     """A reference [h, w, 3] float32 that lies where the target does and needs no change of color."""
@@ -39,6 +40,7 @@ def warped_reference(
         visible=valid if visible is None else visible,
         stretch=np.zeros(colors.shape[:2], np.float32),
         similarity=similarity,
+        rim_difference=np.full(colors.shape[:2], rim_difference, np.float32),
         band_gains=BandGains((1.0, 2.0, 4.0), (1.0, 1.0, 1.0)),
         full_colors=to_uint8(colors),
         full_valid=valid,
