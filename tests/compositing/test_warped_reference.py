@@ -8,6 +8,7 @@ import skimage.data
 
 from realfill.compositing.warped_reference import (
     WarpedReference,
+    WarpedReferenceSettings,
     carry_rim_difference,
     coarse_color_correlation,
     filter_by_similarity,
@@ -101,14 +102,25 @@ def test_a_difference_beside_the_hole_is_carried_into_its_nearer_half() -> None:
     reference[:, :20] += np.float32(0.2)
     shared = np.ones((60, 80), bool)
     shared[:, 20:60] = False
-    difference = carry_rim_difference(reference, target, shared, 2)
-    np.testing.assert_allclose(difference[:, 25:33], 0.2 * np.sqrt(3), rtol=1e-3)
-    np.testing.assert_allclose(difference[:, 47:], 0, atol=1e-3)
+    settings = WarpedReferenceSettings(rim_blur=2, rim_reach=20)
+    difference = carry_rim_difference(reference, target, shared, settings)
+    outside, inside = 0.2 * np.sqrt(3), difference[30, 20:60]
+    np.testing.assert_allclose(difference[:, :12], outside, rtol=1e-3)
+    assert np.all(np.diff(inside[:18]) < 0), "it counts less the farther away it is"
+    assert inside[2] > 0.9 * outside
+    assert inside[-3] < 0.1 * outside
+    assert inside[10] > 2 * inside[-10]
 
 
 def test_no_difference_is_carried_where_nothing_is_shared() -> None:
     target = np.zeros((6, 8, 3), np.float32)
-    assert not carry_rim_difference(target + 1, target, np.zeros((6, 8), bool), 2).any()
+    assert not carry_rim_difference(target + 1, target, np.zeros((6, 8), bool)).any()
+
+
+def test_where_all_is_shared_nothing_is_carried() -> None:
+    target = np.zeros((6, 8, 3), np.float32)
+    difference = carry_rim_difference(target + np.float32(0.1), target, np.ones((6, 8), bool))
+    np.testing.assert_allclose(difference, 0.1 * np.sqrt(3), rtol=1e-4)
 
 
 def test_a_reference_that_shows_something_else_beside_the_hole_differs_at_the_rim_there(tmp_path: Path) -> None:
