@@ -24,6 +24,8 @@ class ConfidenceSettings:
         agreement_distance: Distance of colors in 0..1 at which the support by another reference has fallen to
             1/e; chosen with `busy_deviation` so that about as much is certain with `rim_difference` as without.
         blur: Standard deviation of the Gaussian that smooths that distance, pixels; set by hand.
+        second_weight: Weight of the reference that agrees second best, beside the best one, where there are three or
+            more. .2 to .5 did alike.
         busy_deviation: Local standard deviation of the luma, in 0..1, at which the confidence has fallen to 1/e:
             there a misalignment by a pixel shows most. Measured on cathedral-portal, with .25: the certain pixels had
             .16 of the others' squared error instead of .30, and 34 % of the hole was certain instead of 38 %.
@@ -33,14 +35,19 @@ class ConfidenceSettings:
             the hole, at which the confidence has fallen to 1/e. Measured on 59 views: with it, 97 % of the certain
             pixels are right instead of 95 %, 86 % of the likely ones instead of 79 %, and on the worst view 84 % of
             the certain ones instead of 61 %. .2 to .4 did alike.
+        surroundings: Standard deviation of the Gaussian over whose reach a pixel is trusted no more than what
+            surrounds it, pixels. 3 and 5 did alike. With it and `second_weight`, on 59 views, the area under the
+            sparsification error is 5 % smaller, on the albums for reporting 7 %.
     """
 
     unsupported: float = 0.4
-    agreement_distance: float = 0.12
+    agreement_distance: float = 0.15
     blur: float = 2.0
+    second_weight: float = 0.3
     busy_deviation: float = 0.31
     full_similarity: float = 0.5
     rim_difference: float = 0.3
+    surroundings: float = 3.0
 
 
 def estimate_confidence(
@@ -51,8 +58,9 @@ def estimate_confidence(
 ) -> np.ndarray:
     """Estimate how far the chosen reference can be trusted at every pixel.
 
-    It is trusted as far as another reference shows the same, the others do not outvote it, misalignment by a pixel
-    would not show, and it resembles the target around the hole, at the nearest places above all.
+    It is trusted as far as other references show the same, the others do not outvote it, misalignment by a pixel
+    would not show, and it resembles the target around the hole, at the nearest places above all; and no more than
+    its surroundings.
 
     Args:
         references: K warped references of one region.
@@ -72,19 +80,24 @@ def estimate_confidence(
     confidence = np.where(approximate, np.minimum(confidence, settings.unsupported), confidence)
     similarity = np.array([r.similarity / settings.full_similarity for r in references]).clip(0, 1)[labels]
     difference = take_labeled(np.stack([r.rim_difference for r in references]), labels)
-    return (confidence * similarity * np.exp(-difference / settings.rim_difference)).astype(np.float32)
+    confidence = (confidence * similarity * np.exp(-difference / settings.rim_difference)).astype(np.float32)
+    return np.minimum(confidence, cv2.GaussianBlur(confidence, (0, 0), settings.surroundings))
 
 
 def _support(references: Sequence[WarpedReference], labels: np.ndarray, settings: ConfidenceSettings) -> np.ndarray:
-    """Measure how well another reference confirms the chosen one's colors, [h, w] float32, `unsupported` to 1."""
+    """Measure how well other references confirm the chosen one's colors, [h, w] float32, `unsupported` to 1."""
     colors = _chosen_colors(references, labels)
-    support = np.full(labels.shape, settings.unsupported, np.float32)
+    best = second = np.full(labels.shape, settings.unsupported, np.float32)
     for number, reference in enumerate(references):
         distance = np.linalg.norm(reference.colors - colors, axis=-1)
         distance = cv2.GaussianBlur(distance, (0, 0), settings.blur)
         agreement = np.exp(-((distance / settings.agreement_distance) ** 2))
-        votes = reference.visible & (labels != number)
-        support = np.where(votes, np.maximum(support, agreement), support)
+        agreement = np.where(reference.visible & (labels != number), agreement, 0)
+        second = np.maximum(second, np.minimum(best, agreement))
+        best = np.maximum(best, agreement)
+    if len(references) < 3:
+        return best
+    support: np.ndarray = best ** (1 - settings.second_weight) * second**settings.second_weight
     return support
 
 

@@ -34,6 +34,19 @@ def test_references_that_contradict_each_other_do_not_support_each_other() -> No
     assert confidence_of(warped_reference(SMOOTH), warped_reference(SMOOTH + np.float32(0.3))) < CERTAIN
 
 
+def test_a_second_reference_that_agrees_is_trusted_more_than_one_alone() -> None:
+    alike, other = warped_reference(SMOOTH), warped_reference(SMOOTH + np.float32(0.3))
+    assert confidence_of(alike, alike, alike) > 1.1 * confidence_of(alike, alike, other)
+
+
+def test_a_pixel_is_trusted_no_more_than_what_surrounds_it() -> None:
+    speck = np.zeros((60, 90), bool)
+    speck[30, 45] = True
+    references = [warped_reference(SMOOTH), warped_reference(SMOOTH, visible=speck)]
+    confidence = estimate_confidence(references, LABELS, np.zeros((2, 60, 90), np.float32))
+    assert confidence[speck] * 255 < CERTAIN
+
+
 @pytest.mark.parametrize("change", ["hidden", "approximate"])
 def test_a_hidden_or_approximately_aligned_reference_is_never_certain(change: str) -> None:
     doubtful = warped_reference(
