@@ -2,14 +2,13 @@
 
 In the hole the target shows nothing: depth there is a vote among references, and its edges lie on no picture's edges.
 A reference sees the scene itself. Each one's depth is swept in its own view, propagated where it then agrees better
-with the others, cleared of islands that nothing is seen of, checked against the others, and drawn into the target's
-view by `depth_fusion`.
+with the others, checked against them, and drawn into the target's view by `depth_fusion`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +16,8 @@ from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
 from realfill.geometry.camera import MIN_DEPTH, IntrinsicsPrior
 from realfill.geometry.depth_consistency import ReferenceDepth, check_consistency
-from realfill.geometry.depth_islands import DepthIslandSettings, fill_islands
 from realfill.geometry.depth_propagation import DepthPropagationSettings, propagate_depths
-from realfill.geometry.photo_consistency import SourceView, TargetView, inverse_depth_of_pixel
+from realfill.geometry.photo_consistency import SourceView, TargetView
 from realfill.geometry.plane_sweep import PlaneSweepSettings, estimate_inverse_depth
 from realfill.geometry.projection import in_bounds, pixel_rays
 from realfill.geometry.reconstruction import Reconstruction
@@ -47,7 +45,6 @@ class ReferenceDepthSettings:
             dB (room), +.8 (toy-table), +.4 (kermit), +.3 (castle-outpaint), +.2 and +.1 (turned views of
             cathedral-portal and pauls-front), and -.1 at worst; .5 and 2 did less, or alike.
         propagation: Of a reference's depth map.
-        islands: Of which depth maps are cleared.
         refinement: Of the merged depth, in the target's view. Without the blur that the sweep's own refinement begins
             with, the edges stay sharp.
     """
@@ -64,7 +61,6 @@ class ReferenceDepthSettings:
     median_size: int = 5
     plane_sweep: PlaneSweepSettings = PlaneSweepSettings(coarse_side=320, max_labels=96, color_weight=1.0)
     propagation: DepthPropagationSettings = DepthPropagationSettings()
-    islands: DepthIslandSettings = DepthIslandSettings()
     refinement: PlaneSweepSettings = PlaneSweepSettings(refine_reach=1.5, refine_labels=7, refine_blur=0)
 
 
@@ -110,18 +106,7 @@ def estimate_reference_depths(
     with skip_failing("The propagation of the references' depth"):
         checked = check_consistency(maps, settings.max_reprojection)
         maps = propagate_depths(maps, checked, views, settings.propagation)
-    with skip_failing("The clearing of the references' depth"):
-        maps = [_clear_islands(one, views, settings) for one in maps]
     return check_consistency(maps, settings.max_reprojection)
-
-
-def _clear_islands(
-    one: ReferenceDepth, views: Mapping[int, SourceView], settings: ReferenceDepthSettings
-) -> ReferenceDepth:
-    """Clear a depth map of islands that no edge of its picture follows."""
-    pixel = inverse_depth_of_pixel([view.relative_to(one.camera) for n, view in views.items() if n != one.number])
-    depth = fill_islands(one.inverse_depth, views[one.number].gray, pixel, settings.islands)
-    return replace(one, inverse_depth=depth)
 
 
 def _estimate_depth(
