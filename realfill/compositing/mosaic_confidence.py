@@ -71,11 +71,12 @@ def estimate_confidence(
     Returns:
         [h, w] float32, 0 to 1.
     """
-    confidence = _support(references, labels, settings)
+    colors = take_labeled(np.stack([r.colors for r in references]), labels)
+    confidence = _support(references, labels, colors, settings)
     confidence *= np.exp(-(take_labeled(disagreement, labels) ** 2))
     visible = take_labeled(np.stack([r.visible for r in references]), labels)
     confidence = np.where(visible, confidence, np.minimum(confidence, settings.unsupported))
-    confidence *= np.exp(-local_variance(to_gray(_chosen_colors(references, labels))) / settings.busy_deviation**2)
+    confidence *= np.exp(-local_variance(to_gray(colors)) / settings.busy_deviation**2)
     approximate = np.array([r.warp.approximate for r in references])[labels]
     confidence = np.where(approximate, np.minimum(confidence, settings.unsupported), confidence)
     similarity = np.array([r.similarity / settings.full_similarity for r in references]).clip(0, 1)[labels]
@@ -84,9 +85,14 @@ def estimate_confidence(
     return np.minimum(confidence, cv2.GaussianBlur(confidence, (0, 0), settings.surroundings))
 
 
-def _support(references: Sequence[WarpedReference], labels: np.ndarray, settings: ConfidenceSettings) -> np.ndarray:
-    """Measure how well other references confirm the chosen one's colors, [h, w] float32, `unsupported` to 1."""
-    colors = _chosen_colors(references, labels)
+def _support(
+    references: Sequence[WarpedReference], labels: np.ndarray, colors: np.ndarray, settings: ConfidenceSettings
+) -> np.ndarray:
+    """Measure how well other references confirm the chosen ones' colors [h, w, 3].
+
+    Returns:
+        [h, w] float32, `unsupported` to 1.
+    """
     best = second = np.full(labels.shape, settings.unsupported, np.float32)
     for number, reference in enumerate(references):
         distance = np.linalg.norm(reference.colors - colors, axis=-1)
@@ -99,8 +105,3 @@ def _support(references: Sequence[WarpedReference], labels: np.ndarray, settings
         return best
     support: np.ndarray = best ** (1 - settings.second_weight) * second**settings.second_weight
     return support
-
-
-def _chosen_colors(references: Sequence[WarpedReference], labels: np.ndarray) -> np.ndarray:
-    """Colors of the chosen references, [h, w, 3] float32."""
-    return take_labeled(np.stack([r.colors for r in references]), labels)

@@ -5,9 +5,11 @@
 "approximate": similarities deformed by the matches, where the scene moved; see `geometry.moving_least_squares`.
     Nothing of it is certain.
 "patches": nothing is placed; patches of the album complete the whole hole; see `patch_completion`.
+"own_patches": the same by patches of the target alone.
 
-What a model leaves open is completed by patches. Where the computation of one fails, the next one is tried. Where
-geometry is certain of enough of the hole, it is not tried whether patches alone would do.
+What a model leaves open is completed by patches of the target and of what was placed: no reference shows it. Where
+the computation of one fails, the next one is tried. Where geometry is certain of enough of the hole, it is not tried
+whether patches alone would do.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from realfill.compositing.mosaic import Mosaic, MosaicSettings, build_mosaic
 from realfill.compositing.patch_completion import PatchCompletionSettings
 from realfill.compositing.pseudo_holes import PseudoHoleSettings, measure_errors
 from realfill.compositing.scene import Scene
-from realfill.compositing.scene_completion import complete_scene
+from realfill.compositing.scene_completion import complete_scene, complete_scene_by_album
 from realfill.compositing.warped_reference import (
     WarpedReference,
     WarpedReferenceSettings,
@@ -52,11 +54,11 @@ class PlacementSettings:
     """When a way of filling is accepted, and how references are placed.
 
     Attributes:
-        min_certain: Share of the hole of which depth or plane has to be certain to be preferred. Set by hand.
         certain_without_patches: Share of the hole of which depth or plane has to be certain for patches not to be
-            tried. On the 45 views of 11 albums with as much, patches had at least .98 of its error, and are preferred
-            with less than .67; the only view where they were was one with .08. Approximate alignment is always tried:
-            it was preferred where depth or plane was certain of .51, .58 and .73, and people had moved.
+            tried. On the 45 views of 11 albums that had as much by the map of that time, patches had at least .98 of
+            its error, and are preferred with less than .67; the only view where they were was one with .08.
+            Approximate alignment is always tried: it was preferred where depth or plane was certain of .51, .58 and
+            .73, and people had moved.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
         colors: How the photos' colors are aligned, for depth.
@@ -72,7 +74,6 @@ class PlacementSettings:
         patches: How patches are searched.
     """
 
-    min_certain: float = 0.03
     certain_without_patches: float = 0.25
     matching: AlbumMatchSettings = AlbumMatchSettings()
     geometry: ReferenceWarpSettings = ReferenceWarpSettings()
@@ -81,7 +82,9 @@ class PlacementSettings:
     warped: WarpedReferenceSettings = WarpedReferenceSettings()
     mosaic: MosaicSettings = MosaicSettings()
     pseudo_holes: PseudoHoleSettings = PseudoHoleSettings()
-    min_gains: Mapping[str, float] = field(default_factory=lambda: {"approximate": 0.08, "patches": 0.33})
+    min_gains: Mapping[str, float] = field(
+        default_factory=lambda: {"approximate": 0.08, "patches": 0.33, "own_patches": 0.33}
+    )
     patches: PatchCompletionSettings = PatchCompletionSettings()
 
 
@@ -141,58 +144,58 @@ def place_references(
 def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) -> Placement:
     """Fill the region by the way that restores the pseudo-holes best.
 
-    Depth or plane is preferred where it is certain of some of the hole. Where there is no room for pseudo-holes it is
-    taken there, and the approximate alignment elsewhere.
+    Depth or plane is preferred, and taken where there is no room for pseudo-holes.
     """
     scene = replace(scene, reference_depths=_estimate_reference_depths(scene, settings))
-    trials = {way: _try_placing(way, settings) for way in _WAYS} | {"patches": _try_patches(settings)}
+    trials = {way: _try_placing(way, settings) for way in _PLACING} | {
+        way: _try_patches(way, settings) for way in _PATCHES
+    }
 
     def try_ways(*ways: str) -> dict[str, float]:
         return measure_errors(scene, {way: trials[way] for way in ways}, settings.pseudo_holes)
 
     @cache
     def place(way: str) -> tuple[str, Mosaic | None]:
-        return _WAYS[way](scene, settings)
+        return _PLACING[way](scene, settings)
 
     errors = try_ways("geometry", "approximate")
     _, by_geometry = place("geometry")
     certain = by_geometry.hole_share(CERTAIN) if by_geometry else 0.0
     if "geometry" not in errors or certain < settings.certain_without_patches:
-        errors |= try_ways("patches")
-    for way in takewhile(lambda way: way != "patches", _rank_ways(errors, certain >= settings.min_certain, settings)):
+        errors |= try_ways(*_PATCHES)
+    ways = _rank_ways(errors, settings)
+    for way in takewhile(lambda way: way in _PLACING, ways):
         model, mosaic = place(way)
         if mosaic is not None:
-            return Placement(model, mosaic, _complete(scene, mosaic, settings), errors, scene)
-    return Placement("none", None, _complete(scene, None, settings), errors, scene)
+            return Placement(model, mosaic, complete_scene(scene, mosaic, settings.patches), errors, scene)
+    patches = next(way for way in ways if way in _PATCHES)
+    return Placement("none", None, _PATCHES[patches](scene, settings), errors, scene)
 
 
-def _rank_ways(errors: Mapping[str, float], certain: bool, settings: PlacementSettings) -> list[str]:
+def _rank_ways(errors: Mapping[str, float], settings: PlacementSettings) -> list[str]:
     """Rank the ways of filling, the best one first.
 
     Args:
-        errors: Of the ways in the pseudo-holes; empty where there are none.
-        certain: Whether depth or plane is certain of enough of the hole to be preferred.
-        settings: By how much others have to be better then.
+        errors: Of the ways in the pseudo-holes; empty where there are none: then placing comes first.
+        settings: By how much the others have to be better than geometry.
     """
-    if not errors:
-        return ["geometry", "approximate"] if certain else ["approximate"]
-    min_gains = settings.min_gains if certain else {}
-    return sorted([*_WAYS, "patches"], key=lambda way: errors.get(way, math.inf) / (1 - min_gains.get(way, 0)))
+    ways = [*_PLACING, *_PATCHES]
+    return sorted(ways, key=lambda way: errors.get(way, math.inf) / (1 - settings.min_gains.get(way, 0)))
 
 
 def _try_placing(way: str, settings: PlacementSettings) -> Callable[[Scene], Pixels | None]:
     """The trial of a model of the scene: what it does not place is filled from nearby, not by patches."""
 
     def fill(scene: Scene) -> Pixels | None:
-        _, mosaic = _WAYS[way](scene, settings)
+        _, mosaic = _PLACING[way](scene, settings)
         return None if mosaic is None else fill_from_nearest(to_uint8(mosaic.colors), mosaic.confidence > 0)
 
     return fill
 
 
-def _try_patches(settings: PlacementSettings) -> Callable[[Scene], Pixels | None]:
+def _try_patches(way: str, settings: PlacementSettings) -> Callable[[Scene], Pixels | None]:
     """The trial of patches alone."""
-    return lambda scene: resize(_complete(scene, None, settings), *scene.region.full_size)
+    return lambda scene: resize(_PATCHES[way](scene, settings), *scene.region.full_size)
 
 
 def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> list[ReferenceDepth]:
@@ -240,9 +243,13 @@ def _align_approximately(scene: Scene, settings: PlacementSettings) -> tuple[str
     return "none", None
 
 
-_WAYS: Mapping[str, Callable[[Scene, PlacementSettings], tuple[str, Mosaic | None]]] = {
+_PLACING: Mapping[str, Callable[[Scene, PlacementSettings], tuple[str, Mosaic | None]]] = {
     "geometry": _place_by_geometry,
     "approximate": _align_approximately,
+}
+_PATCHES: Mapping[str, Callable[[Scene, PlacementSettings], Pixels]] = {
+    "own_patches": lambda scene, settings: complete_scene(scene, None, settings.patches),
+    "patches": lambda scene, settings: complete_scene_by_album(scene, settings.patches, settings.deformation),
 }
 
 
@@ -260,7 +267,3 @@ def _warp_references(scene: Scene, warps: dict[int, Warp], settings: PlacementSe
 
 def _compose(scene: Scene, warped: Sequence[WarpedReference], settings: PlacementSettings) -> Mosaic | None:
     return build_mosaic(scene.region, warped, settings.mosaic) if warped else None
-
-
-def _complete(scene: Scene, mosaic: Mosaic | None, settings: PlacementSettings) -> Pixels:
-    return complete_scene(scene, mosaic, settings.patches, settings.deformation)

@@ -1,6 +1,8 @@
-"""Completion of a scene's region by patches of the target and of the references that are aligned with it."""
+"""Completion of a scene's region by patches of the target, or of the album."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -11,35 +13,56 @@ from realfill.compositing.scene import Scene
 from realfill.core.failures import skip_failing
 from realfill.geometry.moving_least_squares import MovingLeastSquaresSettings, moving_least_squares_warps
 from realfill.imaging.ops import Pixels, fill_from_nearest, resize
+from realfill.imaging.region import Region
 
 
 def complete_scene(
     scene: Scene,
     mosaic: Mosaic | None,
     patches: PatchCompletionSettings = PatchCompletionSettings(),
-    deformation: MovingLeastSquaresSettings = MovingLeastSquaresSettings(),
 ) -> Pixels:
-    """Complete what a mosaic leaves of the hole by patches.
+    """Complete what a mosaic leaves of the hole by patches of the target and of what was placed.
 
     Args:
         scene: The scene with its hole.
         mosaic: What was placed; None for nothing.
         patches: How patches are searched.
-        deformation: How references are aligned.
 
     Returns:
         [h, w, 3] uint8 in the working space, the region at its working scale.
     """
     region = scene.region if mosaic is None else scene.region.fill(mosaic.colors, mosaic.filled)
-    picture, hole = region.crop_rescaled(region.canvas), region.hole
-    if not hole.any():
-        return picture
+    return _complete(region, [], patches)
+
+
+def complete_scene_by_album(
+    scene: Scene,
+    patches: PatchCompletionSettings = PatchCompletionSettings(),
+    deformation: MovingLeastSquaresSettings = MovingLeastSquaresSettings(),
+) -> Pixels:
+    """Complete the hole by patches of the target and of the references, at places by which these are aligned with it.
+
+    Args:
+        scene: The scene with its hole.
+        patches: How patches are searched.
+        deformation: How references are aligned.
+
+    Returns:
+        As `complete_scene`.
+    """
     sources = []
     for number in range(1, len(scene.photos)):
         with skip_failing(f"The alignment of {scene.references[number - 1].name} for patches"):
             sources.append(_patch_source(scene, number, deformation))
+    return _complete(scene.region, [*filter(None, sources)], patches)
+
+
+def _complete(region: Region, sources: Sequence[PatchSource], settings: PatchCompletionSettings) -> Pixels:
+    picture, hole = region.crop_rescaled(region.canvas), region.hole
+    if not hole.any():
+        return picture
     with skip_failing("The completion by patches"):
-        return complete_by_patches(picture, hole, [*filter(None, sources)], patches)
+        return complete_by_patches(picture, hole, sources, settings)
     return fill_from_nearest(picture, ~hole)
 
 

@@ -67,7 +67,7 @@ def explain_needless_tuning(
         return ""
     return (
         f"the model restores hidden parts of this photo with an error of {error:.0f} levels, "
-        f"where filling by {best} has {errors[best]:.0f}"
+        f"where filling by {best.replace('_', ' ')} has {errors[best]:.0f}"
     )
 
 

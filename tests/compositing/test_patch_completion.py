@@ -112,6 +112,13 @@ def test_a_darker_reference_fills_in_the_tone_of_the_target() -> None:
     assert psnr_in_hole(filled) > psnr_in_hole(complete_by_patches(PICTURE, HOLE, [bright])) - 1
 
 
+def test_without_references_patches_come_from_anywhere() -> None:
+    near, anywhere = (PatchCompletionSettings(guide_weight=weight) for weight in (1.0, 0.0))
+    np.testing.assert_array_equal(
+        complete_by_patches(PICTURE, HOLE, [], near), complete_by_patches(PICTURE, HOLE, [], anywhere)
+    )
+
+
 def test_references_may_have_any_size() -> None:
     columns, rows = pixel_grid((200, 60))
     tall = PatchSource(cv2.resize(PICTURE, (60, 200)), columns, rows)

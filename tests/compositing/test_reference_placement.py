@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import skimage.data
 
-from realfill.album.placement import CERTAIN
 from realfill.compositing import reference_placement, scene_completion
 from realfill.compositing.mosaic import Mosaic, build_mosaic
 from realfill.compositing.patch_completion import complete_by_patches
@@ -75,16 +74,15 @@ def test_photos_of_something_else_are_not_placed_and_nothing_of_them_is_shown(tm
     np.testing.assert_array_equal(placement.completed, own_patches)
 
 
-def test_without_pseudo_holes_a_model_that_makes_too_little_of_the_hole_certain_is_not_accepted(
-    tmp_path: Path,
-) -> None:
+def test_a_hole_that_leaves_no_room_for_pseudo_holes_is_filled_by_geometry(tmp_path: Path) -> None:
     truth = turned_view(COFFEE, 0, 0)
-    strict = replace(NO_TRIAL, min_certain=1.1)
-    placement, _ = place(tmp_path, truth, middle_mask(truth.shape), [turned_view(COFFEE, 6, 1)], strict)
-    assert placement.model == "approximate"
-    assert placement.mosaic is not None
-    assert placement.mosaic.hole_share(CERTAIN) == 0
+    frame = np.full(truth.shape[:2], 255, np.uint8)
+    frame[100:-100, 120:-120] = 0
+    placement, region = place(tmp_path, truth, frame, [turned_view(COFFEE, 6, 1)])
     assert placement.errors == {}
+    assert placement.model == "plane"
+    assert placement.mosaic is not None
+    assert psnr_where_filled(placement.mosaic, region, truth) > 24
 
 
 @pytest.fixture(scope="module")
@@ -260,14 +258,29 @@ def test_patches_are_not_tried_where_geometry_is_certain_of_enough(
     assert placement.errors == {way: error for way, error in errors.items() if way in ways}
 
 
-def test_where_geometry_is_certain_of_nothing_the_least_error_decides(
+def test_geometry_is_preferred_even_where_it_is_certain_of_nothing(
     place_turned: Callable[..., Placement],
     measured: Callable[[dict[str, float]], list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    measured({"geometry": 20.0, "approximate": 30.0, "patches": 19.0})
+    measured({"geometry": 20.0, "approximate": 19.0, "patches": 15.0})
     monkeypatch.setattr(Mosaic, "hole_share", lambda *_: 0.0)
-    assert place_turned().model == "none"
+    assert place_turned().model == "depth"
+
+
+def test_the_patches_are_those_that_restore_the_pseudo_holes_best(
+    place_turned: Callable[..., Placement], measured: Callable[[dict[str, float]], list[str]]
+) -> None:
+    measured({"patches": 9.0, "own_patches": 8.0})
+    own = place_turned().completed
+    measured({"patches": 8.0, "own_patches": 9.0})
+    of_the_album = place_turned().completed
+    mask = middle_mask(VIEWS[0].shape)
+    region = Region.around(np.where(mask[..., None] > 0, np.uint8(128), VIEWS[0]), mask)
+    picture, truth = region.crop_rescaled(region.canvas), region.crop_rescaled(VIEWS[0])
+    np.testing.assert_array_equal(own, complete_by_patches(picture, region.hole, []))
+    quality = [psnr(filled[region.hole], truth[region.hole]) for filled in (own, of_the_album)]
+    assert quality[1] > quality[0] + 3, "the references show what is there"
 
 
 def test_a_way_that_cannot_fill_the_hole_itself_makes_place_for_the_next_best(
