@@ -144,7 +144,7 @@ class Candidate:
         file: Name of the picture in the same folder.
         kind: "noise" (generated from pure noise, as in the paper), "guided" (generated around the pixels of the
             proposal that are certain), "placed" (the proposal of `align` itself, its gaps completed by patches of the
-            album) or "patches" (patches of the album alone, where nothing could be placed). With
+            photo) or "patches" (patches alone, where nothing could be placed). With
             `blend.generate: never` there is one only: "placed", which shows what is certain alone, or "unchanged",
             where nothing was placed.
         draw: Number among the candidates of its kind, from 0.

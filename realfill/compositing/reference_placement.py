@@ -56,9 +56,8 @@ class PlacementSettings:
     Attributes:
         certain_without_patches: Share of the hole of which depth or plane has to be certain for patches not to be
             tried. On the 45 views of 11 albums that had as much by the map of that time, patches had at least .98 of
-            its error, and are preferred with less than .67; the only view where they were was one with .08.
-            Approximate alignment is always tried: it was preferred where depth or plane was certain of .51, .58 and
-            .73, and people had moved.
+            its error, and are preferred with less than .6. Approximate alignment is always tried: it was preferred
+            where depth or plane was certain of .51, .58 and .73, and people had moved.
         matching: How the photos are matched.
         geometry: How references are warped by depth or by planes.
         colors: How the photos' colors are aligned, for depth.
@@ -66,11 +65,11 @@ class PlacementSettings:
         warped: When a warped reference is used.
         mosaic: How references are composed.
         pseudo_holes: By which the ways are compared.
-        min_gains: Share by which the error of a way has to lie below that of depth or plane where these are
-            preferred. Measured on 21 views of 13 albums: approximate alignment with .9 of the error or less was
-            better in the hole too on all three views, by .9 to 2.1 dB, and with about the same error worse by 3 dB.
-            Patches with .9 to .95 of the error were better on one view of four, and worse by up to 5.7 dB: what
-            surrounds a hole is easier for them than the hole.
+        min_gains: Share by which the error of a way has to lie below that of depth or plane to replace it. Measured
+            on 21 views of 13 albums: approximate alignment with .9 of the error or less was better in the hole too on
+            all three views, by .9 to 2.1 dB, and with about the same error worse by 3 dB. What surrounds a hole is
+            easier for patches than the hole: those of the album with .9 to .95 of the error were better on one view
+            of four, and worse by up to 5.7 dB, those of the target alone worse by 3.7 dB with .74 and by .7 with .63.
         patches: How patches are searched.
     """
 
@@ -83,7 +82,7 @@ class PlacementSettings:
     mosaic: MosaicSettings = MosaicSettings()
     pseudo_holes: PseudoHoleSettings = PseudoHoleSettings()
     min_gains: Mapping[str, float] = field(
-        default_factory=lambda: {"approximate": 0.08, "patches": 0.33, "own_patches": 0.33}
+        default_factory=lambda: {"approximate": 0.08, "patches": 0.4, "own_patches": 0.4}
     )
     patches: PatchCompletionSettings = PatchCompletionSettings()
 

@@ -28,8 +28,8 @@ class Guide:
     """What sampling starts from and what it keeps, in the window at the base model's resolution R.
 
     Attributes:
-        init_image: [R, R, 3] uint8: the window with placed reference pixels; patches of the album complete the
-            rest of its hole.
+        init_image: [R, R, 3] uint8: the window with placed reference pixels; patches complete the rest of its
+            hole.
         placed_mask: [R, R] bool, True = a reference pixel is placed there.
         keep_weight: [R, R] float32, 0 to 1: how far sampling is held to `init_image`.
         strength: Share of the noise that sampling starts with, 0 to 1, as in diffusers.
