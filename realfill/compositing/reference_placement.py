@@ -143,7 +143,7 @@ def place_references(
 def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) -> Placement:
     """Fill the region by the way that restores the pseudo-holes best.
 
-    Depth or plane is preferred, and taken where there is no room for pseudo-holes.
+    Depth or plane is preferred.
     """
     scene = replace(scene, reference_depths=_estimate_reference_depths(scene, settings))
     trials = {way: _try_placing(way, settings) for way in _PLACING} | {
@@ -175,7 +175,7 @@ def _rank_ways(errors: Mapping[str, float], settings: PlacementSettings) -> list
     """Rank the ways of filling, the best one first.
 
     Args:
-        errors: Of the ways in the pseudo-holes; empty where there are none: then placing comes first.
+        errors: Of the ways in the pseudo-holes; empty where there are none.
         settings: By how much the others have to be better than geometry.
     """
     ways = [*_PLACING, *_PATCHES]
