@@ -45,6 +45,8 @@ def write_drawn_album(root: Path, folder: Path, rng: random.Random) -> str:
     photos = [photo for photo in (*album.references, album.ground_truth) if photo is not None]
     target = rng.choice(photos)
     others = [photo for photo in photos if photo != target]
+    if not others:
+        raise SystemExit(f"{root} has a single photo besides its target: it cannot be drawn from.")
     references = rng.sample(others, rng.randint(1, len(others)))
     height, width = read_srgb(target).shape[:2]
     kind, mask = draw_hole(height, width, rng)

@@ -122,7 +122,7 @@ class PlacementSummary:
         certain: Share of the hole where its confidence is at least `placement.CERTAIN`, 0 to 1.
         errors: Root mean square error in the pseudo-holes of each way of filling that was tried, 8-bit levels:
             "geometry" (depth or plane), "approximate", "patches" (of the album), "own_patches" (of the target alone).
-            Empty where nothing of the photo is known.
+            Empty where there was no room for pseudo-holes.
     """
 
     model: str

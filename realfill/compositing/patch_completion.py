@@ -1,4 +1,4 @@
-"""Completion by patches of the album, where geometry says nothing (PatchMatch, Barnes et al., SIGGRAPH 2009).
+"""Completion by patches of the photo itself or of its album (PatchMatch, Barnes et al., SIGGRAPH 2009).
 
 The hole is filled coarse to fine with patches of the target's known part and of the references. The fill is
 photographic and joins up at the rim, but nothing of it is known to belong there. Where a reference is aligned with

@@ -11,7 +11,7 @@ import numpy as np
 
 from realfill.core.failures import skip_failing
 from realfill.core.parallel import map_parallel
-from realfill.imaging.ops import Pixels, distance_transform
+from realfill.imaging.ops import Pixels
 
 if TYPE_CHECKING:
     from realfill.compositing.scene import Scene
@@ -27,9 +27,6 @@ class PseudoHoleSettings:
         min_share: Least share of a pseudo-hole that has to be known and apart from the others; set by hand.
         gap: Least distance of two pseudo-holes, as a share of the hole's longer side; set by hand.
         max_count: The most pseudo-holes; set by hand.
-        strip: Share of the known part, beside the hole, that is the only pseudo-hole where there is no room for
-            others. Set by hand; on 17 drawn views by which it is all there is, it tells which way to take but on one,
-            where this costs .1 dB.
         side: Longer side of the target that they are measured on, pixels; set by hand.
         match_margin: Matches this near to a pseudo-hole are hidden too, pixels of that target; set by hand.
     """
@@ -38,7 +35,6 @@ class PseudoHoleSettings:
     min_share: float = 0.5
     gap: float = 0.06
     max_count: int = 6
-    strip: float = 0.2
     side: int = 400
     match_margin: int = 2
 
@@ -51,8 +47,7 @@ def make_pseudo_holes(mask: Pixels, settings: PseudoHoleSettings = PseudoHoleSet
         settings: Size and places.
 
     Returns:
-        Pseudo-holes, bool [H, W] each: disjoint, none of them in the hole. Where it leaves no room for any, as a
-        frame does, what lies nearest to it is one; none at all where nothing is known.
+        Pseudo-holes, bool [H, W] each: disjoint, none of them in the hole; none at all where the hole leaves no room.
     """
     left, top, width, height = cv2.boundingRect(mask)
     small_size = (max(1, round(width * settings.scale)), max(1, round(height * settings.scale)))
@@ -69,15 +64,7 @@ def make_pseudo_holes(mask: Pixels, settings: PseudoHoleSettings = PseudoHoleSet
             continue
         pseudo_holes.append(piece)
         free = free & (cv2.dilate(piece.astype(np.uint8), np.ones((reach, reach))) == 0)
-    return (pseudo_holes or _strip_beside(mask > 0, settings.strip))[: settings.max_count]
-
-
-def _strip_beside(hole: np.ndarray, share: float) -> list[np.ndarray]:
-    """The share of the known part that lies nearest to a hole [H, W] bool, as a list of one; empty without any."""
-    if hole.all():
-        return []
-    distance = distance_transform(hole)  # [H, W]
-    return [~hole & (distance <= np.quantile(distance[~hole], share))]
+    return pseudo_holes
 
 
 def _corners(box: tuple[int, int, int, int], size: tuple[int, int]) -> list[tuple[int, int]]:

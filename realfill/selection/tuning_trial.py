@@ -58,7 +58,8 @@ def explain_needless_tuning(
     Returns:
         Why tuning cannot pay, a clause; empty where it can, or where `align` tried nothing.
     """
-    errors = read_placement_summary(album).errors
+    errors = dict(read_placement_summary(album).errors)
+    errors.pop("own_patches", None)  # what surrounds a hole flatters them most
     if not errors:
         return ""
     error = _measure_model_error(album, model, sampling, prompt, settings)
@@ -67,7 +68,7 @@ def explain_needless_tuning(
         return ""
     return (
         f"the model restores hidden parts of this photo with an error of {error:.0f} levels, "
-        f"where filling by {best.replace('_', ' ')} has {errors[best]:.0f}"
+        f"where filling by {best} has {errors[best]:.0f}"
     )
 
 

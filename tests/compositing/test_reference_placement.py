@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from realfill.album.placement import LIKELY
 from realfill.compositing import reference_placement, scene_completion
 from realfill.compositing.mosaic import Mosaic, build_mosaic
 from realfill.compositing.patch_completion import complete_by_patches
@@ -74,13 +75,13 @@ def test_photos_of_something_else_are_not_placed_and_nothing_of_them_is_shown(tm
     np.testing.assert_array_equal(placement.completed, own_patches)
 
 
-def test_a_photo_is_extended_on_all_sides_by_what_restores_its_own_rim_best(tmp_path: Path) -> None:
+def test_a_hole_that_leaves_no_room_for_pseudo_holes_is_filled_by_likely_geometry(tmp_path: Path) -> None:
     truth = turned_view(COFFEE, 0, 0)
     frame = np.full(truth.shape[:2], 255, np.uint8)
     frame[100:-100, 120:-120] = 0
     placement, region = place(tmp_path, truth, frame, [turned_view(COFFEE, 6, 1)])
+    assert placement.errors == {}
     assert placement.model == "plane"
-    assert placement.errors["geometry"] == min(placement.errors.values()) < 20
     assert placement.mosaic is not None
     assert psnr_where_filled(placement.mosaic, region, truth) > 24
 
@@ -281,6 +282,25 @@ def test_the_patches_are_those_that_restore_the_pseudo_holes_best(
     np.testing.assert_array_equal(own, complete_by_patches(picture, region.hole, []))
     quality = [psnr(filled[region.hole], truth[region.hole]) for filled in (own, of_the_album)]
     assert quality[1] > quality[0] + 3, "the references show what is there"
+
+
+@pytest.mark.parametrize(("share", "model"), [(0.01, "depth"), (0.009, "approximate")])
+def test_without_pseudo_holes_geometry_is_taken_where_some_of_it_is_likely(
+    place_turned: Callable[..., Placement], monkeypatch: pytest.MonkeyPatch, share: float, model: str
+) -> None:
+    monkeypatch.setattr(Mosaic, "hole_share", lambda _, least: share if least == LIKELY else 0.0)
+    assert place_turned(NO_TRIAL).model == model
+
+
+def test_a_model_that_places_nothing_in_the_hole_makes_place_for_the_next_best(
+    place_turned: Callable[..., Placement],
+    measured: Callable[[dict[str, float]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured({"geometry": 9.0, "approximate": 15.0, "patches": 20.0, "own_patches": 19.0})
+    monkeypatch.setattr(Mosaic, "filled", property(lambda mosaic: np.zeros_like(mosaic.hole)))
+    placement = place_turned()
+    assert (placement.model, placement.mosaic) == ("none", None)
 
 
 def test_a_way_that_cannot_fill_the_hole_itself_makes_place_for_the_next_best(
