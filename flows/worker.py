@@ -86,12 +86,24 @@ def _run_process(command: list[str], folder: Path, environment: dict[str, str]) 
     Returns:
         Its exit code; 0 if it was interrupted from the keyboard.
     """
-    process = subprocess.Popen(command, cwd=folder, env=environment)
-    before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    received: list[int] = []
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        for process in processes:
+            process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)  # first: a signal may arrive while the process starts
     try:
+        process = subprocess.Popen(command, cwd=folder, env=environment)
+        processes.append(process)
+        for number in received:
+            process.send_signal(number)
         return process.wait()
     except KeyboardInterrupt:
-        process.wait()
+        for process in processes:
+            process.wait()
         return 0
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,3 +81,17 @@ def test_a_signal_to_terminate_is_passed_on(library: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert worker._run_process([sys.executable, "-c", code], library, dict(os.environ)) == -signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_that_arrives_while_the_process_starts_is_passed_on(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def start_late(*arguments: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start_late)
+    code = "import signal; signal.pause()"
+    assert worker._run_process([sys.executable, "-c", code], library, dict(os.environ)) == -signal.SIGTERM
