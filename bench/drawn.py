@@ -10,17 +10,16 @@ usage: python bench/drawn.py FOLDER ALBUM... [--rounds 4] [--seed 20261128]
 import argparse
 import math
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from placed import write_album
 
 from realfill.album.discovery import open_album
 from realfill.imaging.ops import Pixels
 from realfill.photo_io.color_management import read_srgb
-from realfill.photo_io.working_files import write_png
 
 AREA = (0.02, 0.75)  # of the hole, as a share of the photo; others are drawn once more
 Draw = Callable[[Pixels, random.Random], None]  # draws a hole into a mask
@@ -52,14 +51,7 @@ def write_drawn_album(root: Path, folder: Path, rng: random.Random) -> str:
     kind, mask = draw_hole(height, width, rng)
     if not AREA[0] < (mask > 0).mean() < AREA[1]:
         kind, mask = draw_hole(height, width, rng)
-    for part in ("target", "ref"):
-        shutil.rmtree(folder / part, ignore_errors=True)
-        (folder / part).mkdir(parents=True)
-    for name in ("target", "gt"):
-        shutil.copy(target, folder / "target" / f"{name}{target.suffix}")
-    for reference in references:
-        shutil.copy(reference, folder / "ref" / reference.name)
-    write_png(folder / "target" / "mask.png", mask)
+    write_album(folder, target, mask, references)
     return f"{folder.name}: {target.name}, {len(references)} references, {kind}, {(mask > 0).mean():.0%}"
 
 

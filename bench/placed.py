@@ -121,21 +121,25 @@ def write_turned_albums(root: Path, folder: Path) -> Iterator[Path]:
     album = open_album(root)
     if album.mask is None:
         return
+    mask = (read_srgb(album.mask)[..., 0] > 127).astype(np.uint8) * 255
     for reference in album.references:
         turned = folder / f"{album.name}-{reference.stem}"
-        for part in ("target", "ref"):
-            shutil.rmtree(turned / part, ignore_errors=True)
-            (turned / part).mkdir(parents=True)
-        for name in ("target", "gt"):
-            shutil.copy(reference, turned / "target" / f"{name}{reference.suffix}")
-        for other in (album.ground_truth, *album.references):
-            if other not in (None, reference):
-                shutil.copy(other, turned / "ref" / other.name)
+        others = [photo for photo in (album.ground_truth, *album.references) if photo not in (None, reference)]
         height, width = read_srgb(reference).shape[:2]
-        mask = (read_srgb(album.mask)[..., 0] > 127).astype(np.uint8) * 255
-        resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        write_png(turned / "target" / "mask.png", resized)
+        write_album(turned, reference, cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), others)
         yield turned
+
+
+def write_album(folder: Path, photo: Path, mask: Pixels, references: Sequence[Path]) -> None:
+    """Write an album whose target is a photo, which is its ground truth too."""
+    for part in ("target", "ref"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / part).mkdir(parents=True)
+    for name in ("target", "gt"):
+        shutil.copy(photo, folder / "target" / f"{name}{photo.suffix}")
+    for number, reference in enumerate(sorted(references)):
+        shutil.copy(reference, folder / "ref" / f"{number}{reference.suffix}")
+    write_png(folder / "target" / "mask.png", mask)
 
 
 def measure(album: Album, params: Params, picture: Path) -> Measurement:

@@ -26,7 +26,7 @@ from realfill.compositing.mosaic import Mosaic, MosaicSettings, build_mosaic
 from realfill.compositing.patch_completion import PatchCompletionSettings
 from realfill.compositing.pseudo_holes import PseudoHoleSettings, measure_errors
 from realfill.compositing.scene import Scene
-from realfill.compositing.scene_completion import complete_scene, complete_scene_by_album
+from realfill.compositing.scene_completion import complete_region, complete_scene_by_album
 from realfill.compositing.warped_reference import (
     WarpedReference,
     WarpedReferenceSettings,
@@ -168,25 +168,20 @@ def fill_scene(scene: Scene, settings: PlacementSettings = PlacementSettings()) 
     certain, likely = (by_geometry.hole_share(least) if by_geometry else 0.0 for least in (CERTAIN, LIKELY))
     if "geometry" not in errors or certain < settings.certain_without_patches:
         errors |= try_ways(*_PATCHES)
-    ways = _rank_ways(errors, likely >= settings.min_likely, settings)
+    ways = _rank_ways(errors, settings)
+    if not errors and likely < settings.min_likely:
+        ways.remove("geometry")
     for way in takewhile(lambda way: way in _PLACING, ways):
         model, mosaic = place(way)
         if mosaic is not None and mosaic.filled.any():
-            return Placement(model, mosaic, complete_scene(scene, mosaic, settings.patches), errors, scene)
-    patches = next(way for way in ways if way in _PATCHES)
-    return Placement("none", None, _PATCHES[patches](scene, settings), errors, scene)
+            rest = scene.region.fill(mosaic.colors, mosaic.filled)
+            return Placement(model, mosaic, complete_region(rest, settings.patches), errors, scene)
+    completed = (_PATCHES[way](scene, settings) for way in ways if way in _PATCHES)
+    return Placement("none", None, next(picture for picture in completed if picture is not None), errors, scene)
 
 
-def _rank_ways(errors: Mapping[str, float], likely: bool, settings: PlacementSettings) -> list[str]:
-    """Rank the ways of filling, the best one first.
-
-    Args:
-        errors: Of the ways in the pseudo-holes; empty where there are none.
-        likely: Whether enough of geometry is likely for it to be taken without them.
-        settings: By how much the others have to be better than geometry.
-    """
-    if not errors:
-        return ["geometry", "approximate", "own_patches"] if likely else ["approximate", "own_patches"]
+def _rank_ways(errors: Mapping[str, float], settings: PlacementSettings) -> list[str]:
+    """Rank the ways of filling by their errors in the pseudo-holes, the best one first; untried ones come last."""
     ways = [*_PLACING, *_PATCHES]
     return sorted(ways, key=lambda way: errors.get(way, math.inf) / (1 - settings.min_gains.get(way, 0)))
 
@@ -203,7 +198,12 @@ def _try_placing(way: str, settings: PlacementSettings) -> Callable[[Scene], Pix
 
 def _try_patches(way: str, settings: PlacementSettings) -> Callable[[Scene], Pixels | None]:
     """The trial of patches alone."""
-    return lambda scene: resize(_PATCHES[way](scene, settings), *scene.region.full_size)
+
+    def fill(scene: Scene) -> Pixels | None:
+        completed = _PATCHES[way](scene, settings)
+        return None if completed is None else resize(completed, *scene.region.full_size)
+
+    return fill
 
 
 def _estimate_reference_depths(scene: Scene, settings: PlacementSettings) -> list[ReferenceDepth]:
@@ -255,8 +255,8 @@ _PLACING: Mapping[str, Callable[[Scene, PlacementSettings], tuple[str, Mosaic | 
     "geometry": _place_by_geometry,
     "approximate": _align_approximately,
 }
-_PATCHES: Mapping[str, Callable[[Scene, PlacementSettings], Pixels]] = {
-    "own_patches": lambda scene, settings: complete_scene(scene, None, settings.patches),
+_PATCHES: Mapping[str, Callable[[Scene, PlacementSettings], Pixels | None]] = {
+    "own_patches": lambda scene, settings: complete_region(scene.region, settings.patches),
     "patches": lambda scene, settings: complete_scene_by_album(scene, settings.patches, settings.deformation),
 }
 

@@ -1,4 +1,4 @@
-"""Completion of a scene's region by patches of the target, or of the album."""
+"""Completion of a hole by patches of the target, or of the album."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from realfill.compositing.mosaic import Mosaic
 from realfill.compositing.patch_completion import PatchCompletionSettings, PatchSource, complete_by_patches
 from realfill.compositing.scene import Scene
 from realfill.core.failures import skip_failing
@@ -16,22 +15,16 @@ from realfill.imaging.ops import Pixels, fill_from_nearest, resize
 from realfill.imaging.region import Region
 
 
-def complete_scene(
-    scene: Scene,
-    mosaic: Mosaic | None,
-    patches: PatchCompletionSettings = PatchCompletionSettings(),
-) -> Pixels:
-    """Complete what a mosaic leaves of the hole by patches of the target and of what was placed.
+def complete_region(region: Region, patches: PatchCompletionSettings = PatchCompletionSettings()) -> Pixels:
+    """Complete the hole of a region by patches of what is known around it.
 
     Args:
-        scene: The scene with its hole.
-        mosaic: What was placed; None for nothing.
+        region: The region with its hole.
         patches: How patches are searched.
 
     Returns:
         [h, w, 3] uint8 in the working space, the region at its working scale.
     """
-    region = scene.region if mosaic is None else scene.region.fill(mosaic.colors, mosaic.filled)
     return _complete(region, [], patches)
 
 
@@ -39,7 +32,7 @@ def complete_scene_by_album(
     scene: Scene,
     patches: PatchCompletionSettings = PatchCompletionSettings(),
     deformation: MovingLeastSquaresSettings = MovingLeastSquaresSettings(),
-) -> Pixels:
+) -> Pixels | None:
     """Complete the hole by patches of the target and of the references, at places by which these are aligned with it.
 
     Args:
@@ -48,13 +41,14 @@ def complete_scene_by_album(
         deformation: How references are aligned.
 
     Returns:
-        As `complete_scene`.
+        As `complete_region`; None where no reference is aligned.
     """
     sources = []
     for number in range(1, len(scene.photos)):
         with skip_failing(f"The alignment of {scene.references[number - 1].name} for patches"):
             sources.append(_patch_source(scene, number, deformation))
-    return _complete(scene.region, [*filter(None, sources)], patches)
+    aligned = [*filter(None, sources)]
+    return _complete(scene.region, aligned, patches) if aligned else None
 
 
 def _complete(region: Region, sources: Sequence[PatchSource], settings: PatchCompletionSettings) -> Pixels:

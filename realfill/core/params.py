@@ -80,7 +80,8 @@ class FinetuneParams(Section):
     """LoRA tuning on the album (RealFill, section 4.1)."""
 
     when: Literal["auto", "always"] = Field(
-        "auto", description="auto: the more of the hole align is certain of, the fewer steps, down to none."
+        "auto",
+        description="auto: the more of the hole align is certain of, the fewer steps; none where tuning cannot pay.",
     )
     certain: float = Field(
         0.95, gt=0, le=1, description="Share of the hole that must be certain for auto not to tune."

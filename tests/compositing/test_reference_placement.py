@@ -71,6 +71,8 @@ def test_photos_of_something_else_are_not_placed_and_nothing_of_them_is_shown(tm
     )
     placement, region = place(tmp_path, truth, middle_mask(truth.shape), references)
     assert (placement.model, placement.mosaic) == ("none", None)
+    assert "own_patches" in placement.errors
+    assert "patches" not in placement.errors, "no reference is aligned, so that there are no others"
     own_patches = complete_by_patches(region.crop_rescaled(region.canvas), region.hole, [])
     np.testing.assert_array_equal(placement.completed, own_patches)
 
