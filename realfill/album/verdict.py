@@ -98,8 +98,8 @@ def _describe_fill(level: str, photographed: float) -> str:
         case "mostly photographed":
             return f"Mostly photographed: {percent} % of the filled part are pixels of the references, not the rest."
         case "partly generated: check it":
-            return f"Partly generated: {rest} % of the filled part are not certain to be photographed. Check them."
-    return f"Mostly generated: {rest} % of the filled part are not certain to be photographed. Look closely."
+            return f"Partly generated or uncertain: {rest} % of the filled part. Check it."
+    return f"Mostly generated or uncertain: {rest} % of the filled part. Look closely."
 
 
 def _describe_left(left: float) -> str:

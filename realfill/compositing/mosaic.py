@@ -2,7 +2,8 @@
 
 Each place shows one reference instead of an average of several, which would blur; its coarser bands follow what the
 others agree on. Regions whose seams would show are merged. The other seams go through what looks alike, are leveled
-and blended in frequency bands, and the whole is leveled to the tone of the photo around the hole.
+and blended in frequency bands, and the whole is leveled to the tone of the photo around the hole. Where depth breaks
+though the reference is even, its two sides are leveled too.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from realfill.compositing.reference_labeling import Labeling, LabelingSettings, 
 from realfill.compositing.region_merging import RegionMergingSettings, merge_regions
 from realfill.compositing.seam_finding import SeamFindingSettings, find_seams
 from realfill.compositing.seam_leveling import SeamLevelingSettings, estimate_seam_offsets
+from realfill.compositing.surface_breaks import cut_at_breaks
 from realfill.compositing.tone_leveling import ToneLevelingSettings, level_tone
 from realfill.compositing.warped_reference import WarpedReference
 from realfill.core.failures import require_finite, skip_failing
 from realfill.core.parallel import map_parallel
-from realfill.imaging.ops import Pixels, to_float, to_uint8, to_uint16
+from realfill.imaging.ops import Pixels, fill_from_nearest, to_float, to_uint8, to_uint16
 from realfill.imaging.pyramid import blend_pyramids
 from realfill.imaging.region import Region
 
@@ -157,15 +159,24 @@ def _warp_at_full_size(
         Number, colors [H, W, 3] float32, and bool [H, W] of each: where it shows what the others show.
     """
     size = region.full_size
-    shared = [r.valid & ~outlier for r, outlier in zip(references, labeling.outliers, strict=True)]
-    offsets = [np.zeros((1, 1, 3), np.float32)] * len(references)
+    pieces, surfaces = cut_at_breaks(labeling.labels, [r.breaks for r in references])
+    offsets = [np.zeros((1, 1, 3), np.float32)] * len(surfaces)
     with skip_failing("The leveling of the seams"):
-        offsets = estimate_seam_offsets([r.colors for r in references], shared, labeling.labels, settings.leveling)
+        shared = [r.valid & ~outlier for r, outlier in zip(references, labeling.outliers, strict=True)]
+        pictures = [references[surface.reference].colors for surface in surfaces]
+        extents = [shared[surface.reference] & surface.extent for surface in surfaces]
+        offsets = estimate_seam_offsets(pictures, extents, pieces, settings.leveling)
+
+    def level(number: int) -> np.ndarray:
+        own = [piece for piece, surface in enumerate(surfaces) if surface.reference == number]
+        nearest = fill_from_nearest(pieces, np.isin(pieces, own))
+        shares = [cv2.resize((nearest == piece).astype(np.float32), size)[..., None] for piece in own]
+        return sum(share * cv2.resize(offsets[piece], size) for piece, share in zip(own, shares, strict=True))
 
     def warp(number: int) -> tuple[int, np.ndarray, np.ndarray]:
         reference = references[number]
         colors = reference.band_gains.apply(reference.color_transform.apply(to_float(reference.full_colors)))
         inlier = cv2.resize(labeling.outliers[number].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) == 0
-        return number, colors + cv2.resize(offsets[number], size), reference.full_valid & inlier
+        return number, colors + level(number), reference.full_valid & inlier
 
     return map_parallel(warp, np.unique(labeling.labels).tolist())

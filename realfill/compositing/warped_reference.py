@@ -18,6 +18,7 @@ from realfill.compositing.color_transfer import (
 )
 from realfill.compositing.rim_registration import RimRegistrationSettings, register_around_hole
 from realfill.compositing.sharpness_matching import BandGains, SharpnessSettings, estimate_band_gains
+from realfill.compositing.surface_breaks import detect_breaks
 from realfill.core.failures import require_finite, skip_failing
 from realfill.geometry.warp import Warp, WarpSettings, relative_stretch, remap_prefiltered, sample_prefiltered
 from realfill.imaging.ncc import ncc
@@ -90,6 +91,7 @@ class WarpedReference:
         colors: [h, w, 3] float32 RGB in 0..1.
         valid: Where the reference shows anything, bool [h, w].
         visible: Where it shows the scene rather than something that hides it, bool [h, w].
+        breaks: Where it has breaks, bool [h, w]; see `surface_breaks`.
         stretch: How much coarser than usual it shows a place, octaves, float32 [h, w]; see `relative_stretch`.
         similarity: Mean normalized cross-correlation with the target around the hole, -1 to 1.
         rim_difference: Distance of its colors from the target's, in 0..1; in the hole, that at the nearest places
@@ -106,6 +108,7 @@ class WarpedReference:
     colors: np.ndarray
     valid: np.ndarray
     visible: np.ndarray
+    breaks: np.ndarray
     stretch: np.ndarray
     similarity: float
     rim_difference: np.ndarray
@@ -159,6 +162,7 @@ def warp_and_match_color(
         colors=colors,
         valid=valid,
         visible=visible,
+        breaks=detect_breaks(image, columns, rows),
         stretch=relative_stretch(columns, rows, valid, settings.warp),
         similarity=similarity_around_hole(correlation, target, visible, region.hole, settings),
         rim_difference=carry_rim_difference(colors, target, visible & ~region.hole, settings),

@@ -168,7 +168,7 @@ def check_hole_share(share: float, limit: float) -> None:
     if share > limit:
         raise MaskError(
             f"{share:.1%} of the picture is to be filled; at most {limit:.0%} are allowed.",
-            "Keep more of the photo, check that white = fill, or raise masks.max_hole.",
+            "Keep more of the photo, check that white = fill, or raise masks.max_hole (at most 0.99).",
         )
 
 

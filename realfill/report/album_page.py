@@ -36,7 +36,7 @@ _SCRIPTS = ("img-comparison-slider.js", "album.js", "viewer.js")
 _MEANINGS = {  # in the legend
     AuthenticityClass.REFERENCE_PIXEL: "pixels of the references",
     AuthenticityClass.CONFIRMED: "likely: references agree less, or matches confirm it",
-    AuthenticityClass.GENERATED_ONLY: "generated only",
+    AuthenticityClass.GENERATED_ONLY: "generated or uncertain",
 }
 _GALLERY_LINK = "../../../../gallery/index.html"  # from data/albums/<album>/completed/page/ to data/gallery/
 _FROM_TARGET = "../../"  # from targets/<name>/ to the album

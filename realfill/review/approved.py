@@ -89,6 +89,8 @@ def _explain_left_out(finished: FinishedAlbum, decision: Decision, everything: b
         return "It was rejected."
     if finished.is_pending(decision):
         return "What was decided about it is not applied yet: run `realfill review --apply`."
+    if finished.is_chosen_otherwise():
+        return "Another candidate was chosen since it was made: run `realfill complete`."
     if decision.verdict == "approved":
         return "" if decision.covers(finished.provenance) else "It was made again since it was approved: look at it."
     return "" if everything else "Nobody has approved it."

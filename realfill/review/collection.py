@@ -64,17 +64,25 @@ class FinishedAlbum:
         """Whether a choice was written into the album, and the photo was not made since, or cannot be made."""
         if decision.applied is None:
             return False
-        made_with = BlendParams().model_dump(mode="json") | dict(self.provenance["params"]["blend"])
         try:
             album = open_album(self.album.root)
             masks = [digest(album.mask)] if album.mask else []
         except (RealFillError, OSError):
             return True
-        settings = album.settings.overrides.get("blend") or {}
-        if any(name in settings and settings[name] != made_with[name] for name in ("candidate", "regions")):
-            return True
         made_of = [row["digest"] for row in self.provenance["inputs"] if row["role"] == "mask"]
-        return bool(decision.base) and made_of != masks
+        return self._asks_for_other(album) or (bool(decision.base) and made_of != masks)
+
+    def is_chosen_otherwise(self) -> bool:
+        """Whether `album.yaml` asks for another candidate, or other regions of candidates, than the photo shows."""
+        try:
+            return self._asks_for_other(open_album(self.album.root))
+        except (RealFillError, OSError):
+            return False
+
+    def _asks_for_other(self, album: Album) -> bool:
+        made_with = BlendParams().model_dump(mode="json") | dict(self.provenance["params"]["blend"])
+        settings = album.settings.overrides.get("blend") or {}
+        return any(name in settings and settings[name] != made_with[name] for name in ("candidate", "regions"))
 
     def is_pending(self, decision: Decision) -> bool:
         """Whether the photo does not show yet what was chosen for it."""

@@ -30,14 +30,14 @@ class TuningTrialSettings:
     Attributes:
         max_error_ratio: Error of the untuned model / least error of the other ways of filling, above which tuning is
             left out. Set by hand: tuning lowers the error of `pocket` by less than a fifth.
-        max_certain: Share of the hole that `align` is certain of, from which on tuning is left out where there is no
-            room for pseudo-holes; as `certain_without_patches` of the placement.
+        max_covered: Share of the hole covered by depth or plane above which tuning is left out where there is no room
+            for pseudo-holes. Set by hand: what they placed was delivered on all albums so far, never a tuned fill.
         context: Side of the model's window / longer side of hole and pseudo-holes; set by hand.
         pseudo_holes: By which the ways are compared; the same as in `align`.
     """
 
     max_error_ratio: float = 1.25
-    max_certain: float = 0.25
+    max_covered: float = 0.5
     context: float = 1.3
     pseudo_holes: PseudoHoleSettings = PseudoHoleSettings()
 
@@ -64,8 +64,8 @@ def explain_needless_tuning(
     summary = read_placement_summary(album)
     errors = {way: error for way, error in summary.errors.items() if way != "own_patches"}  # flattered most
     if not errors:
-        certain = summary.certain >= settings.max_certain
-        return f"the references show {summary.certain:.0%} of the missing part for certain" if certain else ""
+        needless = summary.model in ("depth", "plane") and summary.covered > settings.max_covered
+        return f"the references show {summary.covered:.0%} of the missing part" if needless else ""
     error = _measure_model_error(album, model, sampling, prompt, settings)
     best = min(errors, key=errors.__getitem__)
     if error is None or error <= settings.max_error_ratio * errors[best]:

@@ -69,7 +69,7 @@ def test_a_photo_whose_fill_is_mostly_generated_is_to_be_looked_at(album: Album,
         "2 of 2 finished",
         "To be looked at",
         "motorcycle",
-        "Mostly generated: 100 %",
+        "Mostly generated or uncertain: 100 %",
         "attic",
         "Every filled pixel",
     )

@@ -244,7 +244,7 @@ def test_the_authenticity_map_covers_the_filled_part_when_it_is_switched_on(chro
     assert [line.split(" % ")[1] for line in legend.splitlines()] == [
         "pixels of the references",
         "likely: references agree less, or matches confirm it",
-        "generated only",
+        "generated or uncertain",
     ]
     assert sum(int(line.split(" % ")[0]) for line in legend.splitlines()) == pytest.approx(100, abs=1)
     layers = chrome.find_elements(By.CSS_SELECTOR, ".overlay")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from realfill.album.candidate_override import override_blend
+from realfill.album.discovery import open_album
 from realfill.core.atomic_io import write_json
 from realfill.core.errors import LibraryError
 from realfill.review.approved import choose_photos
@@ -70,6 +72,15 @@ def test_a_choice_that_is_not_applied_yet_keeps_the_photo_back(folder: Path) -> 
     wishes, left_out = choose_photos(folder, everything=True)
     assert [wish.album.name for wish in wishes] == ["tower"]
     assert "not applied yet" in left_out["roof"]
+
+
+def test_a_candidate_that_was_picked_since_keeps_the_photo_back(folder: Path) -> None:
+    decide(folder, "tower", "approved")
+    for name in ("roof", "tower"):
+        override_blend(open_album(folder / name), {"candidate": 1})
+    wishes, left_out = choose_photos(folder, everything=True)
+    assert wishes == []
+    assert set(left_out.values()) == {"Another candidate was chosen since it was made: run `realfill complete`."}
 
 
 def test_a_folder_without_albums_is_told(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ def explain(album_folder: Path, quick_params: Params) -> Callable[..., str]:
     validate.run(album, quick_params)
     masks.run(album, quick_params)
     place_nothing(album)
-    model = load_base_model(quick_params.base)
+    base = load_base_model(quick_params.base)
 
-    def explain_where(errors: dict[str, float], certain: float = 0.0) -> str:
-        summary = replace(read_placement_summary(album), errors=errors, certain=certain)
+    def explain_where(errors: dict[str, float], model: str = "none", covered: float = 0.0) -> str:
+        summary = replace(read_placement_summary(album), errors=errors, model=model, covered=covered)
         write_json(album.work("align") / "placed.json", vars(summary))
-        return explain_needless_tuning(album, model, quick_params.sample, quick_params.finetune.prompt)
+        return explain_needless_tuning(album, base, quick_params.sample, quick_params.finetune.prompt)
 
     return explain_where
 
@@ -47,12 +47,18 @@ def test_a_model_that_is_not_far_worse_is_tuned(explain: Callable[..., str], err
 
 
 @pytest.mark.parametrize(
-    ("certain", "reason"), [(0.25, "the references show 25% of the missing part for certain"), (0.24, "")]
+    ("model", "covered", "reason"),
+    [
+        ("depth", 0.51, "the references show 51% of the missing part"),
+        ("plane", 1.0, "the references show 100% of the missing part"),
+        ("depth", 0.5, ""),
+        ("approximate", 1.0, ""),
+    ],
 )
-def test_without_pseudo_holes_tuning_is_left_out_where_enough_is_certain(
-    explain: Callable[..., str], certain: float, reason: str
+def test_without_pseudo_holes_tuning_is_left_out_where_geometry_covers_most(
+    explain: Callable[..., str], model: str, covered: float, reason: str
 ) -> None:
-    assert explain({}, certain=certain) == reason
+    assert explain({}, model, covered) == reason
 
 
 def test_nothing_is_explained_where_the_hole_leaves_no_room_for_pseudo_holes(
