@@ -59,7 +59,7 @@ def estimate_seam_offsets(
     """
     scale = min(1.0, settings.grid_side / max(labels.shape))
     size = (max(2, round(labels.shape[1] * scale)), max(2, round(labels.shape[0] * scale)))
-    cells = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)  # [h, w]
+    cells = cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST)  # [h, w]
     small = np.stack(
         [_shrink(picture, mask, size, settings.min_valid) for picture, mask in zip(pictures, valid, strict=True)]
     )  # [K, h, w, 3]

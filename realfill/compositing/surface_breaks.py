@@ -24,12 +24,13 @@ class SurfaceBreakSettings:
         radius: How far around a place the reference has to be even, usual distances of neighbors.
         max_contrast: Largest range of a color channel there, 0 to 1.
         min_area: Least size of a surface, as a share of the region; smaller ones belong to what is around them.
+            Depth maps have hardly any that are smaller than .002.
     """
 
     min_jump: float = 2.0
     radius: int = 3
     max_contrast: float = 0.06
-    min_area: float = 3e-4
+    min_area: float = 0.001
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,13 @@ def test_a_step_of_light_between_two_pictures_is_leveled_and_one_of_content_is_n
     np.testing.assert_allclose(mosaic(other), np.where(LABELS[..., None] == 0, PHOTO, other), atol=1e-6)
 
 
+def test_pictures_beyond_the_256th_are_leveled_too() -> None:
+    pictures = [PHOTO] * 257 + [PHOTO + np.float32(0.1)]
+    labels = np.where(LABELS == 1, 257, 0)
+    offsets = estimate_seam_offsets(pictures, [EVERYWHERE] * 258, labels)
+    assert offsets[0].mean() - offsets[257].mean() > 0.02
+
+
 def test_what_a_picture_does_not_show_is_not_leveled() -> None:
     valid = EVERYWHERE.copy()
     valid[:, :150] = False
