@@ -27,6 +27,17 @@ def test_what_is_missing_is_told_with_where_to_put_it(album_folder: Path, missin
     assert (".dng" in str(caught.value)) == (missing == "ref"), "a camera raw file can only be a reference"
 
 
+def test_a_folder_of_albums_is_told_from_an_album(album_folder: Path) -> None:
+    with pytest.raises(AlbumError, match=f"folder of albums.*{album_folder.parent.name}/\\*"):
+        open_album(album_folder.parent)
+    nested = album_folder / "target"
+    nested.rename(album_folder / "photos")
+    nested.mkdir()
+    (album_folder / "photos").rename(nested / "target")
+    with pytest.raises(AlbumError, match=r"no target photo"):
+        open_album(album_folder)
+
+
 def test_two_targets_are_an_error(album_folder: Path) -> None:
     (album_folder / "target" / "target.jpg").write_bytes(b"")
     with pytest.raises(AlbumError, match=r"target.jpg, target.png"):
