@@ -132,16 +132,16 @@ def _check_results(root: Path, out: Path | None) -> None:
 
 def _find_target(root: Path) -> Path:
     target = _find_one(root, "target")
-    if target is None and any(path.parents[1].name != "target" for path in root.glob("*/target/target.*")):
+    if target is not None:
+        return target
+    if any(path.parents[1].name != "target" for path in root.glob("*/target/target.*")):
         raise AlbumError("This is a folder of albums.", f"Name the albums in it: {root.name}/*", root)
-    if target is None:
-        raise AlbumError(
-            f"There is no target photo.{_describe_lookalikes(root, 'target')}",
-            "Put the photo to complete at target/target.jpg, or several at targets/NAME/target/target.jpg "
-            f"(supported: {', '.join(DEVELOPED_SUFFIXES)}).",
-            root,
-        )
-    return target
+    raise AlbumError(
+        f"There is no target photo.{_describe_lookalikes(root, 'target')}",
+        "Put the photo to complete at target/target.jpg, or several at targets/NAME/target/target.jpg "
+        f"(supported: {', '.join(DEVELOPED_SUFFIXES)}).",
+        root,
+    )
 
 
 def _find_one(root: Path, stem: str) -> Path | None:

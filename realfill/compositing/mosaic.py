@@ -169,6 +169,8 @@ def _warp_at_full_size(
 
     def level(number: int) -> np.ndarray:
         own = [piece for piece, surface in enumerate(surfaces) if surface.reference == number]
+        if len(own) == 1:
+            return cv2.resize(offsets[own[0]], size)
         nearest = fill_from_nearest(pieces, np.isin(pieces, own))
         shares = [cv2.resize((nearest == piece).astype(np.float32), size)[..., None] for piece in own]
         return sum(share * cv2.resize(offsets[piece], size) for piece, share in zip(own, shares, strict=True))

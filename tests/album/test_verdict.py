@@ -23,11 +23,7 @@ def shares(reference_pixel: float, confirmed: float = 0.0, left: float | None = 
         (shares(0.999), "photographed", "Photographed: 99 % of the filled part"),
         (shares(0.9), "photographed", "Photographed: 90 %"),
         (shares(0.71), "mostly photographed", "Mostly photographed: 71 %"),
-        (
-            shares(0.4, 0.3),
-            "partly generated: check it",
-            "Partly generated or uncertain: 60 %",
-        ),
+        (shares(0.4, 0.3), "partly generated: check it", "Partly generated or uncertain: 60 % of the filled part"),
         (shares(0.2, 0.2), "mostly generated: look closely", "Mostly generated or uncertain: 80 %"),
         (shares(0), "mostly generated: look closely", "Mostly generated or uncertain: 100 %"),
     ],
